@@ -1,0 +1,24 @@
+"""Mistakes that a user made, told in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: a script prints it as one line and exits with code 2."""
+
+
+def nearest(given: str, choices: Iterable[str]) -> str:
+    """The choice closest in spelling to what was given, or an empty string when none is close."""
+    names = {str(choice).lower(): str(choice) for choice in choices}
+    found = difflib.get_close_matches(str(given).lower(), names, n=1, cutoff=0.5)
+    return names[found[0]] if found else ""
+
+
+def unknown(kind: str, given: object, choices: Iterable[object]) -> str:
+    """One line for a name that does not exist: what was given, the nearest choice, all choices."""
+    names = [str(choice) for choice in choices]
+    guess = nearest(str(given), names)
+    hint = f" Did you mean '{guess}'?" if guess else ""
+    shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+    return f"Unknown {kind} '{given}'.{hint} Choices: {shown}."

@@ -15,10 +15,10 @@ def nearest(given: str, choices: Iterable[str]) -> str:
     return names[found[0]] if found else ""
 
 
-def unknown(kind: str, given: object, choices: Iterable[object]) -> str:
-    """One line for a name that does not exist: what was given, the nearest choice, all choices."""
+def unknown(kind: str, given: object, choices: Iterable[object], *, guess: str = "") -> str:
+    """One line for a name that does not exist: what was given, the nearest choice (or a better guess), all choices."""
     names = [str(choice) for choice in choices]
-    guess = nearest(str(given), names)
+    guess = guess or nearest(str(given), names)
     hint = f" Did you mean '{guess}'?" if guess else ""
     shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
     return f"Unknown {kind} '{given}'.{hint} Choices: {shown}."

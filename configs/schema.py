@@ -6,7 +6,7 @@ neither Keras nor TensorFlow, so that a mistake is found before anything heavy i
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 
 def _as_list(value: Any) -> Any:
@@ -30,6 +30,22 @@ class Section(BaseModel):
     """A group of keys. Unknown keys, wrong types, NaN and infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
+    _withheld: dict[tuple[str, ...], Any] = PrivateAttr(default_factory=dict)
+
+    def withhold(self, written: dict[tuple[str, ...], Any]) -> None:
+        """Mark what came out of the environment: {path of the key: what to save in its place}."""
+        self._withheld.update(written)
+
+    def document(self) -> dict[str, Any]:
+        """All keys and values, ready to be saved; what came out of the environment is left out."""
+        values = self.model_dump()
+        for path, written in self._withheld.items():
+            group = values
+            for part in path[:-1]:
+                group = group[part]
+            if isinstance(group[path[-1]], str | list):
+                group[path[-1]] = written
+        return values
 
 
 class Augment(Section):

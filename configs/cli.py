@@ -1,0 +1,172 @@
+"""What the three scripts share: reading the command line, one line for a mistake, several jobs one after another."""
+
+import importlib.util
+import inspect
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.composition import FOLDER, compose, defaults, groups_of, parse, section_of
+from configs.errors import UserError, nearest, unknown
+from configs.schema import Section
+
+FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
+MISTAKE, INTERRUPTED = 2, 130
+REPORT = "CONVLENS_REPORT"  # where a job of a sweep tells its parent the folder of its run
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep: what set it apart, how it ended, and the folder it left, if any."""
+
+    overrides: tuple[str, ...]
+    exit_code: int
+    run: Path | None
+
+
+def command(
+    script: str,
+    schema: type[Section],
+    execute: Callable[[Any], Any],
+    *,
+    mistakes: tuple[type[Exception], ...] = (),
+    summarize: Callable[[list[Job]], None] | None = None,
+) -> None:
+    """Run a script's function on the configuration that the command line asks for, then exit.
+
+    Exit codes: 0 done, 2 a mistake in what the user gave (one line on stderr), 130 stopped by Ctrl-C,
+    1 anything else.
+
+    Args:
+        script: the name of the script and of its YAML file.
+        schema: the class that checks the configuration.
+        execute: takes the checked configuration; returns the folder that it wrote, if any.
+        mistakes: exceptions that mean a user's mistake, besides UserError.
+        summarize: called with all jobs at the end of a sweep; None where the script does not sweep.
+    """
+    try:
+        flags, overrides = _split(sys.argv[1:])
+        if flags & {"-h", "--help"}:
+            print(help_text(script, schema, sweeps=summarize is not None))
+        elif "--cfg" in flags:
+            print(yaml.safe_dump(compose(script, schema, overrides).document(), sort_keys=False).rstrip())
+        elif flags & {"-m", "--multirun"}:
+            if summarize is None:
+                raise UserError(f"{script}.py does one job; -m is for train.py.")
+            sys.exit(_sweep(script, schema, overrides, summarize))
+        else:
+            _prepare_environment()
+            written = execute(compose(script, schema, overrides))
+            if written is not None and os.environ.get(REPORT):
+                Path(os.environ[REPORT]).write_text(str(written))
+    except (UserError, *mistakes) as error:
+        print(f"{script}.py: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def help_text(script: str, schema: type[Section], *, sweeps: bool) -> str:
+    """What `--help` prints: groups with their choices, then every key with its default and its meaning."""
+    lines = [f"{inspect.getdoc(schema)}", "", f"usage: python {script}.py [key=value ...]", ""]
+    lines += ["  --help, -h        this text", "  --cfg             print the configuration and stop"]
+    if sweeps:
+        lines += ["  --multirun, -m    one job for each combination of comma-separated values: -m seed=0,1,2"]
+    for group, choices in groups_of(script).items():
+        lines += ["", f"{group}="]
+        lines += [f"  {choice:18}{_first_comment(FOLDER / group / f'{choice}.yaml')}".rstrip() for choice in choices]
+    return "\n".join([*lines, "", "keys and their defaults:", *_key_lines(schema)])
+
+
+def _key_lines(schema: type[Section], prefix: str = "") -> list[str]:
+    """A line a key; the meanings are the comments in the schema's own source, so that the two cannot part."""
+    source = inspect.getsource(schema)
+    lines = []
+    for name, field in schema.model_fields.items():
+        inner = section_of(field.annotation)
+        if inner:
+            lines += _key_lines(inner, f"{prefix}{name}.")
+            continue
+        comment = re.search(rf"^    {name}: .*?  # (.*)$", source, re.MULTILINE)
+        value = yaml.safe_dump(defaults(schema)[name], default_flow_style=True).split("\n")[0]
+        lines.append(f"  {f'{prefix}{name}={value}':48}{comment[1] if comment else ''}".rstrip())
+    return lines
+
+
+def _first_comment(path: Path) -> str:
+    lines = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+    return next((line for line in lines if line and not line.startswith("@package")), "")
+
+
+def _split(words: list[str]) -> tuple[set[str], list[str]]:
+    """Flags and overrides apart; an unknown flag is a mistake."""
+    flags = {word for word in words if word.startswith("-")}
+    for flag in sorted(flags - set(FLAGS)):
+        name = flag.lstrip("-").split("=")[0]
+        guess = nearest(flag, FLAGS)
+        as_key = f" A key is written without dashes: {name}=..." if "=" in flag and not guess else ""
+        raise UserError(unknown("flag", flag, FLAGS) + as_key)
+    return flags, [word for word in words if not word.startswith("-")]
+
+
+def _prepare_environment() -> None:
+    """Quiet libraries and a backend that exists, before Keras is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend not in ("tensorflow", "jax"):
+        raise UserError(unknown("KERAS_BACKEND", backend, ("tensorflow", "jax")))
+    if importlib.util.find_spec(backend) is None:
+        how = "pip install -e '.[jax]'" if backend == "jax" else "pip install -e ."
+        raise UserError(f"KERAS_BACKEND={backend}, but {backend} is not installed; run: {how}")
+
+
+def _sweep(script: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
+    """Each combination in a process of its own, so that memory does not grow from job to job."""
+    combinations = _combinations(overrides)
+    for words in combinations:
+        compose(script, schema, words)
+    varied = [word.key_or_group for word in parse(overrides) if word.is_sweep_override()]
+    jobs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, words in enumerate(combinations, start=1):
+            apart = tuple(word for word in words if parse([word])[0].key_or_group in varied)
+            print(f"\nJob {number} of {len(combinations)}: {' '.join(apart) or 'no overrides'}", flush=True)
+            report = Path(folder) / str(number)
+            code = _run_job([sys.executable, sys.argv[0], *words], os.environ | {REPORT: str(report)})
+            jobs.append(Job(apart, code, Path(report.read_text()) if report.exists() else None))
+            if code == INTERRUPTED:
+                break
+    summarize(jobs)
+    return next((job.exit_code for job in jobs if job.exit_code), 0)
+
+
+def _run_job(words: list[str], environment: dict[str, str]) -> int:
+    """The exit code of a job. Ctrl-C reaches the job itself; here we only wait for it to end in order."""
+    with subprocess.Popen(words, env=environment) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+def _combinations(overrides: list[str]) -> list[list[str]]:
+    """Every combination of the comma-separated values, the last word varying fastest."""
+    choices = []
+    for override in parse(overrides):
+        if override.is_sweep_override():
+            prefix = override.input_line.split("=", 1)[0]
+            choices.append([f"{prefix}={value}" for value in override.sweep_string_iterator()])
+        else:
+            choices.append([override.input_line])
+    return [list(words) for words in itertools.product(*choices)]

@@ -1,0 +1,267 @@
+"""From what the user typed to a checked configuration: Hydra composes the YAML, the schema judges the result."""
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+
+from configs.errors import UserError, nearest, unknown
+from configs.schema import Section
+
+FOLDER = Path(__file__).resolve().parent
+S = TypeVar("S", bound=Section)
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """The schema class behind a field's annotation, or None for a plain value."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def defaults(schema: type[Section]) -> dict[str, Any]:
+    """Every key of a schema with its default, as written: a value for all blocks is not yet spread over them."""
+    values: dict[str, Any] = {}
+    for name, field in schema.model_fields.items():
+        inner = section_of(field.annotation)
+        default = None if field.default is PydanticUndefined else field.default
+        values[name] = defaults(inner) if inner else default
+    return values
+
+
+def groups() -> dict[str, list[str]]:
+    """The configuration groups and the choices that each offers: {"model": ["lesson", "resnet", "vgg"], ...}."""
+    return {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(FOLDER.iterdir())
+        if folder.is_dir() and any(folder.glob("*.yaml"))
+    }
+
+
+def groups_of(script: str) -> dict[str, list[str]]:
+    """The groups that a script's own defaults list names."""
+    entries = yaml.safe_load((FOLDER / f"{script}.yaml").read_text()).get("defaults", [])
+    named = [next(iter(entry)).removeprefix("optional ") for entry in entries if isinstance(entry, dict)]
+    return {name: choices for name, choices in groups().items() if name in named}
+
+
+def compose(script: str, schema: type[S], overrides: list[str]) -> S:
+    """The checked configuration of one job.
+
+    Args:
+        script: the YAML file to start from: "train", "evaluate" or "visualize".
+        schema: what the result must obey.
+        overrides: words of the command line, such as "experiment=cars" or "training.epochs=3".
+
+    Raises:
+        UserError: naming the first thing that is wrong, what was expected and the nearest valid choice.
+    """
+    words = _checked(script, schema, overrides)
+    ConfigStore.instance().store(name=f"{script}_schema", node=defaults(schema))
+    try:
+        with initialize_config_dir(str(FOLDER), version_base="1.3"):
+            composed = hydra_compose(script, words)
+        values = OmegaConf.to_container(composed, resolve=True)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(_one_line(error)) from error
+    config = checked(schema, values, script=script, overrides=overrides)
+    config.withhold(_from_environment(composed, values))
+    return config
+
+
+def parse(overrides: list[str]) -> list[Override]:
+    """The command line's words as Hydra understands them.
+
+    Raises:
+        UserError: where a word is not of the form key=value.
+    """
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise UserError(f"Cannot read '{word}'; expected key=value, such as training.epochs=3.")
+    try:
+        return OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise UserError(f"{_one_line(error)} Quote what holds commas, brackets or spaces: \"key='a, b'\".") from error
+
+
+def checked(
+    schema: type[S], values: Any, *, script: str | None = None, overrides: list[str] | None = None, origin: str = ""
+) -> S:
+    """Values that are nothing but data, judged by a schema.
+
+    Args:
+        schema: what the values must obey.
+        values: nested dictionaries, as YAML gives them.
+        script: the script's YAML, and
+        overrides: the command line, both to name the file in which an unknown key was written.
+        origin: where the values come from, if it is a single file.
+
+    Raises:
+        UserError: one line about the first value that does not obey.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
+        line = _explain(schema, found[0])
+        place = origin or _file_with(found[0]["loc"], script, overrides or [])
+        others = len({item["loc"][:2] for item in found}) - 1
+        more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
+        raise UserError(line + (f" It is written in {place}." if place else "") + more) from error
+
+
+def _checked(script: str, schema: type[Section], overrides: list[str]) -> list[str]:
+    """The overrides, ready for Hydra, after their names were looked up in the schema and in the groups."""
+    known = groups_of(script)
+    words = []
+    for override in parse(overrides):
+        key = override.key_or_group
+        if override.is_sweep_override():
+            raise UserError(f"'{override.input_line}' gives several values; add -m to run one job for each.")
+        if key in known and not isinstance(override.value(), dict):
+            choice = override.value()
+            if choice is not None and not override.is_delete() and str(choice) not in known[key]:
+                raise UserError(unknown(key, choice, known[key]))
+            words.append(override.input_line)
+        else:
+            free = _look_up(schema, key, list(known))
+            words.append("++" + override.input_line.lstrip("+") if free else override.input_line.lstrip("+"))
+    return words
+
+
+def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
+    """Whether the key lies in a dictionary that takes any name. Raises UserError where the key does not exist."""
+    section = schema
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        field = section.model_fields.get(part)
+        if field is None:
+            prefix = ".".join(parts[:depth])
+            names = [f"{prefix}.{name}" if prefix else name for name in section.model_fields]
+            names += [name for name in group_names if not prefix and name not in names]
+            raise UserError(unknown("key", key, names, guess=_likely(key, _paths(schema) + names)))
+        inner = section_of(field.annotation)
+        if inner is None:
+            rest = parts[depth + 1 :]
+            if rest and not _takes_names(field.annotation):
+                raise UserError(f"Unknown key '{key}': {'.'.join(parts[: depth + 1])} is a value, not a group of keys.")
+            return bool(rest)
+        section = inner
+    return False
+
+
+def _likely(key: str, paths: list[str]) -> str:
+    """The key that was probably meant: the same last word elsewhere, else the nearest in spelling."""
+    same = [path for path in paths if path.split(".")[-1] == key.split(".")[-1]]
+    return nearest(key, same) or (same[0] if same else nearest(key, paths))
+
+
+def _takes_names(annotation: Any) -> bool:
+    return any(getattr(part, "__origin__", part) is dict for part in (annotation, *get_args(annotation)))
+
+
+def _paths(schema: type[Section], prefix: str = "") -> list[str]:
+    found = []
+    for name, field in schema.model_fields.items():
+        inner = section_of(field.annotation)
+        found += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return found
+
+
+def _explain(schema: type[Section], error: dict[str, Any]) -> str:
+    """A pydantic error as one line in our words."""
+    section, path = schema, []
+    for part in error["loc"]:
+        field = section.model_fields.get(part) if isinstance(part, str) and section else None
+        if field is None and error["type"] != "extra_forbidden":
+            if isinstance(part, int):
+                path.append(str(part))
+            continue
+        path.append(str(part))
+        section = section_of(field.annotation) if field else section
+    key, given, limit = ".".join(path), error["input"], error.get("ctx", {})
+    if error["type"] == "extra_forbidden":
+        prefix = ".".join(path[:-1])
+        return unknown("key", key, [f"{prefix}.{name}" if prefix else name for name in section.model_fields])
+    if error["type"] == "value_error":
+        return _sentence(str(limit["error"]))
+    if error["type"] == "literal_error":
+        choices = [choice.strip(" '") for choice in limit["expected"].replace(" or ", ",").split(",")]
+        guess = nearest(str(given), choices) if isinstance(given, str) else ""
+        hint = f" Did you mean '{guess}'?" if guess else ""
+        return f"{key}={_shown(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
+    expected = {
+        "greater_than_equal": "a number of at least {ge}",
+        "greater_than": "a number greater than {gt}",
+        "less_than_equal": "a number of at most {le}",
+        "less_than": "a number less than {lt}",
+        "finite_number": "a finite number",
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "list_type": "a list, such as [1,2]",
+        "dict_type": "a group of keys, such as {{a: 1}}",
+        "model_type": "a group of keys",
+        "too_short": "at least {min_length} value(s), and got {actual_length}",
+        "too_long": "at most {max_length} value(s), and got {actual_length}",
+    }.get(error["type"])
+    wanted = expected.format(**limit) if expected else error["msg"]
+    return f"{key}={_shown(given)} does not fit; expected {wanted}."
+
+
+def _file_with(path: tuple, script: str | None, overrides: list[str]) -> str:
+    """The YAML file among those that were composed in which a key stands, or an empty string."""
+    if script is None:
+        return ""
+    chosen = {override.key_or_group: override.value() for override in parse(overrides)}
+    files = [f"experiment/{chosen.get('experiment')}.yaml", f"debug/{chosen.get('debug')}.yaml", f"{script}.yaml"]
+    files += [f"{group}/{choice}.yaml" for group, choices in groups().items() for choice in choices]
+    for name in files:
+        if not (FOLDER / name).is_file():
+            continue
+        content = yaml.safe_load((FOLDER / name).read_text())
+        group = name.split("/")[0] if "/" in name else ""
+        keys = path[1:] if group and group == path[0] else path
+        for part in keys:
+            content = content.get(part, ...) if isinstance(content, dict) else ...
+        if content is not ... and keys:
+            return f"configs/{name}"
+    return ""
+
+
+def _from_environment(composed: DictConfig, values: Any, path: tuple = ()) -> dict[tuple, Any]:
+    """What came out of environment variables: {path of the key: what was written there}."""
+    found = {}
+    for key in composed:
+        raw, value = OmegaConf.to_container(composed, resolve=False)[key], values[key]
+        if isinstance(value, dict) and isinstance(composed._get_node(key), DictConfig):
+            found |= _from_environment(composed._get_node(key), value, (*path, key))
+        elif "oc.env" in str(raw):
+            found[(*path, key)] = raw
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("full_key:", "object_type=", "See https", "reference_type"))]
+    return _sentence(" ".join(kept[:3]))

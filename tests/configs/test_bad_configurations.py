@@ -1,0 +1,116 @@
+"""Every mistake in a configuration is refused before anything heavy is imported, with the nearest valid choice."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import Evaluate, Train, UserError, Visualize
+from configs.composition import compose
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = {"train": Train, "evaluate": Evaluate, "visualize": Visualize}
+
+# A row: script, what was typed, and what the one line must say.
+BAD = [
+    ("train", "experiment=crs", "Did you mean 'cars'?"),
+    ("train", "experiment=nothing_like_it", "Unknown experiment 'nothing_like_it'. Choices:"),
+    ("train", "model=vg", "Did you mean 'vgg'?"),
+    ("train", "data=tdfs", "Did you mean 'tfds'?"),
+    ("train", "debug=quick", "Unknown debug 'quick'"),
+    ("train", "trainin.epochs=3", "Did you mean 'training.epochs'?"),
+    ("train", "training.epoch=3", "Did you mean 'training.epochs'?"),
+    ("train", "epochs=3", "Did you mean 'training.epochs'?"),
+    ("train", "learning_rate=0.1", "Did you mean 'training.optimizer.learning_rate'?"),
+    ("train", "training.lr=0.1", "Unknown key 'training.lr'"),
+    ("train", "+training.epoch=3", "Did you mean 'training.epochs'?"),
+    ("train", "training.epochs.first=3", "training.epochs is a value"),
+    ("train", "sede=1", "Did you mean 'seed'?"),
+    ("train", "training.epochs=0", "training.epochs=0 does not fit; expected a number of at least 1."),
+    ("train", "training.epochs=-3", "training.epochs=-3 does not fit"),
+    ("train", "training.epochs=2.5", "expected a whole number"),
+    ("train", "training.epochs=ten", "training.epochs='ten' does not fit; expected a whole number."),
+    ("train", "training.epochs=true", "expected a whole number"),
+    ("train", "training.epochs=null", "training.epochs=None does not fit"),
+    ("train", "training.batch_size=0", "training.batch_size=0 does not fit"),
+    ("train", "training.optimizer.learning_rate=nan", "expected a finite number"),
+    ("train", "training.optimizer.learning_rate=inf", "expected a finite number"),
+    ("train", "training.optimizer.learning_rate=0", "expected a number greater than 0"),
+    ("train", "training.optimizer.learning_rate=-0.1", "expected a number greater than 0"),
+    ("train", "training.optimizer.learning_rate=fast", "expected a number"),
+    ("train", "training.optimizer.name=adamm", "Did you mean 'adam'?"),
+    ("train", "training.optimizer=adam", "training.optimizer"),
+    ("train", "training.optimizer.momentum=1", "expected a number less than 1"),
+    ("train", "training.schedule.name=cosin", "Did you mean 'cosine'?"),
+    ("train", "training.schedule.name=step", "needs training.schedule.step_epochs"),
+    ("train", "training.schedule.warmup_epochs=10", "leaves nothing of training.epochs=10"),
+    ("train", "training.label_smoothing=1", "expected a number less than 1"),
+    ("train", "training.precision=float16", "Did you mean 'mixed_float16'?"),
+    ("train", "training.monitor=accuracy", "Did you mean 'val_accuracy'?"),
+    ("train", "training.class_weights=balance", "training.class_weights"),
+    ("train", "training.early_stopping.patience=0", "expected a number of at least 1"),
+    ("train", "data=tfds", "data=tfds needs a dataset name"),
+    ("train", "data=folder", "data=folder needs a folder of images"),
+    ("train", "data.source=web", "Choices: rendered_cars, tfds, folder."),
+    ("train", "data.image_size=0", "data.image_size"),
+    ("train", "data.image_size=[32,32,3]", "expected at most 2 value(s), and got 3"),
+    ("train", "data.channels=2", "Choices: 1, 3."),
+    ("train", "data.validation_share=1", "expected a number less than 1"),
+    ("train", "data.classes=[car]", "at least two different class names"),
+    ("train", "data.augment.flipp=true", "Did you mean 'data.augment.flip'?"),
+    ("train", "data.augment.flip=sometimes", "expected true or false"),
+    ("train", "data.augment.erase=2", "expected a number of at most 1"),
+    ("train", "model.filters=[]", "expected at least 1 value(s)"),
+    ("train", "model.filters=[16,0]", "expected a number of at least 1"),
+    ("train", "model.kernel_size=[3,5]", "model.kernel_size has 2 values but model.filters makes"),
+    ("train", "model.padding=full", "Choices: same, valid."),
+    ("train", "model.pooling=maximum", "Choices: max, average, none."),
+    ("train", "model.stride=2 model.dilation=2", "one must be 1"),
+    ("train", "model.head.dropout=1", "expected a number less than 1"),
+    ("train", "seed=-1", "seed=-1 does not fit"),
+    ("train", "seed=0,1", "add -m"),
+    ("train", "name=../elsewhere", "cannot be a folder's name"),
+    ("train", "foo", "Cannot read 'foo'; expected key=value"),
+    ("train", "training.epochs=[", "Quote what holds commas"),
+    ("train", "name=${nothing}", "nothing"),
+    ("evaluate", "spilt=test", "Did you mean 'split'?"),
+    ("evaluate", "split=valid", "Did you mean 'validation'?"),
+    ("evaluate", "batch_size=0", "expected a number of at least 1"),
+    ("visualize", "imgae=car.jpg", "Did you mean 'image'?"),
+    ("visualize", "sort=size", "Choices: index, norm, activation."),
+    ("visualize", "scale=none", "Choices: unit, layer, global."),
+    ("visualize", "units=[-1]", "expected a number of at least 0"),
+    ("visualize", "extraction.stride=0", "expected a number of at least 1"),
+]
+
+
+@pytest.mark.parametrize("script, typed, said", BAD, ids=[f"{script} {typed}" for script, typed, _ in BAD])
+def test_a_bad_configuration_is_refused_in_one_line(script, typed, said):
+    with pytest.raises(UserError) as refusal:
+        compose(script, SCRIPTS[script], typed.split())
+    line = str(refusal.value)
+    assert said in line
+    assert "\n" not in line
+
+
+def test_a_mistake_ends_a_script_with_code_2_and_one_line_and_no_tensorflow():
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', 'training.epoch=3']\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as stop: print(stop.code, 'tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "False", "False"]
+    assert len(done.stderr.splitlines()) == 1
+    assert "Did you mean 'training.epochs'?" in done.stderr
+
+
+def test_an_unknown_key_in_an_experiment_names_its_file(tmp_path, monkeypatch):
+    experiment = ROOT / "configs" / "experiment" / "misspelt_for_a_test.yaml"
+    experiment.write_text("# @package _global_\ntraining: {epoch: 3}\n")
+    try:
+        with pytest.raises(UserError, match=r"Did you mean 'training.epochs'.*configs/experiment/misspelt_for_a_test"):
+            compose("train", Train, ["experiment=misspelt_for_a_test"])
+    finally:
+        experiment.unlink()

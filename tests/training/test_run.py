@@ -1,0 +1,151 @@
+"""The run folder: what is written comes back, and what others wrote is read with care."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from configs import Train, UserError
+from training.run import Run, load_model, read_config
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(tmp_path / "runs", "cars", Train(seed=7))
+
+
+def test_a_new_run_is_the_latest_and_reopens_with_its_configuration(run, tmp_path):
+    again = Run.open(tmp_path / "runs/cars/latest", check=False)
+    assert again.path == run.path
+    assert (again.name, again.id) == ("cars", run.path.name)
+    assert again.config == Train(seed=7)
+
+
+def test_labels_survive_whatever_a_folder_may_be_called(run):
+    labels = (
+        "van",
+        "two\nlines",
+        "back\\slash",
+        "\\n",
+        "carriage\r\nreturn",
+        " spaces ",
+        "ünï ",
+        "<b>",
+        "a\x85b\u2028c",
+    )
+    run.write_labels(labels)
+    assert Run(run.path).labels == labels
+    assert run.labels_path.read_bytes().count(b"\n") == len(labels)
+
+
+def test_metrics_come_back_as_numbers(run):
+    rows = [{"epoch": 1, "loss": 0.1 + 0.2, "val_accuracy": 1.0}, {"epoch": 2, "loss": 1e-9, "val_accuracy": 0.5}]
+    run.write_metrics(rows)
+    assert run.metrics == rows
+
+
+def test_facts_add_up(run):
+    assert run.epoch is None
+    run.write_facts(best={"epoch": 3})
+    run.write_facts(backend="jax")
+    assert run.epoch == 3
+    assert run.facts["backend"] == "jax"
+
+
+def test_twenty_processes_make_twenty_folders(tmp_path):
+    script = (
+        "import sys; from configs import Train; from training.run import Run; Run.create(sys.argv[1], 'cars', Train())"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(20)]
+    assert [process.wait() for process in processes] == [0] * 20
+
+    runs = [path for path in (tmp_path / "cars").iterdir() if not path.is_symlink()]
+    assert len(runs) == 20
+    assert all((path / "config.yaml").is_file() for path in runs)
+    assert (tmp_path / "cars/latest").resolve() in [path.resolve() for path in runs]
+
+
+def test_newest_skips_runs_that_learned_nothing(tmp_path):
+    old = Run.create(tmp_path, "cars", Train())
+    old.model_path.touch()
+    Run.create(tmp_path, "cars", Train())
+    assert Run.newest(tmp_path).path == old.path
+    assert Run.open(tmp_path / "cars").path == old.path
+
+
+def test_newest_looks_at_every_experiment(tmp_path):
+    for name in ("a", "b", "a"):
+        last = Run.create(tmp_path, name, Train())
+        last.model_path.touch()
+    assert Run.newest(tmp_path).path == last.path
+
+
+def test_a_missing_run_is_answered_with_the_nearest_one(run, tmp_path):
+    with pytest.raises(UserError, match=r"Did you mean '.*/cars/latest'"):
+        Run.open(tmp_path / "runs/car/latest")
+
+
+def test_where_no_run_exists_the_error_says_how_to_train_one(tmp_path):
+    with pytest.raises(UserError, match="python train.py experiment=cars"):
+        Run.open(tmp_path / "runs/cars/latest")
+    with pytest.raises(UserError, match="python train.py experiment=cars"):
+        Run.newest(tmp_path / "runs")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not a run"):
+        Run.open(tmp_path)
+
+
+def test_a_run_without_a_model_is_refused(run):
+    with pytest.raises(UserError, match=r"no model\.keras"):
+        Run.open(run.path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("trainig: {epochs: 3}", "Did you mean 'training'"),
+        ("training: {epoch: 3}", "Did you mean 'epochs'|training.epoch"),
+        ("training: {epochs: many}", "training.epochs"),
+        ("training: {epochs: -1}", "training.epochs"),
+        ("model: !!python/object/apply:os.system ['true']", "not readable YAML"),
+        ("a: &x [1]\nb: [*x, *x]", "alias"),
+        ("[" * 100 + "]" * 100, "nested deeper"),
+        ("seed: 1\n#" + "x" * 1_000_001, "bytes"),
+        ("- 1", "not a configuration"),
+        ("seed: [", "not readable YAML"),
+    ],
+)
+def test_a_saved_configuration_is_data_within_limits(tmp_path, text, reason):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_config(path)
+
+
+def test_a_target_in_a_saved_configuration_is_refused_not_called(run, tmp_path):
+    values = yaml.safe_load(run.config_path.read_text())
+    values["model"]["_target_"] = "os.mkdir"
+    values["model"]["path"] = str(tmp_path / "called")
+    run.config_path.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match="_target_"):
+        Run.open(run.path, check=False)
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("absent.keras", None, "does not exist"),
+        ("model.h5", b"\x89HDF", "only the .keras format"),
+        ("model.keras", b"", "damaged or cut short"),
+        ("model.keras", b"<html>not found</html>", "not a .keras archive"),
+    ],
+)
+def test_what_is_no_model_is_refused_with_the_reason(tmp_path, name, content, reason):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        load_model(tmp_path / name)

@@ -1,0 +1,349 @@
+"""A run folder: all that evaluating, drawing and another person need."""
+
+import csv
+import functools
+import io
+import json
+import os
+import re
+import secrets
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from configs import Train, UserError, nearest, unknown
+from configs.schema import Where
+from training.files import atomic_symlink, atomic_write
+
+if TYPE_CHECKING:
+    import keras
+
+    from data import Dataset
+
+CONFIG_BYTES = 1_000_000
+CONFIG_DEPTH = 20
+
+
+class Run:
+    """One training run on disk. It alone knows which file lies where in `runs/<name>/<unique id>/`.
+
+    ```python
+    run = Run.open("runs/cars/latest")
+    run.model, run.labels, run.data, run.metrics
+    ```
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, runs_dir: str | os.PathLike, name: str, config: Train) -> "Run":
+        """A new folder of its own under `runs_dir/name`, with the configuration in it; `latest` points to it."""
+        family = Path(runs_dir) / name
+        try:
+            family.mkdir(parents=True, exist_ok=True)
+            run = cls(_new_folder(family))
+        except OSError as error:
+            raise UserError(
+                f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
+            ) from None
+        run.write_text(run.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        atomic_symlink(family / "latest", run.id)
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, check: bool = True) -> "Run":
+        """The run at a run folder, at `runs/<name>/latest`, or the newest one below `runs/<name>`.
+
+        With `check`, a run without a saved model (nothing was learned yet) is refused too. Raises `UserError`.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise UserError(_missing(path))
+        if not (path / "config.yaml").is_file():
+            inside = _runs_below(path) if path.is_dir() else []
+            if not inside:
+                raise UserError(f"{path} is not a run: it has no config.yaml. {_how_to_train()}")
+            path = next((run for run in inside if (run / "model.keras").is_file()), inside[0])
+        run = cls(path.resolve() if path.is_symlink() else path)
+        run.config  # noqa: B018  reading it here makes a damaged configuration an error of opening
+        if check and not run.model_path.exists():
+            raise UserError(
+                f"Run {path} has no model.keras: its training ended before the first epoch did. {_how_to_train()}"
+            )
+        return run
+
+    @classmethod
+    def newest(cls, runs_dir: str | os.PathLike) -> "Run":
+        """The newest run with a saved model anywhere below `runs_dir`. Raises `UserError` when there is none."""
+        for path in _runs_below(Path(runs_dir)):
+            if (path / "model.keras").is_file():
+                return cls.open(path)
+        raise UserError(f"There is no trained run in {runs_dir}. {_how_to_train()}")
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def name(self) -> str:
+        return self.path.absolute().parent.name
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def labels_path(self) -> Path:
+        return self.path / "labels.txt"
+
+    @property
+    def facts_path(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def tensorboard_dir(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def figures_dir(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        return self.path / "checkpoints"
+
+    @functools.cached_property
+    def config(self) -> Train:
+        """The configuration that the run was trained with. It is parsed as data and checked, never instantiated."""
+        return read_config(self.config_path)
+
+    @functools.cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of the model's logits."""
+        try:
+            lines = self.labels_path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+        except FileNotFoundError:
+            raise UserError(f"{self.labels_path} is missing: the run cannot name its classes.") from None
+        return tuple(re.sub(r"\\(.)", lambda m: _ESCAPED.get(m[1], m[1]), line) for line in lines[:-1])
+
+    @functools.cached_property
+    def model(self) -> "keras.Model":
+        """The best model by the monitored metric, not compiled."""
+        return load_model(self.model_path)
+
+    @functools.cached_property
+    def data(self) -> "Dataset":
+        """The dataset that the run was trained on."""
+        return self.open_data()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run depended on (dataset, versions, backend, devices) and its best epoch."""
+        return self._read_json(self.facts_path)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that the saved model comes from, counted from 1; None before the first one."""
+        return self.facts.get("best", {}).get("epoch")
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """A row an epoch."""
+        if not self.metrics_path.exists():
+            return []
+        with self.metrics_path.open(newline="") as file:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The last evaluation, as `evaluation.json` holds it; empty before there is one."""
+        return self._read_json(self.evaluation_path)
+
+    def open_data(self, where: Where = Where()) -> "Dataset":  # noqa: B008  Where is frozen
+        """The run's dataset, at another place on this machine if `where` names one.
+
+        Raises `UserError` when its classes are not the ones that the model learned.
+        """
+        from data import open_dataset
+
+        moved = {key: value for key, value in where.model_dump().items() if value is not None}
+        dataset = open_dataset(self.config.data.model_copy(update=moved))
+        if dataset.info.classes != self.labels:
+            raise UserError(
+                f"The dataset is not the one that run {self.path} learned: it has {_few(dataset.info.classes)}, "
+                f"the run knows {_few(self.labels)}."
+            )
+        return dataset
+
+    def write_labels(self, labels: tuple[str, ...]) -> None:
+        escaped = (label.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for label in labels)
+        self.write_text(self.labels_path, "".join(f"{label}\n" for label in escaped))
+
+    def write_metrics(self, rows: list[dict[str, float]]) -> None:
+        table = io.StringIO()
+        writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text(self.metrics_path, table.getvalue())
+
+    def write_facts(self, **facts: Any) -> None:
+        """Adds facts to `run.json`; one of the same name is replaced."""
+        self.write_json(self.facts_path, {**self.facts, **facts})
+
+    def save_model(self, model: "keras.Model", *, epoch: int, **scores: float) -> None:
+        """Saves the best model so far, without its optimizer, and the epoch that it comes from."""
+        import keras
+
+        # A second Model over the same graph: Keras saves the compile state of a compiled one, and loading it then
+        # needs every custom schedule and metric.
+        bare = keras.Model(model.inputs, model.outputs, name=model.name)
+        atomic_write(self.model_path, bare.save, size=4 * bare.count_params())
+        self.write_facts(best={"epoch": epoch, **scores})
+        self.__dict__.pop("model", None)
+
+    def write_json(self, path: Path, content: Any) -> None:
+        self.write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_text(self, path: Path, text: str) -> None:
+        atomic_write(path, text)
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}.") from None
+
+
+_ESCAPED = {"n": "\n", "r": "\r"}
+
+
+def read_config(path: Path) -> Train:
+    """A saved configuration, read as plain data within limits and checked against the schema.
+
+    Raises `UserError` for a file that is too large or too deep, has aliases or tags, or says what the schema does
+    not allow.
+    """
+    try:
+        size = path.stat().st_size
+        if size > CONFIG_BYTES:
+            raise UserError(f"{path} has {size:,} bytes; a configuration has at most {CONFIG_BYTES:,}.")
+        text = path.read_text(encoding="utf-8")
+        _check_shape(text, path)
+        values = yaml.safe_load(text)
+        if not isinstance(values, dict):
+            raise UserError(f"{path} is not a configuration: found {type(values).__name__}, expected keys and values.")
+        return Train.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_mistake(error)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not readable YAML: {reason[:200]}") from None
+
+
+def load_model(path: str | os.PathLike) -> "keras.Model":
+    """A `.keras` file's model, not compiled. Raises `UserError` for a file that is missing, damaged or not a model."""
+    path = Path(path)
+    if not path.is_file():
+        kind = "is not a regular file" if path.exists() else "does not exist"
+        raise UserError(f"Model file {path} {kind}; give a .keras file.")
+    if path.suffix != ".keras":
+        raise UserError(f"Model file {path} ends in '{path.suffix}'; only the .keras format is read.")
+    if not zipfile.is_zipfile(path):
+        size = path.stat().st_size
+        raise UserError(f"Model file {path} is damaged or cut short ({size:,} bytes): it is not a .keras archive.")
+
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its layers raise on what a file says
+        reason = " ".join(str(error).split())
+        raise UserError(f"Model file {path} cannot be loaded: {type(error).__name__}: {reason[:300]}") from None
+
+
+def _new_folder(family: Path) -> Path:
+    while True:
+        # UTC, so that names sort by time all year; the random part keeps runs of one millisecond apart.
+        now = datetime.now(UTC)
+        path = family / f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            continue
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    """Run folders in `runs/` or in `runs/<name>/`, newest first."""
+    found = {*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")}
+    runs = {config.parent for config in found if config.parent.name != "latest"}
+    return sorted(runs, key=lambda run: run.name, reverse=True)
+
+
+def _missing(path: Path) -> str:
+    """The line for a run that does not exist: the nearest run, or how to train one."""
+    above = next((parent for parent in path.parents if parent.is_dir() and _runs_below(parent)), None)
+    if above is None:
+        return f"Run {path} does not exist. {_how_to_train()}"
+    runs = _runs_below(above)
+    known = [str(run) for run in runs] + [str(run.parent / "latest") for run in runs]
+    guess = nearest(str(path), known) or known[0]
+    return f"Run {path} does not exist. Did you mean '{guess}'?"
+
+
+def _how_to_train() -> str:
+    return "Train one with: python train.py experiment=cars"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"
+
+
+def _check_shape(text: str, path: Path) -> None:
+    """Refuses, from the stream of YAML events alone, what could grow without bound when it is built."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError(f"{path} has a YAML alias (*{event.anchor}); a saved configuration has none.")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > CONFIG_DEPTH:
+            raise UserError(f"{path} is nested deeper than {CONFIG_DEPTH} levels; a saved configuration is not.")
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors()[0]
+    key = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        section = Train
+        for part in mistake["loc"][:-1]:
+            section = section.model_fields[part].annotation
+        return unknown("key", key, section.model_fields)
+    return f"{key}: {mistake['msg']}"

@@ -1,0 +1,22 @@
+"""How what was learned looks: arrays in, Matplotlib figures (or plain uint8 arrays) out.
+
+Names are loaded on first use, so that a caller of `kernel_tiles` and `map_tiles` does not wait for Matplotlib.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "kernel_tiles": "tiles",
+    "map_tiles": "tiles",
+    "confusion_matrix_figure": "evaluation",
+    "mistakes_figure": "evaluation",
+    "save_figure": "save",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'visualization' has no attribute {name!r}")
+    return getattr(import_module(f"visualization.{_HOMES[name]}"), name)

@@ -1,0 +1,113 @@
+"""How well a model did: what it takes for what, and its most confident mistakes."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from visualization import palette
+from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+
+
+def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: str = "Confusion matrix") -> Figure:
+    """A confusion matrix, shape (classes, classes): a row a true class, a column a predicted one, counts in the cells.
+
+    Colours are shares of the true class. The diagonal (blue) and the mistakes (red) have a norm each, because on one
+    norm the mistakes of a good model could not be seen. Classes without images have hatched rows.
+    """
+    matrix = np.asarray(matrix)
+    classes = len(labels)
+    if matrix.shape != (classes, classes):
+        raise ValueError(f"matrix of shape {matrix.shape} with {classes} labels; expected ({classes}, {classes})")
+    cell = int(np.clip(1600 / classes, 20, 140))
+    size = float(np.clip(cell / 3.2, 5.5, palette.BODY_SIZE))
+    names = [shorten(label, 420, size) for label in labels]
+    margin = max(text_width(name, size) for name in names)
+
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = matrix / np.maximum(totals, 1)
+    diagonal = np.eye(classes, dtype=bool)
+    mistakes = float(shares[~diagonal].max(initial=0.0))
+    colours = palette.SEQUENTIAL[np.rint(shares / (mistakes or 1.0) * 255).clip(0, 255).astype(int)]
+    colours[diagonal] = palette.AGREEMENT[np.rint(shares[diagonal] * 255).astype(int)]
+
+    sheet = Sheet(width=1300)
+    y = sheet.paragraph(MARGIN, MARGIN, title, 1250, palette.TITLE_SIZE, weight="bold")
+    right = int(np.trace(matrix))
+    summary = f"{right:,} of {int(matrix.sum()):,} images right; rows: true class; columns: predicted class"
+    y = sheet.paragraph(MARGIN, y, summary, 1250, palette.BODY_SIZE, color=palette.QUIET_TEXT) + 30
+
+    left, top = MARGIN + margin + 16, y + margin + 10
+    side = classes * (cell + 1)
+    grid = np.empty((side + 1, side + 1, 3), np.uint8)
+    grid[:] = palette.GUTTER
+    for row in range(classes):
+        for column in range(classes):
+            y0, x0 = 1 + row * (cell + 1), 1 + column * (cell + 1)
+            square = colours[row, column] if totals[row] else palette.hatch(cell, cell)
+            grid[y0 : y0 + cell, x0 : x0 + cell] = square
+    sheet.paint(left, top, grid)
+
+    centres = 1 + np.arange(classes) * (cell + 1) + cell / 2
+    for centre, name in zip(centres, names, strict=True):
+        sheet.text(left - 10, top + centre, name, size, ha="right", va="center_baseline")
+        sheet.text(left + centre, top - 10, name, size, ha="center", va="bottom", rotation=90)
+    count_size = min(size, cell * 0.8 / max(len(str(matrix.max(initial=0))), 2) / 1.8)
+    if count_size >= 5:
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            ink = palette.text_on(colours[row, column])
+            place = left + centres[column], top + centres[row]
+            sheet.text(*place, str(int(matrix[row, column])), count_size, ha="center", va="center_baseline", color=ink)
+
+    y = top + side + 40
+    y = sheet.colour_bar(left, y, 1.0, "right: share of the true class", table=palette.AGREEMENT, spell=_percent)
+    if mistakes:
+        sheet.colour_bar(
+            left, y, mistakes, "mistakes: share of the true class", table=palette.SEQUENTIAL, spell=_percent
+        )
+    return sheet.figure()
+
+
+def mistakes_figure(
+    images: np.ndarray,
+    true: Sequence[int],
+    predicted: Sequence[int],
+    confidence: Sequence[float],
+    labels: Sequence[str],
+    title: str = "Most confident mistakes",
+) -> Figure:
+    """Wrongly classified images with the true class, the prediction and its confidence under each.
+
+    `images` is (n, height, width, channels) in [0, 255]; `true` and `predicted` are indices into `labels`;
+    `confidence` is the softmax share of the prediction, in [0, 1]. The order is kept.
+    """
+    sheet = Sheet(width=1300)
+    y = sheet.paragraph(MARGIN, MARGIN, title, 1850, palette.TITLE_SIZE, weight="bold") + 20
+    if not len(images):
+        sheet.text(MARGIN, y, "There are none: every image was classified correctly.", palette.BODY_SIZE)
+        return sheet.figure()
+    high, wide = images.shape[1:3]
+    width = 288 if wide > 288 else 288 // wide * wide
+    height = max(1, round(high * width / wide))
+    columns = min(6, len(images))
+    step = 288 + 36
+    row_height = height + 2 * line_height(palette.LABEL_SIZE) + 44
+    for place in range(columns * math.ceil(len(images) / columns)):
+        x, top = MARGIN + place % columns * step, y + place // columns * row_height
+        if place >= len(images):
+            sheet.empty(x, top, width, height)
+            continue
+        sheet.photo(x, top, images[place], width, height)
+        below = top + height + 8
+        share = f" {confidence[place]:.0%}"
+        room = 300 - text_width(share, palette.LABEL_SIZE)
+        said = shorten(f"said {labels[predicted[place]]}", room, palette.LABEL_SIZE) + share
+        sheet.text(x, below, said, palette.LABEL_SIZE, color=palette.POSITIVE)
+        is_class = shorten(f"is {labels[true[place]]}", 300, palette.LABEL_SIZE)
+        sheet.text(x, below + line_height(palette.LABEL_SIZE), is_class, palette.LABEL_SIZE)
+    return sheet.figure()
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"

@@ -1,0 +1,44 @@
+"""A figure on disk: a picture to show, a drawing to enlarge, and the arrays behind both."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+DPI = 200
+
+
+def save_figure(figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Path) -> list[Path]:
+    """Write `path`.png at 200 dpi, `path`.svg and `path`.npz, and return the three paths.
+
+    Each file appears whole or not at all, also after a crash. The same figure gives the same bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.hashsalt": "convlens"}):
+        return [
+            _write(path, ".png", lambda file: figure.savefig(file, format="png", dpi=DPI)),
+            _write(path, ".svg", lambda file: figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None})),
+            _write(path, ".npz", lambda file: np.savez_compressed(file, **arrays)),
+        ]
+
+
+def _write(path: Path, suffix: str, write: Callable[[BinaryIO], object]) -> Path:
+    target = path.parent / (path.name + suffix)  # with_suffix would cut a layer's name at its dot
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=suffix, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return target

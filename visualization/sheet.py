@@ -1,0 +1,189 @@
+"""A figure laid out by hand: tiles, text and axes at places in pixels of the final picture.
+
+Tiles are painted by nearest neighbour into one raster at the resolution of the saved PNG, so a cell has the same
+whole number of pixels everywhere, and hundreds of tiles cost no more than one. Text and graphs stay vectors.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from visualization import palette
+from visualization.save import DPI
+from visualization.tiles import enlarge
+
+MARGIN = 50
+POINT = DPI / 72  # pixels
+
+
+def number(value: float) -> str:
+    """A value in three significant digits with a proper minus sign."""
+    return f"{value:.3g}".replace("-", "−")
+
+
+class Sheet:
+    """Collects what a figure shows; grows to hold it; `figure()` gives the Matplotlib figure.
+
+    Places are (x, y) in pixels from the top left corner.
+    """
+
+    def __init__(self, width: int = 0):
+        self.width, self.height = width, 0
+        self._figure = Figure(dpi=DPI)
+        self._tiles: list[tuple[int, int, np.ndarray]] = []
+        self._texts: list[tuple[float, float, str, dict]] = []
+        self._axes: list[tuple[Axes, tuple[float, float, float, float]]] = []
+
+    def _hold(self, right: float, bottom: float) -> None:
+        self.width, self.height = max(self.width, round(right)), max(self.height, round(bottom))
+
+    def paint(self, x: float, y: float, colours: np.ndarray) -> None:
+        """Colours of shape (height, width, 3) uint8, a pixel each."""
+        self._tiles.append((round(x), round(y), colours))
+        self._hold(x + colours.shape[1], y + colours.shape[0])
+
+    def tile(self, x: float, y: float, colours: np.ndarray, width: int, height: int, *, dead: bool = False) -> None:
+        """A tile enlarged by nearest neighbour, inside a thin outline; a dead unit's outline is heavy and orange."""
+        line = 4 if dead else 1
+        frame = np.empty((height + 2 * line, width + 2 * line, 3), np.uint8)
+        frame[:] = palette.DEAD if dead else palette.OUTLINE
+        frame[line:-line, line:-line] = enlarge(colours, height, width)
+        self.paint(x - line, y - line, frame)
+
+    def photo(self, x: float, y: float, image: np.ndarray, width: int, height: int) -> None:
+        """An image with values in [0, 255]; a large one is averaged down, a small one shows its pixels."""
+        from PIL import Image
+
+        colours = palette.colour_image(image)
+        if colours.shape[0] > height or colours.shape[1] > width:
+            colours = np.asarray(Image.fromarray(colours).resize((width, height), Image.Resampling.BOX))
+        self.tile(x, y, colours, width, height)
+
+    def empty(self, x: float, y: float, width: int, height: int) -> None:
+        """A place that holds nothing, and shows it."""
+        self.paint(x, y, palette.hatch(height, width))
+
+    def text(self, x: float, y: float, text: str, size: float = palette.LABEL_SIZE, **style) -> None:
+        """A line of text; `style` is Matplotlib's (ha, va, color, weight, rotation)."""
+        style = {"ha": "left", "va": "top", "color": palette.TEXT, **style}
+        self._texts.append((x, y, text, {"fontsize": size, **style}))
+        reach = text_width(text, size, style.get("weight", "normal"))
+        if not style.get("rotation"):
+            share = {"left": 1.0, "center": 0.5, "right": 0.0}[style["ha"]]
+            self._hold(x + reach * share, y + (line_height(size) if style["va"] == "top" else 0))
+
+    def paragraph(self, x: float, y: float, text: str, width: float, size: float, **style) -> float:
+        """Text wrapped to a width; returns the y below it."""
+        for line in wrap(text, width, size, style.get("weight", "normal")):
+            self.text(x, y, line, size, **style)
+            y += line_height(size)
+        return y
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Axes for a graph at a place."""
+        axes = self._figure.add_axes((0, 0, 1, 1), zorder=2)
+        axes.tick_params(labelsize=palette.LABEL_SIZE, colors=palette.TEXT)
+        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+            label.set_fontfamily(palette.fonts())
+        self._axes.append((axes, (x, y, width, height)))
+        self._hold(x + width, y + height)
+        return axes
+
+    def colour_bar(
+        self,
+        x: float,
+        y: float,
+        limit: float,
+        label: str,
+        *,
+        table: np.ndarray = palette.DIVERGING,
+        spell: Callable[[float], str] = number,
+    ) -> float:
+        """A horizontal colour bar, true for every tile drawn up to this limit; returns the y below it."""
+        low = -limit if table is palette.DIVERGING else 0.0
+        self.text(x, y, label, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+        y += line_height(palette.LABEL_SIZE) + 4
+        axes = self.axes(x + 30, y, 420, 22)
+        scale = ScalarMappable(Normalize(low, limit), palette.colour_map(table))
+        bar = self._figure.colorbar(scale, cax=axes, orientation="horizontal")
+        ticks = [low, (low + limit) / 2, limit]
+        bar.set_ticks(ticks, labels=[spell(tick) for tick in ticks])
+        bar.outline.set_linewidth(0.4)
+        axes.tick_params(labelsize=palette.LABEL_SIZE, length=2, width=0.5)
+        below = y + 22 + line_height(palette.LABEL_SIZE) + 34
+        self._hold(x + 490, below)
+        return below
+
+    def figure(self) -> Figure:
+        """The finished figure, sized to hold everything with a margin around it."""
+        width, height = self.width + MARGIN, self.height + MARGIN
+        raster = np.empty((height, width, 3), np.uint8)
+        raster[:] = palette.BACKGROUND
+        for x, y, colours in self._tiles:
+            raster[y : y + colours.shape[0], x : x + colours.shape[1]] = colours
+        figure = self._figure
+        figure.set_size_inches(width / DPI, height / DPI)
+        board = figure.add_axes((0, 0, 1, 1), zorder=1)
+        board.imshow(raster, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
+        board.set_axis_off()
+        for x, y, text, style in self._texts:
+            board.text(x, y, text, parse_math=False, fontfamily=palette.fonts(), **style)
+        for axes, (x, y, wide, high) in self._axes:
+            axes.set_position((x / width, 1 - (y + high) / height, wide / width, high / height))
+        FigureCanvasAgg(figure)
+        return figure
+
+
+def line_height(size: float) -> float:
+    """Pixels from one line of text to the next at a font size in points."""
+    return size * POINT * 1.3
+
+
+@cache
+def _ruler() -> RendererAgg:
+    return RendererAgg(1, 1, DPI)
+
+
+@cache
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """The width of a line of text in pixels."""
+    font = FontProperties(family=palette.fonts()[:1], size=size, weight=weight)
+    return _ruler().get_text_width_height_descent(text, font, ismath=False)[0]
+
+
+def plain(text: object) -> str:
+    """Text on one line, without characters that a picture or an SVG file cannot hold."""
+    joined = " ".join(str(text).split())
+    return "".join(character for character in joined if unicodedata.category(character)[0] != "C")
+
+
+def shorten(text: object, width: float, size: float) -> str:
+    """Text on one line, cut with an ellipsis where it is wider than `width` pixels."""
+    text = plain(text)
+    if text_width(text[:400], size) <= width and len(text) <= 400:
+        return text
+    low, high = 0, min(len(text), 400)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if text_width(text[:middle] + "…", size) <= width else (low, middle - 1)
+    return text[:low] + "…"
+
+
+def wrap(text: str, width: float, size: float, weight: str = "normal") -> list[str]:
+    """Text in lines no wider than `width` pixels; a word that is wider alone is shortened."""
+    lines: list[str] = []
+    for word in plain(text).split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, weight) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(shorten(word, width, size))
+    return lines

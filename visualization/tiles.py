@@ -1,0 +1,82 @@
+"""Tiles in a grid, as one uint8 array: cheap enough to write every epoch, and without Matplotlib."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from visualization import palette
+
+
+def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """An array of shape (h, w, ...) brought to (height, width, ...) by nearest neighbour."""
+    rows = np.arange(height) * image.shape[0] // height
+    columns = np.arange(width) * image.shape[1] // width
+    return image[rows][:, columns]
+
+
+def cell_size(cells: int, side: int, largest_cell: int = 40) -> int:
+    """Pixels a cell, a whole number, for a tile of `cells` cells to come out near `side` pixels."""
+    return max(1, min(round(side / cells), largest_cell))
+
+
+def tile_grid(
+    tiles: Sequence[np.ndarray], *, columns: int | None = None, cell: int = 1, dead: Sequence[bool] | None = None
+) -> np.ndarray:
+    """Tiles of one shape in rows, a gutter of one cell (at least two pixels) around each; shape (height, width, 3).
+
+    Each tile is (h, w, 3) uint8 and each of its pixels becomes a square of `cell` pixels. Cells of the grid without a
+    tile are hatched; tiles of dead units get a coloured frame in the gutter.
+    """
+    if not len(tiles):
+        raise ValueError("no tiles to lay out")
+    columns = columns or math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    height, width = (side * cell for side in tiles[0].shape[:2])
+    gutter = max(cell, 2)
+    sheet = np.empty((rows * (height + gutter) + gutter, columns * (width + gutter) + gutter, 3), np.uint8)
+    sheet[:] = palette.GUTTER
+    for place in range(rows * columns):
+        top = gutter + place // columns * (height + gutter)
+        left = gutter + place % columns * (width + gutter)
+        if place >= len(tiles):
+            sheet[top : top + height, left : left + width] = palette.hatch(height, width)
+            continue
+        if dead is not None and dead[place]:
+            frame = max(1, gutter // 2)
+            sheet[top - frame : top + height + frame, left - frame : left + width + frame] = palette.DEAD
+        sheet[top : top + height, left : left + width] = enlarge(tiles[place], height, width)
+    return sheet
+
+
+def kernel_tiles(kernel: np.ndarray, *, max_units: int = 64, max_channels: int = 16, side: int = 32) -> np.ndarray:
+    """The kernels of a convolution as one picture, on one norm for the layer; shape (height, width, 3) uint8.
+
+    `kernel` is (height, width, channels, units). Three channels are drawn as RGB, one as signed values, more as a
+    matrix of input channel (down) by unit (across), always the first ones so that epochs can be compared.
+    """
+    kernel = np.asarray(kernel, np.float32)
+    if kernel.ndim != 4:
+        raise ValueError(f"kernel of shape {kernel.shape}; expected (height, width, channels, units)")
+    kernel = kernel[:, :, :max_channels, :max_units]
+    limit = palette.largest(kernel)
+    height, width, channels, units = kernel.shape
+    cell = cell_size(max(height, width), side)
+    if channels == 3:
+        return tile_grid([palette.colour_rgb_kernel(kernel[..., unit], limit) for unit in range(units)], cell=cell)
+    tiles = [palette.colour(kernel[:, :, channel, unit], limit) for channel in range(channels) for unit in range(units)]
+    return tile_grid(tiles, columns=units if channels > 1 else None, cell=cell)
+
+
+def map_tiles(maps: np.ndarray, *, max_units: int = 64, side: int = 64) -> np.ndarray:
+    """Feature maps of one image as one picture, on one norm for the layer; shape (height, width, 3) uint8.
+
+    `maps` is (height, width, units); the first units are drawn, and those that are zero everywhere are framed.
+    """
+    maps = np.asarray(maps, np.float32)
+    if maps.ndim != 3:
+        raise ValueError(f"maps of shape {maps.shape}; expected (height, width, units)")
+    maps = maps[..., :max_units]
+    coloured = palette.colour(maps, palette.largest(maps))
+    tiles = [coloured[:, :, unit] for unit in range(maps.shape[-1])]
+    return tile_grid(tiles, cell=cell_size(max(maps.shape[:2]), side), dead=~maps.any(axis=(0, 1)))

@@ -1,0 +1,22 @@
+"""What learns: convolutional networks, their shapes, and the features inside any Keras model."""
+
+from importlib import import_module
+from typing import Any
+
+from models.errors import ModelError
+from models.shapes import BlockShape, check_model
+
+# Found on first use, so that checking a configuration does not wait for Keras to be imported.
+_NEEDS_KERAS = {
+    "build_convnet": "models.convnet",
+    "build_model": "models.build",
+    "build_resnet": "models.resnet",
+}
+
+__all__ = ["BlockShape", "ModelError", "check_model", *_NEEDS_KERAS]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_KERAS:
+        raise AttributeError(f"module 'models' has no attribute '{name}'")
+    return getattr(import_module(_NEEDS_KERAS[name]), name)

@@ -1,0 +1,24 @@
+"""From a configuration to a Keras model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from models.convnet import build_convnet
+from models.resnet import build_resnet
+from models.shapes import check_model
+
+FAMILIES = {"convnet": build_convnet, "resnet": build_resnet}
+
+
+def build_model(
+    config: Any, image_size: Sequence[int], channels: int, classes: int, *, seed: int | None = None
+) -> keras.Model:
+    """The network that `config` (see configs/schema.py, `Model`) describes, for images of `image_size` (height, width).
+
+    Takes images (batch, height, width, channels), uint8 or float in [0, 255]; gives logits (batch, classes). The same
+    seed gives the same weights. Raises ModelError, before anything is built, where the network does not fit its input.
+    """
+    check_model(config, image_size, channels, classes)
+    return FAMILIES[config.family](config, image_size, channels, classes, seed=seed)

@@ -48,9 +48,7 @@ def groups() -> dict[str, list[str]]:
 
 def groups_of(script: str) -> dict[str, list[str]]:
     """The groups that a script's own defaults list names."""
-    entries = yaml.safe_load((FOLDER / f"{script}.yaml").read_text()).get("defaults", [])
-    named = [next(iter(entry)).removeprefix("optional ") for entry in entries if isinstance(entry, dict)]
-    return {name: choices for name, choices in groups().items() if name in named}
+    return {name: choices for name, choices in groups().items() if name in _default_choices(script)}
 
 
 def compose(script: str, schema: type[S], overrides: list[str]) -> S:
@@ -112,10 +110,10 @@ def checked(
     except ValidationError as error:
         found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
         line = _explain(schema, found[0])
-        place = origin or _file_with(found[0]["loc"], script, overrides or [])
+        place = origin or (_file_with(found[0]["loc"], script, overrides or []) if script else "")
         others = len({item["loc"][:2] for item in found}) - 1
         more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
-        raise UserError(line + (f" It is written in {place}." if place else "") + more) from error
+        raise UserError(line + (f" It stands in {place}." if place else "") + more) from error
 
 
 def _checked(script: str, schema: type[Section], overrides: list[str]) -> list[str]:
@@ -192,7 +190,7 @@ def _explain(schema: type[Section], error: dict[str, Any]) -> str:
         prefix = ".".join(path[:-1])
         return unknown("key", key, [f"{prefix}.{name}" if prefix else name for name in section.model_fields])
     if error["type"] == "value_error":
-        return _sentence(str(limit["error"]))
+        return f"{limit['error']}."
     if error["type"] == "literal_error":
         choices = [choice.strip(" '") for choice in limit["expected"].replace(" or ", ",").split(",")]
         guess = nearest(str(given), choices) if isinstance(given, str) else ""
@@ -219,24 +217,25 @@ def _explain(schema: type[Section], error: dict[str, Any]) -> str:
     return f"{key}={_shown(given)} does not fit; expected {wanted}."
 
 
-def _file_with(path: tuple, script: str | None, overrides: list[str]) -> str:
-    """The YAML file among those that were composed in which a key stands, or an empty string."""
-    if script is None:
+def _file_with(path: tuple, script: str, overrides: list[str]) -> str:
+    """The chosen YAML file in which a key stands; an empty string for none, or where the command line gave the key."""
+    typed = {override.key_or_group: override.value() for override in parse(overrides)}
+    if ".".join(map(str, path)) in typed:
         return ""
-    chosen = {override.key_or_group: override.value() for override in parse(overrides)}
-    files = [f"experiment/{chosen.get('experiment')}.yaml", f"debug/{chosen.get('debug')}.yaml", f"{script}.yaml"]
-    files += [f"{group}/{choice}.yaml" for group, choices in groups().items() for choice in choices]
-    for name in files:
-        if not (FOLDER / name).is_file():
-            continue
-        content = yaml.safe_load((FOLDER / name).read_text())
-        group = name.split("/")[0] if "/" in name else ""
-        keys = path[1:] if group and group == path[0] else path
-        for part in keys:
-            content = content.get(part, ...) if isinstance(content, dict) else ...
-        if content is not ... and keys:
-            return f"configs/{name}"
+    chosen = {group: typed.get(group, default) for group, default in _default_choices(script).items()}
+    for group, choice in reversed(chosen.items()):
+        file = FOLDER / group / f"{choice}.yaml"
+        content = yaml.safe_load(file.read_text()) if file.is_file() else None
+        for part in path[1:] if path[0] == group else path:
+            content = content.get(part) if isinstance(content, dict) else None
+        if content is not None and not isinstance(content, dict):
+            return f"configs/{group}/{choice}.yaml"
     return ""
+
+
+def _default_choices(script: str) -> dict[str, str | None]:
+    entries = yaml.safe_load((FOLDER / f"{script}.yaml").read_text())["defaults"]
+    return {group: choice for entry in entries if isinstance(entry, dict) for group, choice in entry.items()}
 
 
 def _from_environment(composed: DictConfig, values: Any, path: tuple = ()) -> dict[tuple, Any]:

@@ -11,7 +11,9 @@ class UserError(ValueError):
 def nearest(given: str, choices: Iterable[str]) -> str:
     """The choice closest in spelling to what was given, or an empty string when none is close."""
     names = {str(choice).lower(): str(choice) for choice in choices}
-    found = difflib.get_close_matches(str(given).lower(), names, n=1, cutoff=0.5)
+    word = str(given).lower()
+    holding = [name for name in names if len(word) > 2 and word in name]
+    found = difflib.get_close_matches(word, holding or names, n=1, cutoff=0.3 if holding else 0.5)
     return names[found[0]] if found else ""
 
 

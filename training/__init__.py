@@ -6,7 +6,7 @@ _HOMES = {
     "Evaluation": "evaluation",
     "Run": "run",
     "evaluate_model": "evaluation",
-    "fit": "fit",
+    "fit_model": "fit",
 }
 
 __all__ = sorted(_HOMES)

@@ -306,10 +306,9 @@ def _runs_below(folder: Path) -> list[Path]:
 
 def _missing(path: Path) -> str:
     """The line for a run that does not exist: the nearest run, or how to train one."""
-    above = next((parent for parent in path.parents if parent.is_dir() and _runs_below(parent)), None)
-    if above is None:
+    runs = [run for parent in path.parents[:2] if parent.is_dir() for run in _runs_below(parent)]
+    if not runs:
         return f"Run {path} does not exist. {_how_to_train()}"
-    runs = _runs_below(above)
     known = [str(run) for run in runs] + [str(run.parent / "latest") for run in runs]
     guess = nearest(str(path), known) or known[0]
     return f"Run {path} does not exist. Did you mean '{guess}'?"

@@ -1,0 +1,213 @@
+"""What happens while a model trains, beside the training itself."""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from configs import UserError
+from training.run import Run
+
+METRICS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second")
+
+
+class BalancedAccuracy(keras.metrics.Metric):
+    """Mean recall over classes; its state is the confusion matrix (true, predicted), counted while validating.
+
+    Soft labels, as MixUp makes them, count for their largest class.
+    """
+
+    def __init__(self, classes: int, name: str = "balanced_accuracy"):
+        super().__init__(name=name)
+        self.classes = classes
+        self.matrix = self.add_variable((classes, classes), "zeros", name="matrix")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        true = keras.ops.one_hot(keras.ops.argmax(y_true, axis=-1), self.classes)
+        predicted = keras.ops.one_hot(keras.ops.argmax(y_pred, axis=-1), self.classes)
+        self.matrix.assign_add(keras.ops.matmul(keras.ops.transpose(true), predicted))
+
+    def result(self):
+        support = keras.ops.sum(self.matrix, axis=1)
+        recall = keras.ops.diagonal(self.matrix) / keras.ops.maximum(support, 1.0)
+        present = keras.ops.cast(support > 0, recall.dtype)
+        return keras.ops.sum(recall) / keras.ops.maximum(keras.ops.sum(present), 1.0)
+
+
+class Clock(keras.callbacks.Callback):
+    """Adds `learning_rate`, `seconds` and `images_per_second` (of training alone) to an epoch's logs.
+
+    The very first step compiles the model and is left out of the throughput.
+    """
+
+    def __init__(self, images_per_step: int):
+        super().__init__()
+        self.images_per_step = images_per_step
+        self.compiled = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch_start = self.steps_start = self.steps_end = time.perf_counter()
+        self.first_step, self.last_step = 0, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps_end, self.last_step = time.perf_counter(), batch + 1
+        if not self.compiled:
+            self.compiled = True
+            if self.last_step < self.params["steps"]:
+                self.steps_start, self.first_step = self.steps_end, self.last_step
+
+    def on_epoch_end(self, epoch, logs=None):
+        images = (self.last_step - self.first_step) * self.images_per_step
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs["seconds"] = time.perf_counter() - self.epoch_start
+        logs["images_per_second"] = images / (self.steps_end - self.steps_start)
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves the model whenever the monitored metric is better than ever before; refuses weights that are not finite."""
+
+    def __init__(self, run: Run, monitor: str):
+        super().__init__()
+        self.run, self.monitor = run, monitor
+        best = run.facts.get("best", {})
+        self.epoch: int | None = best.get("epoch")
+        self.value: float | None = best.get(monitor)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step = batch + 1
+        if not math.isfinite(logs["loss"]):
+            raise UserError(self._stopped(f"the loss became {logs['loss']}"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.current, self.step = epoch + 1, 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights):
+            raise UserError(self._stopped("weights are no longer finite"))
+        value = float(logs[self.monitor])
+        if math.isfinite(value) and self._is_better(value):
+            self.run.save_model(self.model, epoch=epoch + 1, **{self.monitor: value})
+            self.epoch, self.value = epoch + 1, value
+
+    def place(self) -> str:
+        """Where training is, and what is saved."""
+        kept = (
+            f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f}) is" if self.epoch else "nothing is"
+        )
+        return f"epoch {self.current}, step {self.step}; {kept} saved in {self.run.path}"
+
+    def _is_better(self, value: float) -> bool:
+        return self.value is None or (value < self.value if "loss" in self.monitor else value > self.value)
+
+    def _stopped(self, reason: str) -> str:
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return (
+            f"Training stopped, {reason} in {self.place()}. Lower training.optimizer.learning_rate (it is {rate:.3g}) "
+            f"or set training.optimizer.clip_norm=1."
+        )
+
+
+class MetricsTable(keras.callbacks.Callback):
+    """Keeps `metrics.csv`, a row an epoch; an epoch that is trained again replaces its row."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run = run
+        self.rows = run.metrics
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {name: logs.get(name) for name in METRICS} | {"epoch": epoch + 1}
+        self.rows = [old for old in self.rows if old["epoch"] <= epoch] + [row]
+        self.run.write_metrics(self.rows)
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C stops between two steps, where everything is in order; a second Ctrl-C stops at once."""
+
+    requested = False
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._request)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _request(self, number, frame):
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.requested:
+            raise KeyboardInterrupt
+
+
+class ProgressLines(keras.callbacks.Callback):
+    """A line an epoch, in the terminal and in `train.log`; on a terminal also a bar with the time left of the run."""
+
+    def __init__(self, run: Run, best: KeepBest, console: Console, initial_epoch: int):
+        super().__init__()
+        self.run, self.best, self.console, self.initial_epoch = run, best, console, initial_epoch
+
+    @contextlib.contextmanager
+    def showing(self) -> Iterator[None]:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[scores]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        with self.bar, self.run.log_path.open("a", encoding="utf-8") as self.log:
+            yield
+
+    def on_train_begin(self, logs=None):
+        total = self.params["epochs"] * self.params["steps"]
+        done = self.initial_epoch * self.params["steps"]
+        self.task = self.bar.add_task("", total=total, completed=done, scores="")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
+        self.done = epoch * self.params["steps"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        scores = f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+        self.bar.update(self.task, completed=self.done + batch + 1, scores=scores)
+
+    def on_epoch_end(self, epoch, logs=None):
+        width = len(str(self.params["epochs"]))
+        line = (
+            f"epoch {epoch + 1:{width}}/{self.params['epochs']}"
+            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+            f"  val_loss {logs['val_loss']:.4f}  val_accuracy {logs['val_accuracy']:.4f}"
+            f"  rate {logs['learning_rate']:.2e}  {logs['images_per_second']:,.0f} images/s  {logs['seconds']:.1f} s"
+            f"{'  best' if self.best.epoch == epoch + 1 else ''}"
+        )
+        self.console.print(line, highlight=False, soft_wrap=True)
+        self.log.write(line + "\n")
+        self.log.flush()

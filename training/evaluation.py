@@ -1,0 +1,159 @@
+"""How well a model classifies, measured in one pass over a dataset."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+CALIBRATION_BINS = 15  # as in Guo et al. 2017
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model on one split. Arrays of n have one entry an image, in the dataset's order."""
+
+    classes: tuple[str, ...]
+    labels: np.ndarray  # (n,) true classes
+    predicted: np.ndarray  # (n,) most probable classes
+    confidence: np.ndarray  # (n,) their probabilities
+    matrix: np.ndarray  # (classes, classes) images by true (row) and predicted (column) class
+    loss: float  # cross-entropy in nats, mean over images
+    top5: float | None  # share of images whose class is among the five most probable; None up to five classes
+    images_per_second: float  # through the model; compiling and reading are left out
+
+    @property
+    def images(self) -> int:
+        return len(self.labels)
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.trace(self.matrix) / self.images)
+
+    @property
+    def support(self) -> np.ndarray:
+        """(classes,) images of each class."""
+        return self.matrix.sum(axis=1)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """(classes,) share of a class that was found; 0 for a class without images."""
+        return _ratio(self.matrix.diagonal(), self.support)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """(classes,) share of what was given a class that is of it; 0 for a class that was never given."""
+        return _ratio(self.matrix.diagonal(), self.matrix.sum(axis=0))
+
+    @property
+    def f1(self) -> np.ndarray:
+        """(classes,) harmonic mean of precision and recall."""
+        return _ratio(2 * self.precision * self.recall, self.precision + self.recall)
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error: how far confidence is from accuracy, in 15 bins of equal width.
+
+        Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, equation 3.
+        """
+        bins = np.clip(np.ceil(self.confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+        excess = np.bincount(bins, self.confidence - (self.predicted == self.labels), CALIBRATION_BINS)
+        return float(np.abs(excess).sum() / self.images)
+
+    def mistakes(self, count: int) -> np.ndarray:
+        """Indices of the wrongly classified images, the most confident first, at most `count` of them."""
+        wrong = np.flatnonzero(self.predicted != self.labels)
+        return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
+
+    def report(self) -> dict[str, Any]:
+        """The scores as plain numbers, for `evaluation.json`."""
+        per_class = zip(
+            self.classes,
+            self.precision.tolist(),
+            self.recall.tolist(),
+            self.f1.tolist(),
+            self.support.tolist(),
+            strict=True,
+        )
+        return {
+            "images": self.images,
+            "accuracy": self.accuracy,
+            "top5_accuracy": self.top5,
+            "loss": self.loss,
+            "expected_calibration_error": self.calibration_error,
+            "images_per_second": self.images_per_second,
+            "classes": [
+                {"name": name, "precision": precision, "recall": recall, "f1": f1, "support": support}
+                for name, precision, recall, f1, support in per_class
+            ],
+            "confusion_matrix": self.matrix.tolist(),
+            "mistakes": [
+                {
+                    "index": int(index),
+                    "true": self.classes[self.labels[index]],
+                    "predicted": self.classes[self.predicted[index]],
+                    "confidence": float(self.confidence[index]),
+                }
+                for index in self.mistakes(100)
+            ],
+        }
+
+
+def evaluate_model(
+    model: "keras.Model", batches: Iterable[tuple[Any, Any]], classes: Sequence[str], *, progress: Any = None
+) -> Evaluation:
+    """Scores a model in one pass; memory grows by a few numbers an image.
+
+    Args:
+        model: takes images, gives logits (batch, classes).
+        batches: pairs of images (batch, height, width, channels) and integer labels (batch,).
+        classes: names, in the order of the logits.
+        progress: called with the number of images of each batch, after it.
+    """
+    labels, predicted, confidence, losses, ranks = [], [], [], [], []
+    compiled, seconds = set(), 0.0
+    for images, truth in batches:
+        images, truth = np.asarray(images), np.asarray(truth)
+        if images.shape not in compiled:
+            model.predict_on_batch(images)
+            compiled.add(images.shape)
+        start = time.perf_counter()
+        logits = np.asarray(model.predict_on_batch(images), dtype=np.float64)
+        seconds += time.perf_counter() - start
+
+        log_probabilities = logits - _log_sum_exp(logits)
+        own = np.take_along_axis(log_probabilities, truth[:, None], axis=1)
+        labels.append(truth)
+        predicted.append(log_probabilities.argmax(axis=1))
+        confidence.append(np.exp(log_probabilities.max(axis=1)))
+        losses.append(-own[:, 0])
+        ranks.append((log_probabilities > own).sum(axis=1))
+        if progress:
+            progress(len(truth))
+
+    labels, predicted, confidence, losses, ranks = map(np.concatenate, (labels, predicted, confidence, losses, ranks))
+    matrix = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
+    return Evaluation(
+        classes=tuple(classes),
+        labels=labels,
+        predicted=predicted,
+        confidence=confidence,
+        matrix=matrix.reshape(len(classes), len(classes)),
+        loss=float(losses.mean()),
+        top5=float((ranks < TOP).mean()) if len(classes) > TOP else None,
+        images_per_second=len(labels) / seconds,
+    )
+
+
+def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
+    highest = logits.max(axis=1, keepdims=True)
+    return highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -11,6 +11,16 @@ _HOMES = {
     "confusion_matrix_figure": "evaluation",
     "mistakes_figure": "evaluation",
     "save_figure": "save",
+    "Caption": "caption",
+    "choose_units": "caption",
+    "kernels_figure": "kernels",
+    "show_kernel": "kernels",
+    "feature_maps_figure": "feature_maps",
+    "kernels_and_maps_figure": "feature_maps",
+    "extraction_figure": "extraction",
+    "relu_figure": "relu",
+    "Stop": "pipeline",
+    "pipeline_figure": "pipeline",
 }
 
 __all__ = sorted(_HOMES)

@@ -6,6 +6,7 @@ use the upper half of the same map: it is sequential from zero, and one activati
 The tables are plain NumPy, so that arrays can be coloured where Matplotlib is not loaded.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -67,11 +68,25 @@ def limits(values: np.ndarray, scale: str, limit: float | None = None) -> np.nda
     raise ValueError(f"scale={scale!r} with limit={limit}; expected 'unit', 'layer', or 'global' with its limit")
 
 
-def colour(values: np.ndarray, limit: float) -> np.ndarray:
-    """Colours of values, shape (..., 3) uint8, on the norm from -limit to limit; NaN and infinity stand out."""
+def colour_weights(weights: np.ndarray, limit: float) -> np.ndarray:
+    """Colours of kernel weights, shape (..., 3) uint8, on the norm from -limit to limit."""
+    return _diverging(weights, limit, lambda share: share)
+
+
+def colour_activations(activations: np.ndarray, limit: float) -> np.ndarray:
+    """Colours of activations, shape (..., 3) uint8, by their square root, on the norm from -limit to limit.
+
+    Units of one layer differ tenfold and more; on a linear norm all but the strongest would look blank. The root
+    keeps the order, the sign and the zero, and cuts nothing off.
+    """
+    return _diverging(activations, limit, np.sqrt)
+
+
+def _diverging(values: np.ndarray, limit: float, shape: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     values = np.asarray(values, np.float64)
     finite = np.isfinite(values)
-    shares = np.clip(np.where(finite, values, 0.0) / limit, -1, 1)
+    values = np.where(finite, values, 0.0)
+    shares = np.sign(values) * shape(np.minimum(np.abs(values) / limit, 1))
     colours = DIVERGING[np.rint(shares * 255).astype(np.intp) + 255]
     colours[~finite] = NOT_FINITE
     return colours

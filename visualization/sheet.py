@@ -105,22 +105,31 @@ class Sheet:
         label: str,
         *,
         table: np.ndarray = palette.DIVERGING,
+        root: bool = False,
         spell: Callable[[float], str] = number,
     ) -> float:
-        """A horizontal colour bar, true for every tile drawn up to this limit; returns the y below it."""
-        low = -limit if table is palette.DIVERGING else 0.0
+        """A horizontal colour bar, true for every tile drawn up to this limit; returns the y below it.
+
+        With `root` the colours follow the square root, as those of activations do, and so do the ticks.
+        """
         self.text(x, y, label, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         y += line_height(palette.LABEL_SIZE) + 4
-        axes = self.axes(x + 30, y, 420, 22)
-        scale = ScalarMappable(Normalize(low, limit), palette.colour_map(table))
+        axes = self.axes(x + 40, y, 420, 22)
+        places = [-1, -0.5, 0, 0.5, 1] if table is palette.DIVERGING else [0, 0.5, 1]
+        scale = ScalarMappable(Normalize(places[0], 1), palette.colour_map(table))
         bar = self._figure.colorbar(scale, cax=axes, orientation="horizontal")
-        ticks = [low, (low + limit) / 2, limit]
-        bar.set_ticks(ticks, labels=[spell(tick) for tick in ticks])
+        values = [place * abs(place) * limit if root else place * limit for place in places]
+        bar.set_ticks(places, labels=[spell(value) for value in values])
         bar.outline.set_linewidth(0.4)
         axes.tick_params(labelsize=palette.LABEL_SIZE, length=2, width=0.5)
         below = y + 22 + line_height(palette.LABEL_SIZE) + 34
-        self._hold(x + 490, below)
+        self._hold(x + 500, below)
         return below
+
+    def activation_bar(self, x: float, y: float, limit: float, note: str, *, signed: bool = True) -> float:
+        """The colour bar of activations, whose colours follow the square root; returns the y below it."""
+        table = palette.DIVERGING if signed else palette.SEQUENTIAL
+        return self.colour_bar(x, y, limit, f"activation, {note}; colours by square root", table=table, root=True)
 
     def figure(self) -> Figure:
         """The finished figure, sized to hold everything with a margin around it."""

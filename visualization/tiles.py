@@ -64,7 +64,11 @@ def kernel_tiles(kernel: np.ndarray, *, max_units: int = 64, max_channels: int =
     cell = cell_size(max(height, width), side)
     if channels == 3:
         return tile_grid([palette.colour_rgb_kernel(kernel[..., unit], limit) for unit in range(units)], cell=cell)
-    tiles = [palette.colour(kernel[:, :, channel, unit], limit) for channel in range(channels) for unit in range(units)]
+    tiles = [
+        palette.colour_weights(kernel[:, :, channel, unit], limit)
+        for channel in range(channels)
+        for unit in range(units)
+    ]
     return tile_grid(tiles, columns=units if channels > 1 else None, cell=cell)
 
 
@@ -77,6 +81,6 @@ def map_tiles(maps: np.ndarray, *, max_units: int = 64, side: int = 64) -> np.nd
     if maps.ndim != 3:
         raise ValueError(f"maps of shape {maps.shape}; expected (height, width, units)")
     maps = maps[..., :max_units]
-    coloured = palette.colour(maps, palette.largest(maps))
+    coloured = palette.colour_activations(maps, palette.largest(maps))
     tiles = [coloured[:, :, unit] for unit in range(maps.shape[-1])]
     return tile_grid(tiles, cell=cell_size(max(maps.shape[:2]), side), dead=~maps.any(axis=(0, 1)))

@@ -1,0 +1,102 @@
+"""Feature extraction by one kernel: Filter, Detect, Condense, in NumPy.
+
+The three steps are those of a convolutional block, computed as Keras computes them, so that a kernel can be tried on
+a photograph without a network and without loading one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's mode "L"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """An image on its way through one block; every array is (height, width) float32.
+
+    `input` is what the kernel acted on; `filter` the convolution, `detect` its positive part, `condense` its pooling.
+    """
+
+    input: np.ndarray
+    filter: np.ndarray
+    detect: np.ndarray
+    condense: np.ndarray
+
+
+def luminance(image: np.ndarray) -> np.ndarray:
+    """An image with values in [0, 255], shape (height, width) or with 1 or 3 channels, as grey in [0, 1] float32."""
+    image = np.asarray(image, np.float32) / 255
+    if image.ndim == 3 and image.shape[-1] == 3:
+        return image @ np.array(LUMINANCE, np.float32)
+    if image.ndim == 3 and image.shape[-1] == 1:
+        return image[..., 0]
+    if image.ndim == 2:
+        return image
+    raise ValueError(f"image of shape {image.shape}; expected (height, width), or with 1 or 3 channels")
+
+
+def extract(
+    image: np.ndarray,
+    kernel: np.ndarray,
+    *,
+    stride: int = 1,
+    padding: str = "same",
+    pooling: str = "max",
+    pool_size: int = 2,
+    pool_stride: int | None = None,
+) -> Extraction:
+    """Filter an image with a kernel of shape (height, width), cut its negative part away, pool what remains.
+
+    The kernel acts on the image's luminance in [0, 1], by cross-correlation. `padding` ("same" or "valid") holds for
+    the convolution and for the pooling; `pooling` is "max" or "average", over squares of `pool_size` pixels every
+    `pool_stride` pixels (by default its size). Equals `keras.ops.conv`, `relu` and `max_pool` or `average_pool`.
+
+    Raises ValueError when "valid" padding leaves nothing of the image.
+    """
+    grey = luminance(image)
+    filtered = _convolve(grey, np.asarray(kernel, np.float32), stride, padding)
+    detected = np.maximum(filtered, 0)
+    condensed = _pool(detected, pooling, pool_size, pool_stride or pool_size, padding)
+    return Extraction(grey, filtered, detected, condensed)
+
+
+def _convolve(grey: np.ndarray, kernel: np.ndarray, stride: int, padding: str) -> np.ndarray:
+    padded = _padded(grey, kernel.shape, stride, padding, 0.0)
+    _check_fits("kernel", kernel.shape, padded.shape)
+    rows, columns = ((size - window) // stride + 1 for size, window in zip(padded.shape, kernel.shape, strict=True))
+    result = np.zeros((rows, columns), np.float32)
+    for (row, column), weight in np.ndenumerate(kernel):  # one addition of a whole image a weight: no window is copied
+        if weight:
+            shifted = padded[row : row + (rows - 1) * stride + 1, column : column + (columns - 1) * stride + 1]
+            result += weight * shifted[::stride, ::stride]
+    return result
+
+
+def _pool(maps: np.ndarray, pooling: str, size: int, stride: int, padding: str) -> np.ndarray:
+    if pooling not in ("max", "average"):
+        raise ValueError(f"pooling={pooling!r}; expected 'max' or 'average'")
+    # NaN marks the padding: it takes part neither in the maximum nor in the mean.
+    padded = _padded(maps, (size, size), stride, padding, np.nan)
+    _check_fits("pool", (size, size), padded.shape)
+    windows = sliding_window_view(padded, (size, size))[::stride, ::stride]
+    return (np.nanmax if pooling == "max" else np.nanmean)(windows, axis=(-2, -1)).astype(np.float32)
+
+
+def _padded(array: np.ndarray, window: tuple[int, int], stride: int, padding: str, value: float) -> np.ndarray:
+    if padding == "valid":
+        return array
+    if padding != "same":
+        raise ValueError(f"padding={padding!r}; expected 'same' or 'valid'")
+    margins = []
+    for size, reach in zip(array.shape, window, strict=True):
+        missing = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        margins.append((missing // 2, missing - missing // 2))  # an odd pixel goes below and to the right
+    return np.pad(array, margins, constant_values=value)
+
+
+def _check_fits(name: str, window: tuple[int, int], image: tuple[int, int]) -> None:
+    if window[0] > image[0] or window[1] > image[1]:
+        sizes = f"{name} of {window[0]}x{window[1]} does not fit into {image[0]}x{image[1]} pixels"
+        raise ValueError(f"{sizes}; use padding=same or a larger image")

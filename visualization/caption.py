@@ -1,0 +1,74 @@
+"""What a figure says about itself: where the arrays come from, and which of them are shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visualization import palette
+from visualization.sheet import MARGIN, Sheet, shorten
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Where a layer's arrays come from; what is not known is left out of the title."""
+
+    run: str | None = None
+    layer: str | None = None
+    epoch: int | None = None
+    receptive_field: tuple[int, int] | None = None  # pixels of the input image: height, width
+
+    def facts(self, *more: str) -> str:
+        """One line: run, epoch, receptive field, then `more`."""
+        known = [
+            shorten(f"run {self.run}", 800, palette.BODY_SIZE) if self.run else "",
+            f"epoch {self.epoch}" if self.epoch is not None else "",
+            f"receptive field {size(self.receptive_field)} px" if self.receptive_field else "",
+        ]
+        return " · ".join(fact for fact in (*known, *more) if fact)
+
+
+UNKNOWN = Caption()
+
+
+def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGIN) -> float:
+    """Title and facts at the top of a sheet; returns the y where the figure may begin."""
+    y = sheet.paragraph(x, MARGIN - 10, title, width, palette.TITLE_SIZE, weight="bold")
+    return sheet.paragraph(x, y + 2, facts, width, palette.BODY_SIZE, color=palette.QUIET_TEXT) + 26
+
+
+def size(shape: Sequence[int]) -> str:
+    """A shape as people write it: 3×3×64."""
+    return "×".join(str(side) for side in shape)
+
+
+def choose_units(
+    count: int,
+    *,
+    units: Sequence[int] | None = None,
+    max_units: int = 32,
+    sort: str = "index",
+    norm: np.ndarray | None = None,
+    activation: np.ndarray | None = None,
+) -> np.ndarray:
+    """Indices of the units to show, at most `max_units`, in the order to show them.
+
+    `units` asks for certain ones; `sort` orders by "index", or strongest first by "norm" (of the kernel) or
+    "activation" (the mean), each an array of shape (count,). Raises ValueError for a unit that does not exist.
+    """
+    chosen = np.arange(count) if units is None else np.array(list(dict.fromkeys(units)), int)
+    for unit in chosen:
+        if not 0 <= unit < count:
+            raise ValueError(f"unit {unit} does not exist: the layer has units 0 to {count - 1}")
+    if sort != "index":
+        strength = {"norm": norm, "activation": activation}.get(sort)
+        if strength is None:
+            raise ValueError(f"sort={sort!r} needs an array to sort by; expected 'index', or 'norm' or 'activation'")
+        chosen = chosen[np.argsort(-np.nan_to_num(np.asarray(strength))[chosen], kind="stable")]
+    return chosen[:max_units]
+
+
+def told(shown: np.ndarray, count: int, sort: str) -> str:
+    """In words, which units a figure shows."""
+    order = {"index": "by index", "norm": "largest kernel norm first", "activation": "strongest activation first"}[sort]
+    return f"{len(shown)} of {count} units, {order}" if len(shown) < count else f"all {count} units, {order}"

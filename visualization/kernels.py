@@ -1,0 +1,166 @@
+"""Learned kernels as pictures: all of a layer's, or one with its numbers."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from visualization import palette
+from visualization.caption import UNKNOWN, Caption, choose_units, heading, size, told
+from visualization.groups import Group, draw_groups
+from visualization.sheet import MARGIN, Sheet, line_height, number, text_width
+from visualization.tiles import cell_size
+
+WIDTH = 1900
+
+
+def kernels_figure(
+    kernel: np.ndarray,
+    *,
+    caption: Caption = UNKNOWN,
+    rgb: bool = False,
+    units: Sequence[int] | None = None,
+    max_units: int = 32,
+    max_channels: int = 16,
+    sort: str = "index",
+    scale: str = "layer",
+    limit: float | None = None,
+    activation: np.ndarray | None = None,
+    dead: np.ndarray | None = None,
+) -> Figure:
+    """The kernels of one convolution, shape (height, width, channels, units).
+
+    With `rgb` (the layer sees a colour image) each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
+    channels. A layer that sees one channel has one signed tile a unit. Any other layer is a matrix: the strongest
+    input channels down, the units across. `limit` is the largest magnitude over all layers, for scale "global".
+    `activation` and `dead`, of shape (units,), order and mark the units.
+    """
+    kernel = np.asarray(kernel)
+    count = kernel.shape[-1]
+    norm = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
+    shown = choose_units(count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation)
+    ranges = palette.limits(kernel, scale, limit)
+    dead = np.zeros(count, bool) if dead is None else np.asarray(dead)
+
+    sheet = Sheet(width=1000)
+    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", told(shown, count, sort), f"scale: {scale}")
+    y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, WIDTH)
+    draw = _draw_rows if rgb or kernel.shape[2] == 1 else _draw_matrix
+    y = draw(sheet, y, kernel, shown, ranges, dead, rgb, scale, max_channels)
+    if scale != "unit":
+        y = sheet.colour_bar(MARGIN, y + 10, float(ranges[0]), "weight")
+    if dead[shown].any():
+        sheet.text(MARGIN, y, DEAD_NOTE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+    return sheet.figure()
+
+
+DEAD_NOTE = "dead: zero after ReLU everywhere on these images; another image may wake the unit"
+
+
+def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, _max_channels) -> float:
+    height, width, channels, _ = kernel.shape
+    cell = cell_size(max(height, width), 84, largest_cell=28)
+    groups = []
+    for unit in shown:
+        limit = ranges[unit]
+        tiles = [palette.colour_weights(kernel[:, :, channel, unit], limit) for channel in range(channels)]
+        if rgb:
+            tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
+        note = f"±{number(limit)}" if scale == "unit" else ""
+        groups.append(Group(str(unit), tiles, note, bool(dead[unit])))
+    headings = ["RGB", "R", "G", "B"] if rgb else ["weight"]
+    return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
+
+
+def _draw_matrix(sheet, y, kernel, shown, ranges, dead, _rgb, scale, max_channels) -> float:
+    height, width, channels, _ = kernel.shape
+    strength = np.sqrt((kernel[..., shown].astype(np.float64) ** 2).sum(axis=(0, 1, 3)))
+    rows = np.sort(np.argsort(-strength, kind="stable")[:max_channels])
+    cell = cell_size(max(height, width), 42, largest_cell=14)
+    gutter = cell + 8
+    left = MARGIN + 90
+    told_rows = f"the {len(rows)} strongest of {channels}" if len(rows) < channels else f"all {channels}"
+    sheet.text(MARGIN, y, f"down: input channel, {told_rows}; across: unit", palette.LABEL_SIZE)
+    y += line_height(palette.LABEL_SIZE) + 12
+    labels = [f"{unit} ±{number(ranges[unit])}" if scale == "unit" else str(unit) for unit in shown]
+    y += max(text_width(label, palette.LABEL_SIZE) for label in labels)
+    step_x = max(width * cell + gutter, 26)
+    step_y = max(height * cell + gutter, 26)
+    for column, (unit, label) in enumerate(zip(shown, labels, strict=True)):
+        x = left + column * step_x
+        ink = palette.DEAD_TEXT if dead[unit] else palette.QUIET_TEXT
+        place = (x + width * cell / 2, y)
+        sheet.text(*place, label, palette.LABEL_SIZE, ha="center", va="bottom", color=ink, rotation=90)
+        for row, channel in enumerate(rows):
+            colours = palette.colour_weights(kernel[:, :, channel, unit], ranges[unit])
+            place = (x, y + 10 + row * step_y)
+            sheet.tile(*place, colours, width * cell, height * cell, dead=bool(dead[unit]))
+    for row, channel in enumerate(rows):
+        middle = y + 10 + row * step_y + height * cell / 2
+        place = (left - 12, middle)
+        sheet.text(*place, str(channel), palette.LABEL_SIZE, ha="right", va="center", color=palette.QUIET_TEXT)
+    return y + 10 + len(rows) * step_y
+
+
+def show_kernel(
+    kernel: np.ndarray,
+    *,
+    caption: Caption = UNKNOWN,
+    name: str = "",
+    panels: Sequence[str] = ("",),
+    rgb: bool = False,
+) -> Figure:
+    """One kernel, large, with its numbers printed in the cells, as `show_kernel` of the Kaggle lesson.
+
+    `kernel` is (height, width), or (height, width, channels) for a panel a channel, named by `panels`. With `rgb`
+    the three channels are preceded by their RGB tile.
+    """
+    kernel = np.asarray(kernel)
+    kernel = kernel[..., None] if kernel.ndim == 2 else kernel
+    height, width, channels = kernel.shape
+    limit = palette.largest(kernel)
+    texts = _numbers(kernel)
+    cell = int(np.clip(1400 / max(height, width) / channels, 64, 150))
+    longest = max(texts.ravel(), key=lambda text: text_width(text, palette.BODY_SIZE))
+    font = min(14, palette.BODY_SIZE * 0.82 * cell / text_width(longest, palette.BODY_SIZE))
+
+    sheet = Sheet(width=700)
+    title = "Kernel " + " of ".join(filter(None, (name, caption.layer)))
+    shape = f"kernel {size(kernel.shape[: 3 if channels > 1 else 2])}"
+    y = heading(sheet, title, caption.facts(shape, "scale: unit"), 2000)
+    names = ["RGB", *panels] if rgb else list(panels)
+    top = y + (line_height(palette.HEADING_SIZE) + 4 if any(names) else 0)
+    for place, panel in enumerate(names):
+        x = MARGIN + place * (width + 1) * cell
+        sheet.text(x, y, panel, palette.HEADING_SIZE)
+        if rgb and place == 0:
+            sheet.tile(x, top, palette.colour_rgb_kernel(kernel, limit), width * cell, height * cell)
+        else:
+            channel = place - rgb
+            _draw_numbers(sheet, x, top, kernel[..., channel], limit, texts[..., channel], cell, font)
+    sheet.colour_bar(MARGIN, top + height * cell + 30, limit, "weight")
+    return sheet.figure()
+
+
+def _draw_numbers(sheet, x, y, matrix, limit, texts, cell, font) -> None:
+    height, width = matrix.shape
+    colours = palette.colour_weights(matrix, limit)
+    sheet.tile(x, y, colours, width * cell, height * cell)
+    for row in range(height):
+        for column in range(width):
+            place = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
+            ink = palette.text_on(colours[row, column])
+            sheet.text(*place, texts[row, column], font, ha="center", va="center_baseline", color=ink)
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """The values as text, all with as many decimals as the largest needs for three digits."""
+    limit = palette.largest(values)
+    if np.all(values == np.round(values)) and limit < 1e4:
+        form = "{:.0f}"
+    elif 1e-3 <= limit < 1e4:
+        form = f"{{:.{max(0, 2 - math.floor(math.log10(limit)))}f}}"
+    else:
+        form = "{:.1e}"
+    return np.vectorize(lambda value: form.format(value + 0.0).replace("-", "−"))(values)

@@ -1,0 +1,70 @@
+"""ReLU, and what it removes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from visualization import palette
+from visualization.caption import UNKNOWN, Caption, heading
+from visualization.sheet import MARGIN, Sheet
+
+WIDTH, GRAPH, HISTOGRAM = 1160, 420, 300
+
+
+def relu_figure(
+    pre_activations: Sequence[np.ndarray],
+    *,
+    units: Sequence[int],
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """The graph of ReLU, and under it, on the same axis, the histogram of each unit's pre-activations.
+
+    `pre_activations` holds an array of any shape for each of `units`, its values at filter. The part left of zero is
+    what ReLU removes; its share is written beside it. Values that are not finite are left out, and counted.
+    """
+    flat = [np.asarray(values, np.float64).ravel() for values in pre_activations]
+    finite = [values[np.isfinite(values)] for values in flat]
+    limit = 1.05 * palette.largest(np.concatenate(finite))
+    sheet = Sheet(width=WIDTH + 2 * MARGIN)
+    places = f"{len(flat[0]):,} places"
+    y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", caption.facts(places, "scale: layer"), WIDTH)
+
+    left, wide = MARGIN + 110, WIDTH - 110
+    axes = sheet.axes(left, y + 30, wide, GRAPH)
+    axes.plot([-limit, 0], [0, 0], color=palette.NEGATIVE, linewidth=2)
+    axes.plot([0, limit], [0, limit], color=palette.POSITIVE, linewidth=2)
+    axes.set_ylim(-0.06 * limit, limit)
+    axes.set_ylabel("detect = max(0, filter)", fontsize=palette.BODY_SIZE)
+    _dress(axes, limit)
+    y += 30 + GRAPH + 70
+
+    for unit, values, all_values in zip(units, finite, flat, strict=True):
+        axes = sheet.axes(left, y, wide, HISTOGRAM)
+        counts, edges = np.histogram(values, bins=80, range=(-limit, limit))  # an even count: an edge lies at zero
+        inks = [palette.NEGATIVE if edge < -1e-12 * limit else palette.POSITIVE for edge in edges[:-1]]
+        axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=inks)
+        axes.set_ylabel(f"unit {unit}: places", fontsize=palette.BODY_SIZE)
+        axes.set_ylim(0, max(1, counts.max()) * 1.3)
+        _dress(axes, limit)
+        removed = np.mean(values <= 0) if values.size else 0.0
+        style = {"transform": axes.transAxes, "fontsize": palette.BODY_SIZE, "va": "top", "parse_math": False}
+        told = f"ReLU removes {removed:.1%}" + (" (dead here)" if removed == 1 else "")
+        axes.text(0.02, 0.95, told, color=palette.NEGATIVE, ha="left", **style)
+        axes.text(0.98, 0.95, f"keeps {1 - removed:.1%}", color=palette.POSITIVE, ha="right", **style)
+        if len(values) < len(all_values):
+            missing = f"{len(all_values) - len(values):,} values are not finite"
+            axes.text(0.98, 0.8, missing, color=palette.DEAD_TEXT, ha="right", **style)
+        y += HISTOGRAM + 60
+    axes.set_xlabel("filter: the pre-activation, convolution plus bias", fontsize=palette.BODY_SIZE)
+    sheet.text(left, y + 30, "", palette.BODY_SIZE)
+    return sheet.figure()
+
+
+def _dress(axes, limit: float) -> None:
+    axes.set_xlim(-limit, limit)
+    axes.axvline(0, color=palette.LINE, linewidth=0.6)
+    axes.grid(color=palette.GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

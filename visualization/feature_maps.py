@@ -50,8 +50,8 @@ def feature_maps_figure(
 
     `image` is (height, width, channels) in [0, 255]; `maps` holds arrays of shape (height, width, units) under
     "filter", "detect" and, where a pooling follows, "condense". A cell has one size in all three, so condensing is
-    seen to shrink the map. `norm` and `dead`, of shape (units,), are for sort "norm" and for the mark; without `dead`, units
-    that are zero on this image are marked. `limit` is for scale "global".
+    seen to shrink the map. `norm`, of shape (units,), is for sort "norm"; `limit` is for scale "global". `dead`, of
+    shape (units,), marks units; by default those that are zero on this image.
     """
     maps = {stage: np.asarray(maps[stage]) for stage in STAGES if maps.get(stage) is not None}
     shape = maps["filter"].shape
@@ -126,10 +126,8 @@ def kernels_and_maps_figure(
     for unit in shown:
         draw_kernel = palette.colour_rgb_kernel if rgb else palette.colour_weights
         seen = kernel[..., unit] if rgb else kernel[:, :, strongest[unit], unit]
-        tiles = [
-            draw_kernel(seen, weights[unit]),
-            *(palette.colour_activations(each[..., unit], ranges[unit]) for each in maps),
-        ]
+        coloured = [palette.colour_activations(each[..., unit], ranges[unit]) for each in maps]
+        tiles = [draw_kernel(seen, weights[unit]), *coloured]
         note = "" if rgb or len(norms) == 1 else f"ch {strongest[unit]}"
         if scale == "unit":
             note = f"±{number(ranges[unit])}"
@@ -147,9 +145,7 @@ def kernels_and_maps_figure(
     gutter = max(cell, kernel_cell, 12) + 8
     y = draw_groups(sheet, MARGIN, y, groups, ["kernel", *images], sizes, gutter)
     if scale != "unit":
-        below = sheet.colour_bar(
-            MARGIN, y + 10, float(ranges[0]), "activation before ReLU (colours by square root)", root=True
-        )
+        below = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "before ReLU")
         if not rgb:
             sheet.colour_bar(MARGIN + 640, y + 10, float(weights[0]), "weight")
         y = below

@@ -68,21 +68,13 @@ def pipeline_figure(
         sheet.text(x - GAP / 2, top + SIDE / 2, "→", 14, ha="center", va="center", color=palette.QUIET_TEXT)
         _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale)
     if scale == "global":
-        sheet.colour_bar(
-            MARGIN + SIDE + GAP,
-            bottom,
-            float(limits[0][0]),
-            "activation (colours by square root)",
-            table=_table(stops),
-            root=True,
+        signed = any(np.min(stop.maps) < 0 for stop in stops)
+        sheet.activation_bar(
+            MARGIN + SIDE + GAP, bottom, float(limits[0][0]), "the same norm everywhere", signed=signed
         )
     if shares is not None:
         _draw_shares(sheet, x + SIDE + GAP, y, top, np.asarray(shares), labels)
     return sheet.figure()
-
-
-def _table(stops: Sequence[Stop]) -> np.ndarray:
-    return palette.DIVERGING if any(np.min(stop.maps) < 0 for stop in stops) else palette.SEQUENTIAL
 
 
 def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:

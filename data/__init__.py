@@ -1,0 +1,20 @@
+"""What a model learns from: images with labels, from an embedded dataset, a TFDS name or a folder."""
+
+import importlib
+
+# Looked up on first use: reading one image file, or a refused folder, must not wait for TensorFlow.
+_HOMES = {
+    "DataInfo": "data.dataset",
+    "Dataset": "data.dataset",
+    "open_dataset": "data.sources",
+    "fit_image": "data.images",
+    "read_image": "data.images",
+}
+
+__all__ = ["DataInfo", "Dataset", "fit_image", "open_dataset", "read_image"]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'data' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,121 @@
+"""Random changes to training images: Keras' own preprocessing layers, made a pure function of a key.
+
+A Keras layer draws its random numbers from a generator whose state moves with every call. In a parallel pipeline the
+order of calls is not fixed, and a run that is resumed would have to restore that state. So the layers draw from a
+generator without state here: the n-th number of a batch follows from the batch's key and n.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from configs.schema import Augment
+
+_fold_in = tf.random.experimental.stateless_fold_in
+
+
+class _KeyedSeeds(keras.random.SeedGenerator):
+    """Stands in for a layer's seed generator while one batch is traced."""
+
+    def __init__(self, key: tf.Tensor):
+        # The parent would make a variable, which a parallel pipeline must not touch.
+        self._key = key
+        self._drawn = 0
+
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        self._drawn += 1
+        return _fold_in(self._key, self._drawn)
+
+
+class Augmentation:
+    """Augments a batch of images with one-hot labels inside a tf.data pipeline, on any Keras backend.
+
+    Every image of a batch is changed in its own way; RandAugment chooses its operations once for a batch, as Keras
+    has it, and their strength for each image. MixUp and CutMix take turns at random where both are on.
+    """
+
+    def __init__(self, config: Augment):
+        self._crop = config.crop
+        self._changes = _changes(config)
+        self._mixers = [layers.MixUp(config.mixup)] if config.mixup else []
+        if config.cutmix:
+            self._mixers.append(layers.CutMix((config.cutmix, config.cutmix)))
+        self._seeds: _KeyedSeeds | None = None
+        for layer in self._changes + self._mixers:
+            # Layers inside a layer (RandAugment has eleven) draw for themselves too.
+            for part in layer._flatten_layers():
+                part._get_seed_generator = lambda backend=None: self._seeds
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """uint8 images (batch, height, width, channels), labels (batch, classes), key int32 (2,) -> both float32."""
+        self._seeds = _KeyedSeeds(key)
+        if self._crop:
+            images = pad_and_crop(images, self._crop, self._seeds.next())
+        images = tf.cast(images, tf.float32)
+        for layer in self._changes:
+            images = layer(images, training=True)
+        images, labels = self._mixed(images, labels)
+        return tf.clip_by_value(images, 0, 255), labels
+
+    def _mixed(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batches = [layer({"images": images, "labels": labels}, training=True) for layer in self._mixers]
+        if not batches:
+            return images, labels
+        if len(batches) == 2:
+            first = tf.random.stateless_uniform((), self._seeds.next()) < 0.5
+            batches = [{name: tf.where(first, batches[0][name], batches[1][name]) for name in batches[0]}]
+        return batches[0]["images"], batches[0]["labels"]
+
+
+def changes_anything(config: Augment) -> bool:
+    """Whether any augmentation is on, so that images need not become float32 for nothing."""
+    return any(value for name, value in config if name != "rand_magnitude")
+
+
+def pad_and_crop(images: tf.Tensor, pixels: int, key: tf.Tensor) -> tf.Tensor:
+    """Every image shifted by up to `pixels` either way, the border filled by reflection; shape and type stay.
+
+    Keras' RandomCrop cuts a whole batch at one place. One gather does it for each image, at a fifteenth of the cost
+    of RandomTranslation.
+    """
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    shifts = tf.random.stateless_uniform((2, batch, 1), key, -pixels, pixels + 1, tf.int32)
+    rows = _reflected(tf.range(height) + shifts[0], height)
+    columns = _reflected(tf.range(width) + shifts[1], width)
+    positions = (tf.range(batch)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
+    return tf.gather(tf.reshape(images, (-1, images.shape[3])), positions)
+
+
+def _reflected(positions: tf.Tensor, length: int) -> tf.Tensor:
+    """Positions outside 0 ... length - 1 mirrored back in, however far out; the edge is not repeated."""
+    if length == 1:
+        return tf.zeros_like(positions)
+    positions = tf.math.floormod(positions, 2 * (length - 1))
+    return tf.minimum(positions, 2 * (length - 1) - positions)
+
+
+def _changes(config: Augment) -> list[layers.Layer]:
+    """The layers that are on: first what moves pixels, then what changes colours, then what hides them."""
+    share = config.saturation / 2
+    chosen = [
+        (config.flip, lambda: layers.RandomFlip("horizontal")),
+        # One layer with both modes would flip both ways or not at all.
+        (config.vertical_flip, lambda: layers.RandomFlip("vertical")),
+        (config.translate, lambda: layers.RandomTranslation(config.translate, config.translate)),
+        (config.rotate, lambda: layers.RandomRotation(config.rotate / 360)),
+        (config.zoom, lambda: layers.RandomZoom(config.zoom)),
+        (config.brightness, lambda: layers.RandomBrightness(config.brightness)),
+        # A single number would only raise the contrast.
+        (config.contrast, lambda: layers.RandomContrast((config.contrast, config.contrast))),
+        # Around 0.5, which changes nothing; the range is that of saturation itself, which is a share.
+        (config.saturation, lambda: layers.RandomSaturation((0.5 - share, 0.5 + share), value_range=(0, 1))),
+        # Keras counts in half turns of the colour wheel, the configuration in turns.
+        (config.hue, lambda: layers.RandomHue(2 * config.hue)),
+        (
+            config.rand_augment,
+            lambda: layers.RandAugment(num_ops=config.rand_augment, factor=config.rand_magnitude),
+        ),
+        # A single number would be the upper end of a range of probabilities.
+        (config.erase, lambda: layers.RandomErasing((config.erase, config.erase))),
+    ]
+    return [make() for wanted, make in chosen if wanted]

@@ -1,0 +1,211 @@
+"""A classification dataset: what is in it, single examples, and streams of batches."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from configs import Data, UserError, unknown
+from configs.quiet import quietly
+from data.splits import ROLES
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_MEMORY_CAP = 4 * 2**30
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a model and a reader need to know about a dataset.
+
+    Attributes:
+        image_size: (height, width) after resizing.
+        channels: 1 or 3.
+        sizes: images per role: train, validation, test.
+        notes: lines that the user should read, such as how missing splits were made.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+    channels: int
+    sizes: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+
+class Dataset:
+    """Images with labels in three roles, train, validation and test.
+
+    Decoded and resized images are kept in memory as uint8 where that takes at most a quarter of the memory that is
+    free, and 4 GiB (`data.cache=auto`); otherwise every epoch reads them again. Both give the same pixels.
+
+    Attributes: info.
+    """
+
+    def __init__(self, source, config: Data, progress: bool):
+        self._source = source
+        self._config = config
+        self._progress = progress
+        self._shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
+        self._feeds = {}
+        self.info = DataInfo(
+            name=source.name,
+            classes=source.classes,
+            image_size=self._shape[:2],
+            channels=self._shape[2],
+            sizes={role: len(source.splits[role]) for role in ROLES},
+            notes=tuple(source.notes),
+        )
+        self._in_memory = _keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest that changes when the images, their labels or their roles do."""
+        kept = "\0".join(self.info.classes)
+        return hashlib.blake2b(f"{self._source.fingerprint}\0{kept}".encode(), digest_size=16).hexdigest()
+
+    def load(self) -> None:
+        """Read and verify every image of every role now, so that no fault is left for the middle of training.
+
+        Raises:
+            UserError: names the first file that cannot be read.
+        """
+        for role in ROLES:
+            self._feed(role, verified=True)
+
+    def steps(self, batch_size: int, limit_batches: int | None = None, overfit: bool = False) -> int:
+        """Training steps in an epoch. A last, smaller batch is left out, unless it is the only one.
+
+        With `overfit` every step sees the same batch; there are as many steps as without it.
+        """
+        steps = max(1, self.info.sizes["train"] // batch_size)
+        return min(steps, limit_batches or steps)
+
+    def training(
+        self,
+        batch_size: int,
+        seed: int,
+        epochs: int,
+        *,
+        augment: bool = True,
+        limit_batches: int | None = None,
+        overfit: bool = False,
+        start_epoch: int = 0,
+        start_step: int = 0,
+    ) -> "tf.data.Dataset":
+        """One stream of shuffled batches over all epochs, `steps()` batches each.
+
+        Order and augmentation depend on seed, epoch and step alone: equal arguments give equal bits, and a stream
+        that starts at `start_epoch` and `start_step` continues exactly where another one was left.
+
+        Args:
+            augment: apply `data.augment`; never with `overfit`.
+            overfit: every step gives the first batch of epoch 0.
+
+        Returns:
+            (images (batch, height, width, channels) in [0, 255], one-hot labels (batch, classes) float32); images
+            are uint8, or float32 where augmentation is on.
+        """
+        pipeline = _pipeline()
+
+        self.load()
+        changes = self._config.augment if augment and not overfit else None
+        steps = self.steps(batch_size, limit_batches)
+        feed = self._feed("train")
+        if overfit:
+            return pipeline.overfitting(feed, batch_size, seed, steps, epochs, len(self.info.classes))
+        return pipeline.training(
+            feed, batch_size, seed, steps, epochs, len(self.info.classes), changes, (start_epoch, start_step)
+        )
+
+    def evaluation(
+        self, split: str, batch_size: int, *, limit_batches: int | None = None, overfit_seed: int | None = None
+    ) -> "tf.data.Dataset":
+        """A role's images once, in fixed order, the last batch perhaps smaller.
+
+        Args:
+            split: 'train', 'validation' or 'test'.
+            overfit_seed: give only the batch that `training(..., seed, overfit=True)` repeats.
+
+        Returns:
+            (images (batch, height, width, channels) uint8, labels (batch,) int32).
+        """
+        pipeline = _pipeline()
+
+        if overfit_seed is not None:
+            return pipeline.first_batch(self._feed("train"), batch_size, overfit_seed)
+        return pipeline.evaluation(self._feed(self._role(split)), batch_size, limit_batches)
+
+    def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Some images of a role by index: uint8 (n, height, width, channels), int32 labels (n,), names."""
+        role = self._role(split)
+        images = self._source.splits[role]
+        for index in indices:
+            if not 0 <= index < len(images):
+                raise UserError(f"Image {index} is not in the {role} split; its images are 0 to {len(images) - 1}.")
+        chosen = [int(index) for index in indices]
+        loaded = self._feeds.get(role)
+        pixels = loaded.read(chosen) if loaded else images.read(chosen, self._shape, self._config.resize)
+        return pixels, images.labels[chosen], [images.names[index] for index in chosen]
+
+    def labels(self, split: str) -> np.ndarray:
+        """Every label of a role, int32 (n,), in the order of `evaluation`."""
+        return self._source.splits[self._role(split)].labels
+
+    def _feed(self, role: str, verified: bool = False):
+        """A role's images as the pipeline takes them, made once."""
+        pipeline = _pipeline()
+
+        if role not in self._feeds:
+            images, shape, resize = self._source.splits[role], self._shape, self._config.resize
+            if self._in_memory:
+                pixels = images.load(shape, resize, f"Reading {role} images", self._progress)
+                self._feeds[role] = pipeline.InMemory(pixels, images.labels)
+            else:
+                if verified:
+                    images.check(f"Checking {role} images", self._progress)
+                self._feeds[role] = pipeline.from_disk(images, shape, resize, self._config.shuffle_buffer)
+        return self._feeds[role]
+
+    def _role(self, split: str) -> str:
+        if split not in ROLES:
+            raise UserError(unknown("split", split, ROLES))
+        return split
+
+
+def _pipeline():
+    """The module that needs TensorFlow, imported when batches are asked for and no sooner."""
+    with quietly():
+        from data import pipeline
+    return pipeline
+
+
+def _keeps_in_memory(cache: str, needed: int) -> bool:
+    free = _free_memory()
+    if cache == "memory" and needed > free:
+        raise UserError(
+            f"data.cache=memory needs {needed / 2**30:.1f} GiB for the images but {free / 2**30:.1f} GiB are free; "
+            "use data.cache=auto or a smaller data.image_size."
+        )
+    return cache == "memory" or (cache == "auto" and needed <= min(free // 4, _MEMORY_CAP))
+
+
+def _free_memory() -> int:
+    """Bytes that can be used now: the machine's, or the container's where it has fewer."""
+    try:
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        group = Path("/sys/fs/cgroup")
+        used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return min(free, int((group / "memory.max").read_text()) - int(used["anon"]))
+    except (OSError, KeyError, ValueError):
+        return free

@@ -1,0 +1,198 @@
+"""One image file becomes one uint8 array, whatever its format, mode, orientation or shape."""
+
+import io
+import stat
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from configs import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+MAX_PIXELS = 100_000_000
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_GREY = (*_SIXTEEN_BIT, "1", "L", "LA", "La")
+_ORIENTATION = 0x0112  # the EXIF tag; from 5 on, rows and columns change places
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, Image.DecompressionBombError)
+
+# Larger images are refused below, so Pillow's own advice about them would only be noise.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def read_image(
+    path: str | Path, image_size: tuple[int, int] | None = None, channels: int | None = None, resize: str = "crop"
+) -> np.ndarray:
+    """An image file as a uint8 array of shape (height, width, channels).
+
+    The EXIF orientation is applied. Sixteen bits are scaled to eight, CMYK and palettes become RGB, and what is
+    transparent is laid on white. Of an animation, the first frame counts.
+
+    Args:
+        image_size: (height, width) to fit the image to; None: its own.
+        channels: 1 or 3; None: 1 for a grey image, else 3.
+        resize: 'crop', 'pad' or 'stretch', as in `fit_image`.
+
+    Raises:
+        UserError: the file is missing, damaged, too large or no image.
+    """
+    image = _fit(_open(path), channels, image_size, resize)
+    return _as_array(image)
+
+
+def decode_image(
+    encoded: bytes, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str
+) -> np.ndarray:
+    """As `read_image`, for an encoded image in memory that errors call by `name`."""
+    return _as_array(_fit(_decode(io.BytesIO(encoded), name), channels, image_size, resize))
+
+
+def fit_image(image: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str) -> np.ndarray:
+    """A uint8 image of shape (height, width[, channels]) at another size and number of channels.
+
+    Where the shape differs, 'crop' fills the new size and cuts off what stands out, 'pad' shows the whole image
+    between black bars, and 'stretch' ignores the aspect ratio. Pixels are averaged when an image shrinks.
+    """
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    return _as_array(_fit(Image.fromarray(image), channels, image_size, resize))
+
+
+def check_image(path: str | Path) -> None:
+    """Refuse a file that would fail to decode; JPEG and PNG are only looked at where damage shows: at both ends."""
+    path = Path(path)
+    with _opened(path) as file:
+        image = _header(file, str(path))
+        if image.format in ("JPEG", "MPO", "PNG"):  # MPO: a JPEG with further pictures, as many phones write it
+            file.seek(-min(path.stat().st_size, 1024), io.SEEK_END)
+            if (b"IEND" if image.format == "PNG" else b"\xff\xd9") in file.read():
+                return
+    _open(path)
+
+
+def image_header(path: str | Path) -> tuple[tuple[int, int], int]:
+    """The upright (height, width) of an image file and its channels, 1 or 3, without decoding its pixels."""
+    with _opened(Path(path)) as file:
+        return _shape_in(_header(file, str(path)))
+
+
+def encoded_header(encoded: bytes, name: str) -> tuple[tuple[int, int], int]:
+    """As `image_header`, for an encoded image in memory that errors call by `name`."""
+    return _shape_in(_header(io.BytesIO(encoded), name))
+
+
+def _shape_in(header: Image.Image) -> tuple[tuple[int, int], int]:
+    width, height = header.size
+    turned = header.getexif().get(_ORIENTATION, 1) >= 5
+    return ((width, height) if turned else (height, width)), (1 if header.mode in _GREY else 3)
+
+
+def _open(path: str | Path) -> Image.Image:
+    with _opened(Path(path)) as file:
+        return _decode(file, str(path))
+
+
+def _opened(path: Path):
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise UserError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give an image.")
+        return path.open("rb")
+    except FileNotFoundError:
+        missing = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        raise UserError(f"Image {path} {missing}.") from None
+    except OSError as error:
+        raise UserError(f"Image {path} cannot be opened: {error.strerror or error}.") from None
+
+
+def _header(file, name: str) -> Image.Image:
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except _BROKEN as error:
+        raise UserError(f"{name} {_complaint(file, error)}; replace it or remove it.") from None
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"{name} has {width} x {height} pixels, more than the {MAX_PIXELS // 1_000_000} million that are read; "
+            "make it smaller or remove it."
+        )
+    return image
+
+
+def _decode(file, name: str) -> Image.Image:
+    image = _header(file, name)
+    try:
+        image.load()
+        return _upright(image)
+    except _BROKEN as error:
+        raise UserError(f"{name} {_complaint(file, error)}; replace it or remove it.") from None
+
+
+def _complaint(file, error: Exception) -> str:
+    file.seek(0)
+    start = file.read(64).lstrip()
+    if not start:
+        return "is empty"
+    if start.startswith(b"<"):
+        return "is a web page or other markup, not an image"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"has more than the {MAX_PIXELS // 1_000_000} million pixels that are read"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "is not a JPEG, PNG, WebP, GIF or BMP image"
+    return f"is a damaged image ({error})"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _BROKEN:
+        return image  # an unreadable note about the camera says nothing about the pixels
+
+
+def _fit(image: Image.Image, channels: int | None, image_size: tuple[int, int] | None, resize: str) -> Image.Image:
+    image = _eight_bit(image)
+    mode = {None: "L" if image.mode in _GREY else "RGB", 1: "L", 3: "RGB"}[channels]
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image_size is None or image.size == (image_size[1], image_size[0]):
+        return image
+    height, width = image_size
+    smooth = Image.Resampling.BILINEAR
+    if resize == "stretch":
+        return image.resize((width, height), smooth)
+    if resize == "crop":
+        return image.resize((width, height), smooth, box=_largest_box(image.size, width / height))
+    scale = min(width / image.width, height / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    padded = Image.new(mode, (width, height))
+    padded.paste(image.resize(inner, smooth), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return padded
+
+
+def _largest_box(size: tuple[int, int], aspect: float) -> tuple[float, float, float, float]:
+    """The largest centred box with this aspect ratio (width / height), as left, top, right, bottom."""
+    width, height = min(size[0], size[1] * aspect), min(size[1], size[0] / aspect)
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The image with eight bits a channel and nothing transparent; Pillow's convert() would cut 16 bits off at 255."""
+    if image.mode in _SIXTEEN_BIT:
+        values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        grey = image.mode in _GREY
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image).convert("L" if grey else "RGB")
+    return image
+
+
+def _as_array(image: Image.Image) -> np.ndarray:
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array

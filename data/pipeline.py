@@ -1,0 +1,169 @@
+"""Streams of batches: order -> decode -> resize -> augment -> one-hot -> prefetch.
+
+A feed knows how to give a role's images. `epoch(key, batch_size)` is a cheap dataset of what identifies each batch
+(indices, or encoded images), shuffled by `key` or in stored order; `fetch(element)` turns one into pixels and labels.
+Skipping to a step is therefore done before anything is decoded.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from configs.schema import Augment
+from data.augment import Augmentation, changes_anything
+
+AUTOTUNE = tf.data.AUTOTUNE
+
+
+class InMemory:
+    """Decoded images in one array: a batch is a gather."""
+
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray):
+        # On the CPU, where tf.data runs; a captured tensor, unlike a constant, is not copied into the graph.
+        with tf.device("CPU:0"):
+            self._pixels = tf.convert_to_tensor(pixels)
+            self._labels = tf.convert_to_tensor(labels)
+
+    def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
+        return _batches_of_indices(len(self._labels), key, batch_size)
+
+    def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(self._pixels, indices), tf.gather(self._labels, indices)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return tf.gather(self._pixels, indices).numpy()
+
+
+class _OnDisk:
+    """What is decoded anew in every epoch, by Pillow, in threads that several batches share."""
+
+    def __init__(self, images, shape: tuple[int, int, int], resize: str):
+        self.images = images
+        self.shape = shape
+        self.resize = resize
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+        with tf.device("CPU:0"):
+            self._labels = tf.convert_to_tensor(images.labels)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return self.images.read(indices, self.shape, self.resize)
+
+    def _decoded(self, decode, *arguments: tf.Tensor) -> tf.Tensor:
+        """uint8 (batch, height, width, channels): `decode` called for each item of a batch."""
+
+        def decode_all(*columns: np.ndarray) -> np.ndarray:
+            return np.stack(list(self._pool.map(decode, *columns)))
+
+        images = tf.numpy_function(decode_all, arguments, tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, *self.shape))
+
+
+class FromFiles(_OnDisk):
+    """Image files, read in any order."""
+
+    def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
+        return _batches_of_indices(len(self.images), key, batch_size)
+
+    def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = self._decoded(lambda index: self.read([index])[0], indices)
+        return images, tf.gather(self._labels, indices)
+
+
+class FromRecords(_OnDisk):
+    """TFDS records, read in stored order and shuffled, still encoded, in a buffer."""
+
+    def __init__(self, images, shape: tuple[int, int, int], resize: str, shuffle_buffer: int):
+        super().__init__(images, shape, resize)
+        self.shuffle_buffer = shuffle_buffer
+
+    def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
+        data = self.images.records()
+        if key is not None:
+            seed = tf.bitcast(tf.cast(key, tf.int32), tf.int64)
+            data = data.shuffle(self.shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
+        data = data.batch(batch_size)
+        return data.map(lambda encoded, indices: {"encoded": encoded, "indices": indices})
+
+    def fetch(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        def decode(encoded: bytes, index: int) -> np.ndarray:
+            return self.images.decode(encoded, index, self.shape, self.resize)
+
+        images = self._decoded(decode, batch["encoded"], batch["indices"])
+        return images, tf.gather(self._labels, batch["indices"])
+
+
+def from_disk(images, shape: tuple[int, int, int], resize: str, shuffle_buffer: int) -> FromFiles | FromRecords:
+    """The feed for images that do not fit in memory."""
+    if hasattr(images, "records"):
+        return FromRecords(images, shape, resize, shuffle_buffer)
+    return FromFiles(images, shape, resize)
+
+
+def training(
+    feed, batch_size: int, seed: int, steps: int, epochs: int, classes: int, augment: Augment | None, start: tuple
+) -> tf.data.Dataset:
+    """(images, one-hot labels) for `steps` batches of every epoch from `start` = (epoch, step) on."""
+    first_epoch, first_step = start[0] + start[1] // steps, start[1] % steps
+    augmentation = Augmentation(augment) if augment and changes_anything(augment) else None
+
+    def numbered(epoch: tf.Tensor) -> tf.data.Dataset:
+        skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
+        data = feed.epoch(_key(seed, epoch), batch_size)
+        data = data.take(steps)
+        data = data.enumerate()
+        data = data.skip(skipped)
+        return data.map(lambda step, batch: (epoch, step, batch))
+
+    def finish(epoch: tf.Tensor, step: tf.Tensor, batch) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = feed.fetch(batch)
+        labels = tf.one_hot(labels, classes)
+        if augmentation:
+            images, labels = augmentation(images, labels, _key(seed, epoch, step))
+        return images, labels
+
+    data = tf.data.Dataset.range(first_epoch, epochs)
+    data = data.flat_map(numbered)
+    data = data.map(finish, num_parallel_calls=AUTOTUNE, deterministic=True)
+    data = data.apply(tf.data.experimental.assert_cardinality((epochs - first_epoch) * steps - first_step))
+    return data.prefetch(AUTOTUNE)
+
+
+def overfitting(feed, batch_size: int, seed: int, steps: int, epochs: int, classes: int) -> tf.data.Dataset:
+    """(images, one-hot labels): the first training batch of epoch 0, again and again."""
+    data = first_batch(feed, batch_size, seed)
+    data = data.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
+    data = data.cache()
+    return data.repeat(steps * epochs)
+
+
+def first_batch(feed, batch_size: int, seed: int) -> tf.data.Dataset:
+    """(images, integer labels): the first training batch of epoch 0, once."""
+    data = feed.epoch(_key(seed, 0), batch_size)
+    data = data.take(1)
+    return data.map(feed.fetch)
+
+
+def evaluation(feed, batch_size: int, limit_batches: int | None) -> tf.data.Dataset:
+    """(images, integer labels) in stored order, once."""
+    data = feed.epoch(None, batch_size)
+    data = data.take(limit_batches or -1)
+    data = data.map(feed.fetch, num_parallel_calls=AUTOTUNE, deterministic=True)
+    return data.prefetch(AUTOTUNE)
+
+
+def _batches_of_indices(count: int, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
+    order = tf.range(count)
+    if key is not None:
+        order = tf.random.experimental.stateless_shuffle(order, seed=key)
+    data = tf.data.Dataset.from_tensor_slices(order)
+    return data.batch(batch_size)
+
+
+def _key(seed: int, epoch: tf.Tensor, step: tf.Tensor | int = -1) -> tf.Tensor:
+    """A stateless seed, int32 (2,), of its own for every epoch, and for every step in it."""
+    key = tf.constant([seed, 0], tf.int32)
+    key = tf.random.experimental.stateless_fold_in(key, tf.cast(epoch, tf.int32))
+    return tf.random.experimental.stateless_fold_in(key, tf.cast(step, tf.int32))

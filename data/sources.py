@@ -1,0 +1,47 @@
+"""Where images come from: the embedded dataset, a TFDS name, or a folder of photos."""
+
+from configs import Data, UserError
+from configs.quiet import quietly
+from data.dataset import Dataset
+from data.progress import tell
+
+
+def open_dataset(config: Data, *, progress: bool = True) -> Dataset:
+    """The dataset that a configuration describes, found, prepared on first use, and its labels read.
+
+    Args:
+        progress: show bars while preparing and reading, and say on stderr what was decided for the user.
+
+    Raises:
+        UserError: anything that the user can mend: names, folders, classes, splits, damaged files.
+    """
+    source = _open_source(config, progress)
+    dataset = Dataset(source, config, progress)
+    _refuse_unsuited_augmentation(config, dataset.info.channels)
+    if progress:
+        for note in source.notes:
+            tell(note)
+    return dataset
+
+
+def _open_source(config: Data, progress: bool):
+    if config.source == "folder":
+        from data.folder import FolderSource
+
+        return FolderSource(config)
+    with quietly():
+        from data.tfds_source import TfdsSource, named_builder, prepare, rendered_cars_builder
+
+    builder = rendered_cars_builder(config) if config.source == "rendered_cars" else named_builder(config)
+    prepare(builder, config)
+    return TfdsSource(builder, config, progress)
+
+
+def _refuse_unsuited_augmentation(config: Data, channels: int) -> None:
+    if channels == 3:
+        return
+    for name in ("saturation", "hue", "rand_augment"):
+        if getattr(config.augment, name):
+            raise UserError(
+                f"data.augment.{name} works on colours but the images are grey; set it to 0, or data.channels to 3."
+            )

@@ -1,0 +1,397 @@
+"""A dataset that TFDS knows by name, or the embedded one: found, prepared, and read record by record."""
+
+import contextlib
+import hashlib
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
+
+from configs import Data, UserError, nearest, unknown
+from data.folder import differing_sizes, edges_of_file
+from data.images import decode_image, encoded_header
+from data.progress import track
+from data.splits import ROLES, carve, kept_classes
+
+_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
+_BATCH = 256
+_PROBE_SECONDS = 6
+
+_DEAD = {
+    "cars196": "its addresses have been dead since 2023; get Stanford Cars elsewhere, sort the photos into "
+    "<folder>/train/<class>/*.jpg and <folder>/test/<class>/*.jpg, and use data=folder data.root=<folder>",
+}
+
+
+class TfdsSplit:
+    """The images of one role, in the order in which TFDS stores them.
+
+    Args:
+        positions: which records of `expression` belong to this role, ascending.
+        labels: their labels, as indices into the classes that are kept.
+    """
+
+    def __init__(self, builder, image_key: str, expression: str, positions: np.ndarray, labels: np.ndarray):
+        self.builder = builder
+        self.image_key = image_key
+        self.expression = expression
+        self.positions = positions
+        self.labels = labels.astype(np.int32)
+        self.names = [f"{expression} {position}" for position in positions.tolist()]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def records(self) -> tf.data.Dataset:
+        """(encoded image, index within this role), both scalars, always in the same order."""
+        index_of = np.full(_count(self.builder, self.expression), -1, np.int64)
+        index_of[self.positions] = np.arange(len(self))
+        data = _read(self.builder, self.expression, self.image_key, skip_decoding=True)
+        data = data.enumerate()
+        data = data.map(lambda position, encoded: (encoded, tf.gather(index_of, position)))
+        if len(self) < len(index_of):
+            data = data.filter(lambda encoded, index: index >= 0)
+        return data
+
+    def decode(self, encoded: bytes, index: int, shape: tuple[int, int, int], resize: str) -> np.ndarray:
+        """One record's image as a uint8 array (height, width, channels)."""
+        name = f"{self.builder.info.full_name}, image {self.names[index]},"
+        return decode_image(encoded, name, shape[:2], shape[2], resize)
+
+    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str) -> np.ndarray:
+        """Some images as a uint8 array (n, height, width, channels). Reads every record before the last of them."""
+        wanted = set(indices)
+        found = {}
+        for encoded, index in self.records().as_numpy_iterator():
+            if int(index) in wanted:
+                found[int(index)] = self.decode(encoded, int(index), shape, resize)
+                if len(found) == len(wanted):
+                    break
+        return np.stack([found[index] for index in indices]) if found else np.empty((0, *shape), np.uint8)
+
+    def load(self, shape: tuple[int, int, int], resize: str, description: str, progress: bool) -> np.ndarray:
+        """Every image, decoded in several threads."""
+        images = np.empty((len(self), *shape), np.uint8)
+
+        def fill(encoded: bytes, index: int) -> None:
+            images[index] = self.decode(encoded, index, shape, resize)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
+            for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
+                list(pool.map(fill, encoded, indices))
+                advance(len(indices))
+        return images
+
+    def check(self, description: str, progress: bool) -> None:
+        """Nothing is left to check: finding the labels has read every record, and TFDS verifies its checksum."""
+
+
+class TfdsSource:
+    """A prepared TFDS dataset with the labels of all its images.
+
+    Attributes: name, classes, splits (role -> TfdsSplit), notes (lines that the user should read).
+
+    Raises:
+        UserError: unknown name, cannot be prepared, no image or label, wrong split, damaged files.
+    """
+
+    def __init__(self, builder, config: Data, progress: bool):
+        self.builder = builder
+        self.name = builder.info.full_name
+        self.notes: list[str] = []
+        self.image_key, self.label_key = _keys(builder)
+        names = builder.info.features[self.label_key].names
+        self.classes = kept_classes(names, config.classes)
+        self.splits: dict[str, TfdsSplit] = {}
+        for role, expression in self._expressions(config).items():
+            self.splits[role] = self._split(role, expression, names, progress)
+        self._carve_what_is_missing(config.validation_share)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of version, roles, labels and of every shard's length and edges."""
+        digest = hashlib.blake2b(self.name.encode(), digest_size=16)
+        for role, split in self.splits.items():
+            digest.update(f"{role}\0{split.expression}\0".encode())
+            digest.update(split.positions.tobytes() + split.labels.tobytes())
+        for path in sorted(self.builder.data_path.glob("*record*")):
+            digest.update(path.name.encode() + edges_of_file(path))
+        return digest.hexdigest()
+
+    def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
+        """(height, width, channels): the dataset's own where the configuration leaves them open."""
+        height, width, own_channels = self.builder.info.features[self.image_key].shape
+        if image_size is None and (height is None or width is None):
+            image_size = self._common_size()
+        height, width = image_size or (height, width)
+        return height, width, channels or (1 if own_channels == 1 else 3)
+
+    def _common_size(self) -> tuple[int, int]:
+        sizes = Counter()
+        for split in self.splits.values():
+            for encoded, index in split.records().as_numpy_iterator():
+                sizes[encoded_header(encoded, split.names[index])[0]] += 1
+                if len(sizes) > 1 and sizes.total() >= 500:
+                    raise UserError(differing_sizes(self.name, list(sizes.elements())))
+        if len(sizes) > 1:
+            raise UserError(differing_sizes(self.name, list(sizes.elements())))
+        return next(iter(sizes))
+
+    def _expressions(self, config: Data) -> dict[str, str]:
+        available = list(self.builder.info.splits)
+        expressions = {}
+        for role in ROLES:
+            given = getattr(config.splits, role)
+            found = [name for name in _NAMES[role] if name in available]
+            if given is not None:
+                _count(self.builder, given, f"data.splits.{role}={given}")
+                expressions[role] = given
+            elif found:
+                expressions[role] = found[0]
+        if "train" not in expressions:
+            raise UserError(
+                f"{self.name} has no split 'train' but {', '.join(available) or 'none'}; say which one to train on, "
+                f"such as data.splits.train={available[0] if available else 'train'}."
+            )
+        return expressions
+
+    def _split(self, role: str, expression: str, names: Sequence[str], progress: bool) -> TfdsSplit:
+        own = np.concatenate(list(self._labels(expression, progress)) or [np.empty(0, np.int64)])
+        expected = _count(self.builder, expression)
+        if len(own) != expected:
+            raise UserError(
+                f"{self.name}, {expression}: {len(own)} records where {expected} are listed; {_again(self)}"
+            )
+        if own.size and (own.min() < 0 or own.max() >= len(names)):
+            position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
+            raise UserError(
+                f"{self.name}, {expression}: record {position} has label {own[position]} but labels go from 0 to "
+                f"{len(names) - 1} (-1 means that they are kept secret); give another split as data.splits.{role}."
+            )
+        kept = np.full(len(names), -1, np.int32)
+        kept[[names.index(name) for name in self.classes]] = np.arange(len(self.classes))
+        labels = kept[own]
+        positions = np.flatnonzero(labels >= 0)
+        labels = labels[positions]
+        counts = np.bincount(labels, minlength=len(self.classes))
+        if role == "train" and not counts.all():
+            empty = self.classes[int(np.argmin(counts))]
+            raise UserError(
+                f"{self.name}, {expression}: class '{empty}' has no image to train on; "
+                "list the classes to keep in data.classes, or give another data.splits.train."
+            )
+        if not len(labels):
+            raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
+        return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
+
+    def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:
+        with track(f"Reading labels ({expression})", _count(self.builder, expression), progress) as advance:
+            try:
+                data = _read(self.builder, expression, self.label_key, skip_decoding=False)
+                for labels in data.batch(_BATCH).as_numpy_iterator():
+                    advance(len(labels))
+                    yield labels
+            except (tf.errors.OpError, OSError) as error:
+                raise UserError(f"{_damaged(self.builder, expression, error)}; {_again(self)}") from None
+
+    def _carve_what_is_missing(self, share: float) -> None:
+        missing = [role for role in ("validation", "test") if role not in self.splits]
+        if not missing:
+            return
+        train = self.splits["train"]
+        part = carve(train.labels, [str(position) for position in train.positions], share, len(missing), self.classes)
+        for number, role in enumerate(["train", *missing]):
+            chosen = np.flatnonzero(part == number)
+            self.splits[role] = TfdsSplit(
+                self.builder, self.image_key, train.expression, train.positions[chosen], train.labels[chosen]
+            )
+        self.splits = {role: self.splits[role] for role in ROLES}
+        self.notes.append(
+            f"{self.name} has no {' and no '.join(missing)} split: {share:.0%} of every class was taken from "
+            f"'{train.expression}' for {'each' if len(missing) > 1 else 'it'}, always the same images."
+        )
+
+
+def rendered_cars_builder(config: Data):
+    """The embedded dataset; its configurations are sizes and a two-class labelling."""
+    from data.rendered_cars import RenderedCars
+
+    name = config.name or "64"
+    if name not in RenderedCars.builder_configs:
+        raise UserError(unknown("rendered_cars configuration in data.name", name, RenderedCars.builder_configs))
+    return RenderedCars(config=name, data_dir=_data_dir(config))
+
+
+def named_builder(config: Data):
+    """The builder of `data.name`, from TFDS' own list or prepared earlier in `data.data_dir`."""
+    data_dir = _data_dir(config)
+    try:
+        return tfds.builder(config.name, data_dir=data_dir, try_gcs=False)
+    except tfds.core.registered.DatasetNotFoundError:
+        raise UserError(_unknown_name(config.name, data_dir)) from None
+    except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
+        raise UserError(f"data.name={config.name} cannot be opened: {_first_line(error)}.") from None
+
+
+def prepare(builder, config: Data) -> None:
+    """Download and prepare the dataset unless it is there; fails within seconds where a host does not answer."""
+    if builder.is_prepared():
+        return
+    manual_dir = Path(config.manual_dir).expanduser() if config.manual_dir else None
+    if manual_dir and not manual_dir.is_dir():
+        raise UserError(f"data.manual_dir={manual_dir} is not a folder; give the one with the downloaded files.")
+    if builder.name in _DEAD and not manual_dir:
+        raise UserError(f"TFDS cannot download {builder.name}: {_DEAD[builder.name]}.")
+    settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    try:
+        with _impatient_downloads():
+            builder.download_and_prepare(download_config=settings)
+    except Exception as error:  # builders run code of their own, which may fail in any way
+        raise UserError(
+            f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
+            f"{_first_line(error)}. {_remedy(builder)}"
+        ) from error
+
+
+@contextmanager
+def _impatient_downloads() -> Iterator[None]:
+    """Give a host a few seconds to answer before TFDS asks it: TFDS alone retries for over three minutes.
+
+    Files that TFDS finds in its own cache or in the manual folder are used without asking any host.
+    """
+    open_url = downloader._open_url
+
+    def open_answering_url(url: str, **options):
+        host = urlsplit(url).hostname
+        if url.startswith("http") and not _answers(url):
+            raise ConnectionError(f"{host} does not answer")
+        return open_url(url, **options)
+
+    downloader._open_url = open_answering_url
+    try:
+        yield
+    finally:
+        downloader._open_url = open_url
+
+
+def _answers(url: str) -> bool:
+    answered = threading.Event()
+
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException, OSError):
+            requests.get(url, stream=True, timeout=_PROBE_SECONDS).close()
+            answered.set()
+
+    # Looking up a name has no time limit of its own, so the whole question is asked in a thread that may be left.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PROBE_SECONDS)
+    return answered.is_set()
+
+
+def _remedy(builder) -> str:
+    if builder.name in _DEAD:
+        return f"TFDS cannot download it: {_DEAD[builder.name]}."
+    manual = ", put its files into a folder and give data.manual_dir" if builder.url_infos else ""
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
+        manual = f", give the files as data.manual_dir ({instructions})"
+    return (
+        f"Prepare it where there is a network (tfds build {builder.name}) and give that folder as "
+        f"data.data_dir{manual}, or use data=folder data.root=<folder of photos>."
+    )
+
+
+def _data_dir(config: Data) -> Path | None:
+    if config.data_dir is None:
+        return None
+    data_dir = Path(config.data_dir).expanduser()
+    if data_dir.exists() and not data_dir.is_dir():
+        raise UserError(f"data.data_dir={data_dir} is not a folder; give the one where TFDS keeps prepared datasets.")
+    return data_dir
+
+
+def _unknown_name(given: str, data_dir: Path | None) -> str:
+    names = tfds.list_builders(with_community_datasets=False)
+    names += [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
+    guess = nearest(given.split("/")[0].split(":")[0], names)
+    hint = f" Did you mean '{guess}'?" if guess else ""
+    return (
+        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(names)} of them: "
+        "https://www.tensorflow.org/datasets/catalog"
+    )
+
+
+def _keys(builder) -> tuple[str, str]:
+    """The features that hold the image and its class: the supervised pair, or the first of each kind."""
+    features = builder.info.features
+    pair = builder.info.supervised_keys or ()
+    keys = [key for key in pair if isinstance(key, str)] + list(features)
+    images = [key for key in keys if isinstance(features[key], tfds.features.Image) and _is_plain(features[key])]
+    labels = [key for key in keys if isinstance(features[key], tfds.features.ClassLabel)]
+    if not images or not labels:
+        found = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
+        raise UserError(f"{builder.info.full_name} needs an 8- or 16-bit Image and a ClassLabel; it has {found}.")
+    return images[0], labels[0]
+
+
+def _is_plain(image: tfds.features.Image) -> bool:
+    return image.np_dtype in (np.uint8, np.uint16)
+
+
+def _count(builder, expression: str, given: str | None = None) -> int:
+    try:
+        return builder.info.splits[expression].num_examples
+    except (KeyError, ValueError, AssertionError, TypeError) as error:
+        available = list(builder.info.splits)
+        guess = nearest(re.split(r"[\[+]", expression)[0], available)
+        hint = f" Did you mean '{guess}'?" if guess and guess not in expression else ""
+        raise UserError(
+            f"{given or expression} is not a split of {builder.info.full_name}.{hint} It has "
+            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({_first_line(error)})."
+        ) from None
+
+
+def _read(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Dataset:
+    """One feature of every record, in stored order; an image stays encoded where decoding is skipped."""
+    decoders = tfds.decode.PartialDecoding(
+        {key: True}, decoders={key: tfds.decode.SkipDecoding()} if skip_decoding else None
+    )
+    data = builder.as_dataset(
+        split=expression,
+        shuffle_files=False,
+        decoders=decoders,
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+    return data.map(lambda example: example[key])
+
+
+def _damaged(builder, expression: str, error: Exception) -> str:
+    """Which file of a split cannot be read."""
+    for instruction in builder.info.splits[expression].file_instructions:
+        try:
+            for _ in tf.data.TFRecordDataset(str(instruction.filename)):
+                pass
+        except tf.errors.OpError:
+            return f"{instruction.filename} is missing or damaged"
+    return f"{builder.info.full_name} cannot be read ({_first_line(error)})"
+
+
+def _again(source: TfdsSource) -> str:
+    return f"delete {source.builder.data_path} and let it be prepared again."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -8,9 +8,14 @@ from models.shapes import BlockShape, check_model
 
 # Found on first use, so that checking a configuration does not wait for Keras to be imported.
 _NEEDS_KERAS = {
+    "ConvInfo": "models.kernels",
+    "FeatureExtractor": "models.features",
     "build_convnet": "models.convnet",
     "build_model": "models.build",
     "build_resnet": "models.resnet",
+    "conv_layers": "models.kernels",
+    "feature_extractor": "models.features",
+    "feature_maps": "models.features",
 }
 
 __all__ = ["BlockShape", "ModelError", "check_model", *_NEEDS_KERAS]

@@ -14,29 +14,37 @@ from configs import UserError
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
-@contextlib.contextmanager
-def distributed(count: int | None) -> Iterator[int]:
-    """Models built and trained inside are copied to `count` devices, each taking its share of every batch.
+def choose_devices(count: int | None, batch_size: int) -> list[str]:
+    """Names of the devices to train on; None means every accelerator, or the one CPU.
 
-    None means every accelerator, or the one CPU. Yields the number of devices. Raises `UserError` when there are
-    fewer.
+    Raises `UserError` when there are fewer, or when a batch does not divide among them.
     """
-    devices = _devices()
+    found = all_devices()
     if count is None:
-        count = len(devices) if "cpu" not in devices[0].lower() else 1
-    if count > len(devices):
-        raise UserError(f"training.devices={count}, but {keras.backend.backend()} sees {len(devices)}: {devices}.")
-    if count == 1:
-        yield 1
+        count = 1 if "cpu" in found[0] else len(found)
+    if count > len(found):
+        raise UserError(
+            f"training.devices={count}, but {keras.backend.backend()} sees {len(found)}: {', '.join(found)}."
+        )
+    if batch_size % count:
+        raise UserError(f"training.batch_size={batch_size} does not divide among {count} devices; give a multiple.")
+    return found[:count]
+
+
+@contextlib.contextmanager
+def distributed(devices: list[str]) -> Iterator[None]:
+    """Models built and trained inside are copied to every device, each taking its share of every batch."""
+    if len(devices) == 1:
+        yield
     elif TENSORFLOW:
         import tensorflow as tf
 
-        with tf.distribute.MirroredStrategy(devices[:count]).scope():
-            yield count
+        with tf.distribute.MirroredStrategy(devices).scope():
+            yield
     else:
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices[:count]))
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
         try:
-            yield count
+            yield
         finally:
             keras.distribution.set_distribution(None)
 
@@ -126,17 +134,15 @@ def environment() -> dict[str, Any]:
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
         keras.backend.backend(): version(keras.backend.backend()),
-        "devices": _devices(),
+        "devices": all_devices(),
     }
 
 
-def _devices() -> list[str]:
+def all_devices() -> list[str]:
     """Names of the accelerators, or of the CPUs where there is none."""
     if TENSORFLOW:
         import tensorflow as tf
 
         found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return [device.name.removeprefix("/device:").lower() for device in found]
-    import jax
-
-    return [f"{device.platform}:{device.id}" for device in jax.devices()]
+    return keras.distribution.list_devices()

@@ -15,7 +15,7 @@ from training import callbacks
 from training.backend import one_hot_batches, weighted_batches
 from training.optimization import build_optimizer
 from training.run import Run
-from training.tensorboard import Curves, Drawings, Pictures, Profile
+from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 
 if TYPE_CHECKING:
     from data import Dataset
@@ -98,7 +98,7 @@ def fit_model(
                 verbose=0,
             )
         except KeyboardInterrupt:
-            console.print(f"Stopped in {best.place()}.", highlight=False, soft_wrap=True)
+            console.print(f"Stopped in {best.place()}.", highlight=False, markup=False, soft_wrap=True)
             raise
     return table.rows
 
@@ -133,10 +133,9 @@ def _validation(data: "Dataset", config: Train, devices: int):
     """Finite validation batches with one-hot labels; the training batch itself when it is to be learned by heart."""
     training = config.training
     if training.overfit:
-        batches = data.training(training.batch_size, config.seed, 1, augment=False, overfit=True)
-        images, labels = next(iter(batches))
-        return np.asarray(images), np.asarray(labels)
-    batches = data.evaluation("validation", training.batch_size, limit_batches=training.limit_batches)
+        batches = data.evaluation("train", training.batch_size, overfit_seed=config.seed)
+    else:
+        batches = data.evaluation("validation", training.batch_size, limit_batches=training.limit_batches)
     return one_hot_batches(batches, len(data.info.classes), devices)
 
 
@@ -172,11 +171,12 @@ def _tensorboard(run, data, config, drawings, confusion, console) -> list[keras.
     if importlib.util.find_spec("tensorflow") is None:
         console.print("TensorBoard logs are left out: writing them needs TensorFlow.", highlight=False)
         return profile
-    found = [Curves(run, graph=wanted.graph, histograms_every=wanted.histograms_every)]
+    writers = Writers(run)
+    found = [Curves(writers, graph=wanted.graph, histograms_every=wanted.histograms_every)]
     if drawings and wanted.images_every:
         size = data.info.sizes["validation"]
         indices = np.linspace(0, size - 1, min(wanted.images, size)).astype(int).tolist()
         images = data.examples("validation", indices)[0]
         matrix = lambda: keras.ops.convert_to_numpy(confusion.matrix)  # noqa: E731
-        found.append(Pictures(run, drawings, images, data.info.classes, matrix, wanted.images_every))
+        found.append(Pictures(writers, drawings, images, data.info.classes, matrix, wanted.images_every))
     return found + profile

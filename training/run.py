@@ -51,7 +51,7 @@ class Run:
             raise UserError(
                 f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
             ) from None
-        run.write_text(run.config_path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        run.write_text(run.config_path, yaml.safe_dump(config.document(), sort_keys=False))
         atomic_symlink(family / "latest", run.id)
         return run
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -10,16 +11,31 @@ from configs import Train
 from training.backend import TENSORFLOW, start_profile, stop_profile
 from training.run import Run
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURE_DPI = 100
 PROFILED_STEPS = (5, 10)  # past the slow first ones
 
 
 @dataclass(frozen=True)
 class Drawings:
-    """How arrays become pictures, (height, width, 3) uint8. The scripts give the functions of `visualization`."""
+    """How arrays become pictures, uint8 (height, width, 3) or figures. Scripts give functions of `visualization`."""
 
     kernels: Callable[[np.ndarray], np.ndarray]  # a kernel (height, width, channels, units)
     maps: Callable[[np.ndarray], np.ndarray]  # one image's feature maps (height, width, units)
-    confusion: Callable[[np.ndarray, Sequence[str]], np.ndarray]  # a matrix (classes, classes) and the classes
+    confusion: Callable[[np.ndarray, Sequence[str]], "Figure"]  # a matrix (classes, classes) and the classes' names
+
+
+class Writers:
+    """The event files of a training. There is one writer a folder: TensorBoard follows only the newest file of each."""
+
+    def __init__(self, run: Run):
+        self.training, self.validation = _writer(run, "train"), _writer(run, "validation")
+
+    def flush(self) -> None:
+        self.training.flush()
+        self.validation.flush()
 
 
 class Curves(keras.callbacks.Callback):
@@ -28,30 +44,28 @@ class Curves(keras.callbacks.Callback):
     A step is an epoch, counted from 1 as in `metrics.csv`.
     """
 
-    def __init__(self, run: Run, *, graph: bool, histograms_every: int):
+    def __init__(self, writers: Writers, *, graph: bool, histograms_every: int):
         super().__init__()
-        self.training, self.validation = _writer(run, "train"), _writer(run, "validation")
-        self.graph, self.histograms_every = graph, histograms_every
+        self.writers, self.graph, self.histograms_every = writers, graph, histograms_every
 
     def on_train_begin(self, logs=None):
         if self.graph:
-            with self.training.as_default():
+            with self.writers.training.as_default():
                 write_graph(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         import tensorflow as tf
 
         for name, value in logs.items():
-            writer = self.validation if name.startswith("val_") else self.training
+            writer = self.writers.validation if name.startswith("val_") else self.writers.training
             with writer.as_default():
                 tf.summary.scalar(name.removeprefix("val_"), value, step=epoch + 1)
         if _is_due(epoch, self.histograms_every):
-            with self.training.as_default():
+            with self.writers.training.as_default():
                 for weight in self.model.weights:
                     values = keras.ops.convert_to_numpy(weight)
                     tf.summary.histogram(f"weights/{weight.path}", values, step=epoch + 1)
-        self.training.flush()
-        self.validation.flush()
+        self.writers.flush()
 
 
 class Pictures(keras.callbacks.Callback):
@@ -62,7 +76,7 @@ class Pictures(keras.callbacks.Callback):
 
     def __init__(
         self,
-        run: Run,
+        writers: Writers,
         drawings: Drawings,
         images: np.ndarray,
         classes: Sequence[str],
@@ -70,36 +84,30 @@ class Pictures(keras.callbacks.Callback):
         every: int,
     ):
         super().__init__()
-        self.training, self.validation = _writer(run, "train"), _writer(run, "validation")
-        self.drawings, self.images, self.classes, self.matrix, self.every = drawings, images, classes, matrix, every
+        self.writers, self.drawings, self.images = writers, drawings, images
+        self.classes, self.matrix, self.every = classes, matrix, every
 
     def on_train_begin(self, logs=None):
-        from models import feature_extractor
+        from models import conv_layers, feature_extractor
 
+        self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
         self.extractor = feature_extractor(self.model, stages=("detect",))
         for number, image in enumerate(self.images, start=1):
-            self._write(self.validation, f"image_{number}/input", image, epoch=-1)
+            _write_picture(self.writers.validation, f"image_{number}/input", image, step=0)
 
     def on_epoch_end(self, epoch, logs=None):
-        from models import conv_layers
-
         if not _is_due(epoch, self.every):
             return
-        for layer in conv_layers(self.model):
-            self._write(self.training, f"kernels/{layer.name}", self.drawings.kernels(layer.kernel), epoch)
+        step, writers = epoch + 1, self.writers
+        for layer in self.layers:
+            kernel = self.drawings.kernels(keras.ops.convert_to_numpy(layer.kernel))
+            _write_picture(writers.training, f"kernels/{layer.name}", kernel, step)
         for layer, stages in self.extractor(self.images).items():
             for number, maps in enumerate(stages["detect"], start=1):
-                self._write(self.validation, f"image_{number}/{layer}", self.drawings.maps(maps), epoch)
-        matrix = self.drawings.confusion(self.matrix(), self.classes)
-        self._write(self.validation, "confusion_matrix", matrix, epoch)
-        self.training.flush()
-        self.validation.flush()
-
-    def _write(self, writer, name: str, picture: np.ndarray, epoch: int) -> None:
-        import tensorflow as tf
-
-        with writer.as_default():
-            tf.summary.image(name, picture[None], step=epoch + 1)
+                _write_picture(writers.validation, f"image_{number}/{layer}", self.drawings.maps(maps), step)
+        confusion = self.drawings.confusion(self.matrix(), self.classes)
+        _write_picture(writers.validation, "confusion_matrix", _pixels(confusion), step)
+        writers.flush()
 
 
 class Profile(keras.callbacks.Callback):
@@ -148,10 +156,36 @@ def write_hyperparameters(run: Run, config: Train, scores: dict[str, float]) -> 
     from tensorboard.plugins.hparams import api
 
     values = {"seed": config.seed} | _flat("model", config.model) | _flat("training", config.training)
-    with _writer(run, "").as_default():
+    writer = _writer(run, "")
+    with writer.as_default():
         api.hparams(values, trial_id=run.id)
         for name, value in scores.items():
             tf.summary.scalar(name, value, step=0)
+    writer.close()
+
+
+def write_confusion(run: Run, split: str, figure: "Figure") -> None:
+    """The confusion matrix of an evaluation, at the epoch that the saved model comes from."""
+    writer = _writer(run, split)
+    _write_picture(writer, "confusion_matrix", _pixels(figure), run.epoch)
+    writer.close()
+
+
+def _write_picture(writer, name: str, picture: np.ndarray, step: int) -> None:
+    import tensorflow as tf
+
+    with writer.as_default():
+        tf.summary.image(name, picture[None], step=step)
+
+
+def _pixels(figure: "Figure") -> np.ndarray:
+    """A figure as (height, width, 3) uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(FIGURE_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def _flat(prefix: str, section) -> dict[str, bool | int | float | str]:

@@ -32,7 +32,7 @@ class ArrayData:
 
     def steps(self, batch_size, limit_batches=None, overfit=False):
         steps = max(1, self.info.sizes["train"] // batch_size)
-        return 1 if overfit else min(steps, limit_batches or steps)
+        return min(steps, limit_batches or steps)
 
     def training(
         self, batch_size, seed, epochs, *, augment=True, limit_batches=None, overfit=False, start_epoch=0, start_step=0
@@ -40,15 +40,22 @@ class ArrayData:
         images, labels = self.splits["train"]
         one_hot = np.eye(len(self.info.classes), dtype="float32")[labels]
         for epoch in range(start_epoch, epochs):
-            order = np.random.default_rng((seed, epoch)).permutation(len(labels))
-            for step in range(self.steps(batch_size, limit_batches, overfit)):
-                chosen = order[step * batch_size : (step + 1) * batch_size]
+            order = self._order(seed, 0 if overfit else epoch)
+            for step in range(self.steps(batch_size, limit_batches)):
+                first = 0 if overfit else step * batch_size
+                chosen = order[first : first + batch_size]
                 yield images[chosen], one_hot[chosen]
 
-    def evaluation(self, split, batch_size, *, limit_batches=None):
+    def evaluation(self, split, batch_size, *, limit_batches=None, overfit_seed=None):
         images, labels = self.splits[split]
+        if overfit_seed is not None:
+            chosen = self._order(overfit_seed, 0)[:batch_size]
+            return [(images[chosen], labels[chosen])]
         starts = range(0, len(labels), batch_size)[:limit_batches]
         return [(images[start : start + batch_size], labels[start : start + batch_size]) for start in starts]
+
+    def _order(self, seed, epoch):
+        return np.random.default_rng((seed, epoch)).permutation(self.info.sizes["train"])
 
     def examples(self, split, indices):
         images, labels = self.splits[split]

@@ -1,0 +1,83 @@
+"""Scores a run: reopen it -> evaluate -> evaluation.json, figures, TensorBoard."""
+
+from pathlib import Path
+
+import numpy as np
+
+from configs import Evaluate, quietly
+from configs.cli import command
+from training import Run
+
+
+def evaluate(config: Evaluate) -> Path:
+    """Scores the saved model of a run on one split and returns the run's folder."""
+    run = Run.open(config.run) if config.run else Run.newest(config.runs_dir)
+    with quietly():
+        from rich.console import Console
+
+        from training import evaluate_model
+
+        run.model  # noqa: B018  read before the data: a damaged file is found at once
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    data = run.open_data(config.data)
+    if data.fingerprint != run.facts.get("dataset", {}).get("fingerprint"):
+        console.print(f"The data is not what run {run.path} was trained on: its fingerprint differs.", style="yellow")
+
+    batch_size = config.batch_size or run.config.training.batch_size
+    limit_batches = config.limit_batches or run.config.training.limit_batches
+    batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
+    evaluation = evaluate_model(run.model, batches, run.labels)
+    run.write_json(run.evaluation_path, {"split": config.split, "epoch": run.epoch, **evaluation.report()})
+    figures = _draw(run, data, evaluation, config)
+
+    _print_scores(console, run, evaluation, config.split)
+    console.print(f"\nWritten {run.evaluation_path}, " + ", ".join(str(path) for path in figures))
+    return run.path
+
+
+def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
+    """The confusion matrix and the most confident mistakes, as pictures; the matrix also for TensorBoard."""
+    from visualization import confusion_matrix_figure, mistakes_figure, save_figure
+
+    subject = f"{run.name}, {config.split} split, epoch {run.epoch}"
+    matrix = confusion_matrix_figure(evaluation.matrix, run.labels, f"Confusion matrix: {subject}")
+    paths = save_figure(matrix, {"matrix": evaluation.matrix}, run.figures_dir / f"confusion_matrix_{config.split}")
+    if run.config.training.tensorboard.enabled:
+        from training.tensorboard import write_confusion
+
+        write_confusion(run, config.split, matrix)
+
+    wrong = evaluation.mistakes(config.mistakes)
+    shape = (0, *run.model.input_shape[1:])
+    arrays = {
+        "images": data.examples(config.split, wrong.tolist())[0] if len(wrong) else np.zeros(shape, "uint8"),
+        "true": evaluation.labels[wrong],
+        "predicted": evaluation.predicted[wrong],
+        "confidence": evaluation.confidence[wrong],
+    }
+    mistakes = mistakes_figure(**arrays, labels=run.labels, title=f"Most confident mistakes: {subject}")
+    paths += save_figure(mistakes, arrays | {"index": wrong}, run.figures_dir / f"mistakes_{config.split}")
+    return [path for path in paths if path.suffix == ".png"]
+
+
+def _print_scores(console, run: Run, evaluation, split: str) -> None:
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    top5 = f", top-5 {evaluation.top5:.4f}" if evaluation.top5 is not None else ""
+    console.print(
+        f"Run {run.path}, epoch {run.epoch}\n"
+        f"{split.capitalize()} accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images{top5}, "
+        f"loss {evaluation.loss:.4f}, expected calibration error {evaluation.calibration_error:.4f}, "
+        f"{evaluation.images_per_second:,.0f} images/s\n"
+    )
+    table = Table("class", *(Column(name, justify="right") for name in ("precision", "recall", "F1", "images")))
+    columns = (evaluation.precision, evaluation.recall, evaluation.f1)
+    for row, (name, support) in enumerate(zip(run.labels, evaluation.support, strict=True)):
+        table.add_row(Text(name), *(f"{column[row]:.4f}" for column in columns), f"{support:,}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    command("evaluate", Evaluate, evaluate)

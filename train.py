@@ -1,0 +1,117 @@
+"""Trains a network: compose -> data -> model -> fit -> evaluate -> save a run."""
+
+import time
+from pathlib import Path
+
+from configs import Train, UserError, quietly
+from configs.cli import command
+from models import ModelError, check_model
+from training.sweep import duration, summarize
+
+
+def train(config: Train) -> Path:
+    """Trains the network that a configuration describes and returns the folder of its run."""
+    start = time.perf_counter()
+    _check_before_loading(config)
+    with quietly():
+        import keras
+        from rich.console import Console
+
+        from data import open_dataset
+        from models import build_model
+        from training import Run, evaluate_model, fit_model
+        from training.backend import choose_devices, distributed, environment, make_deterministic
+        from training.fit import class_weights, precision
+        from training.optimization import check_optimization
+        from training.transfer import freeze_base, initialize_from
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    settings = config.training
+    devices = choose_devices(settings.devices, settings.batch_size)
+    check_optimization(settings)
+    keras.utils.set_random_seed(config.seed)
+    if settings.deterministic:
+        make_deterministic()
+
+    data = open_dataset(config.data)
+    info = data.info
+    check_model(config.model, info.image_size, info.channels, len(info.classes))
+    if settings.class_weights:
+        class_weights(settings, info.classes, data.labels("train"))
+    console.print(_describe(info))
+    data.load()
+
+    with distributed(devices), precision(settings.precision):
+        model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
+        if config.init_from:
+            fresh = initialize_from(model, config.init_from)
+            console.print(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}")
+        if settings.freeze_base:
+            freeze_base(model)
+
+        run = Run.create(config.runs_dir, config.name or config.data.source, config)
+        run.write_labels(info.classes)
+        run.write_facts(dataset=_facts(data), environment=environment())
+        fit_model(run, model, data, config, drawings=_drawings(settings), devices=len(devices), console=console)
+
+    run = Run.open(run.path)
+    batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
+    evaluation = evaluate_model(run.model, batches, run.labels)
+    run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
+    _write_hyperparameters(run, config, evaluation)
+
+    console.print(
+        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "
+        f"{duration(time.perf_counter() - start)} in all\n"
+        f"Run {run.path}\n\n"
+        f"Next\n"
+        f"  tensorboard --logdir {config.runs_dir}\n"
+        f"  python evaluate.py run={run.path}\n"
+        f"  python visualize.py run={run.path}"
+    )
+    return run.path
+
+
+def _check_before_loading(config: Train) -> None:
+    """What can be known to be wrong before Keras is imported and data is opened."""
+    if config.resume:
+        raise UserError("resume= is not supported; start a new run from the old weights with init_from=.")
+    if config.data.image_size:
+        check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
+
+
+def _describe(info) -> str:
+    sizes = ", ".join(f"{count:,} {split}" for split, count in info.sizes.items())
+    height, width = info.image_size
+    return f"{info.name}: {len(info.classes)} classes, {height} x {width} x {info.channels}, {sizes} images"
+
+
+def _facts(data) -> dict:
+    info = data.info
+    return {
+        "name": info.name,
+        "fingerprint": data.fingerprint,
+        "image_size": list(info.image_size),
+        "channels": info.channels,
+        "sizes": info.sizes,
+    }
+
+
+def _drawings(settings):
+    if not settings.tensorboard.enabled:
+        return None
+    from training.tensorboard import Drawings
+    from visualization import confusion_matrix_figure, kernel_tiles, map_tiles
+
+    return Drawings(kernels=kernel_tiles, maps=map_tiles, confusion=confusion_matrix_figure)
+
+
+def _write_hyperparameters(run, config: Train, evaluation) -> None:
+    if config.training.tensorboard.enabled:
+        from training.tensorboard import write_hyperparameters
+
+        write_hyperparameters(run, config, {"test_accuracy": evaluation.accuracy, "test_loss": evaluation.loss})
+
+
+if __name__ == "__main__":
+    command("train", Train, train, mistakes=(ModelError,), summarize=summarize)

@@ -11,6 +11,8 @@ from keras import layers
 
 from configs.schema import Augment
 
+# Whatever the model computes in: half precision cannot hold pixels from 0 to 255 and what lies between.
+_DTYPE = "float32"
 _fold_in = tf.random.experimental.stateless_fold_in
 
 
@@ -37,9 +39,9 @@ class Augmentation:
     def __init__(self, config: Augment):
         self._crop = config.crop
         self._changes = _changes(config)
-        self._mixers = [layers.MixUp(config.mixup)] if config.mixup else []
+        self._mixers = [layers.MixUp(config.mixup, dtype=_DTYPE)] if config.mixup else []
         if config.cutmix:
-            self._mixers.append(layers.CutMix((config.cutmix, config.cutmix)))
+            self._mixers.append(layers.CutMix((config.cutmix, config.cutmix), dtype=_DTYPE))
         self._seeds: _KeyedSeeds | None = None
         for layer in self._changes + self._mixers:
             # Layers inside a layer (RandAugment has eleven) draw for themselves too.
@@ -98,24 +100,25 @@ def _changes(config: Augment) -> list[layers.Layer]:
     """The layers that are on: first what moves pixels, then what changes colours, then what hides them."""
     share = config.saturation / 2
     chosen = [
-        (config.flip, lambda: layers.RandomFlip("horizontal")),
+        (config.flip, layers.RandomFlip, {"mode": "horizontal"}),
         # One layer with both modes would flip both ways or not at all.
-        (config.vertical_flip, lambda: layers.RandomFlip("vertical")),
-        (config.translate, lambda: layers.RandomTranslation(config.translate, config.translate)),
-        (config.rotate, lambda: layers.RandomRotation(config.rotate / 360)),
-        (config.zoom, lambda: layers.RandomZoom(config.zoom)),
-        (config.brightness, lambda: layers.RandomBrightness(config.brightness)),
-        # A single number would only raise the contrast.
-        (config.contrast, lambda: layers.RandomContrast((config.contrast, config.contrast))),
-        # Around 0.5, which changes nothing; the range is that of saturation itself, which is a share.
-        (config.saturation, lambda: layers.RandomSaturation((0.5 - share, 0.5 + share), value_range=(0, 1))),
-        # Keras counts in half turns of the colour wheel, the configuration in turns.
-        (config.hue, lambda: layers.RandomHue(2 * config.hue)),
+        (config.vertical_flip, layers.RandomFlip, {"mode": "vertical"}),
         (
-            config.rand_augment,
-            lambda: layers.RandAugment(num_ops=config.rand_augment, factor=config.rand_magnitude),
+            config.translate,
+            layers.RandomTranslation,
+            {"height_factor": config.translate, "width_factor": config.translate},
         ),
+        (config.rotate, layers.RandomRotation, {"factor": config.rotate / 360}),
+        (config.zoom, layers.RandomZoom, {"height_factor": config.zoom}),
+        (config.brightness, layers.RandomBrightness, {"factor": config.brightness}),
+        # A single number would only raise the contrast.
+        (config.contrast, layers.RandomContrast, {"factor": (config.contrast, config.contrast)}),
+        # Around 0.5, which changes nothing; the range is that of saturation itself, a share.
+        (config.saturation, layers.RandomSaturation, {"factor": (0.5 - share, 0.5 + share), "value_range": (0, 1)}),
+        # Keras counts in half turns of the colour wheel, the configuration in turns.
+        (config.hue, layers.RandomHue, {"factor": 2 * config.hue}),
+        (config.rand_augment, layers.RandAugment, {"num_ops": config.rand_augment, "factor": config.rand_magnitude}),
         # A single number would be the upper end of a range of probabilities.
-        (config.erase, lambda: layers.RandomErasing((config.erase, config.erase))),
+        (config.erase, layers.RandomErasing, {"factor": (config.erase, config.erase)}),
     ]
-    return [make() for wanted, make in chosen if wanted]
+    return [layer(**arguments, dtype=_DTYPE) for wanted, layer, arguments in chosen if wanted]

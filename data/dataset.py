@@ -53,6 +53,7 @@ class Dataset:
         self._config = config
         self._progress = progress
         self._shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
+        self._resize = config.resize if config.image_size else None
         self._feeds = {}
         self.info = DataInfo(
             name=source.name,
@@ -77,7 +78,11 @@ class Dataset:
             UserError: names the first file that cannot be read.
         """
         for role in ROLES:
-            self._feed(role, verified=True)
+            if self._in_memory:
+                self._feed(role)
+            else:
+                images = self._source.splits[role]
+                images.check(self._shape, self._resize, f"Checking {role} images", self._progress)
 
     def steps(self, batch_size: int, limit_batches: int | None = None, overfit: bool = False) -> int:
         """Training steps in an epoch. A last, smaller batch is left out, unless it is the only one.
@@ -114,10 +119,12 @@ class Dataset:
         """
         pipeline = _pipeline()
 
-        self.load()
         changes = self._config.augment if augment and not overfit else None
         steps = self.steps(batch_size, limit_batches)
-        feed = self._feed("train")
+        few = overfit or limit_batches is not None
+        if not few:
+            self.load()
+        feed = self._feed("train", few=few)
         if overfit:
             return pipeline.overfitting(feed, batch_size, seed, steps, epochs, len(self.info.classes))
         return pipeline.training(
@@ -139,8 +146,9 @@ class Dataset:
         pipeline = _pipeline()
 
         if overfit_seed is not None:
-            return pipeline.first_batch(self._feed("train"), batch_size, overfit_seed)
-        return pipeline.evaluation(self._feed(self._role(split)), batch_size, limit_batches)
+            return pipeline.first_batch(self._feed("train", few=True), batch_size, overfit_seed)
+        feed = self._feed(self._role(split), few=limit_batches is not None)
+        return pipeline.evaluation(feed, batch_size, limit_batches)
 
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Some images of a role by index: uint8 (n, height, width, channels), int32 labels (n,), names."""
@@ -151,27 +159,23 @@ class Dataset:
                 raise UserError(f"Image {index} is not in the {role} split; its images are 0 to {len(images) - 1}.")
         chosen = [int(index) for index in indices]
         loaded = self._feeds.get(role)
-        pixels = loaded.read(chosen) if loaded else images.read(chosen, self._shape, self._config.resize)
+        pixels = loaded.read(chosen) if loaded else images.read(chosen, self._shape, self._resize)
         return pixels, images.labels[chosen], [images.names[index] for index in chosen]
 
     def labels(self, split: str) -> np.ndarray:
         """Every label of a role, int32 (n,), in the order of `evaluation`."""
         return self._source.splits[self._role(split)].labels
 
-    def _feed(self, role: str, verified: bool = False):
-        """A role's images as the pipeline takes them, made once."""
+    def _feed(self, role: str, *, few: bool = False):
+        """A role's images as the pipeline takes them; where only a few batches are wanted, memory is not filled."""
         pipeline = _pipeline()
-
-        if role not in self._feeds:
-            images, shape, resize = self._source.splits[role], self._shape, self._config.resize
-            if self._in_memory:
-                pixels = images.load(shape, resize, f"Reading {role} images", self._progress)
-                self._feeds[role] = pipeline.InMemory(pixels, images.labels)
-            else:
-                if verified:
-                    images.check(f"Checking {role} images", self._progress)
-                self._feeds[role] = pipeline.from_disk(images, shape, resize, self._config.shuffle_buffer)
-        return self._feeds[role]
+        images = self._source.splits[role]
+        if self._in_memory and not few and role not in self._feeds:
+            pixels = images.load(self._shape, self._resize, f"Reading {role} images", self._progress)
+            self._feeds[role] = pipeline.InMemory(pixels, images.labels)
+        if role in self._feeds:
+            return self._feeds[role]
+        return pipeline.from_disk(images, self._shape, self._resize, self._config.shuffle_buffer)
 
     def _role(self, split: str) -> str:
         if split not in ROLES:

@@ -16,7 +16,8 @@ from data.progress import track
 from data.splits import ROLES, carve, kept_classes
 
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
-_BLOCK = 64
+_BLOCK = 64  # images that a thread reads before it reports
+_SAMPLE = 500  # files whose headers tell the size of all
 
 
 class FolderSplit:
@@ -30,14 +31,14 @@ class FolderSplit:
     def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str) -> np.ndarray:
+    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
         """Some images as a uint8 array (n, height, width, channels)."""
         images = np.empty((len(indices), *shape), np.uint8)
         for row, index in enumerate(indices):
             images[row] = read_image(self.root / self.names[index], shape[:2], shape[2], resize)
         return images
 
-    def load(self, shape: tuple[int, int, int], resize: str, description: str, progress: bool) -> np.ndarray:
+    def load(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
         """Every image, decoded in several threads."""
         images = np.empty((len(self), *shape), np.uint8)
 
@@ -48,12 +49,12 @@ class FolderSplit:
         self._in_blocks(fill, description, progress)
         return images
 
-    def check(self, description: str, progress: bool) -> None:
-        """Refuse the first file that would not decode, at a small part of the cost of decoding all."""
+    def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
+        """Refuse the first file that cannot be used, at a small part of the cost of decoding all."""
 
         def look(block: range) -> int:
             for index in block:
-                check_image(self.root / self.names[index])
+                check_image(self.root / self.names[index], shape[:2], resize)
             return len(block)
 
         self._in_blocks(look, description, progress)
@@ -111,20 +112,15 @@ class FolderSource:
         return digest.hexdigest()
 
     def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
-        """(height, width, channels), from the files' headers where the configuration leaves them open."""
+        """(height, width, channels), as a sample of the files has it where the configuration leaves them open."""
+        if image_size and channels:
+            return *image_size, channels
         paths = [split.root / name for split in self.splits.values() for name in split.names]
-        sizes, most_channels = Counter(), channels or 1
-        for path in paths:
-            if image_size and (channels or most_channels == 3):
-                break
-            size, of_file = image_header(path)
-            most_channels = channels or max(most_channels, of_file)
-            sizes[size] += 1
-            if len(sizes) > 1 and not image_size:
-                sample = paths[:: max(1, len(paths) // 500)]
-                raise UserError(differing_sizes(self.root, [image_header(path)[0] for path in sample]))
-        height, width = image_size or next(iter(sizes))
-        return height, width, most_channels
+        headers = [image_header(path) for path in paths[:: max(1, len(paths) // _SAMPLE)]]
+        sizes = [size for size, _ in headers]
+        if image_size is None and len(set(sizes)) > 1:
+            raise UserError(differing_sizes(self.root, sizes))
+        return *(image_size or sizes[0]), channels or max(of_image for _, of_image in headers)
 
     def _role_folders(self, config: Data) -> dict[str, Path]:
         inside = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]

@@ -25,7 +25,10 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(
-    path: str | Path, image_size: tuple[int, int] | None = None, channels: int | None = None, resize: str = "crop"
+    path: str | Path,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    resize: str | None = "crop",
 ) -> np.ndarray:
     """An image file as a uint8 array of shape (height, width, channels).
 
@@ -35,20 +38,20 @@ def read_image(
     Args:
         image_size: (height, width) to fit the image to; None: its own.
         channels: 1 or 3; None: 1 for a grey image, else 3.
-        resize: 'crop', 'pad' or 'stretch', as in `fit_image`.
+        resize: 'crop', 'pad' or 'stretch', as in `fit_image`; None: refuse an image of another size.
 
     Raises:
         UserError: the file is missing, damaged, too large or no image.
     """
-    image = _fit(_open(path), channels, image_size, resize)
-    return _as_array(image)
+    with _opened(Path(path)) as file:
+        return _read(file, str(path), image_size, channels, resize)
 
 
 def decode_image(
-    encoded: bytes, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str
+    encoded: bytes, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None
 ) -> np.ndarray:
     """As `read_image`, for an encoded image in memory that errors call by `name`."""
-    return _as_array(_fit(_decode(io.BytesIO(encoded), name), channels, image_size, resize))
+    return _read(io.BytesIO(encoded), name, image_size, channels, resize)
 
 
 def fit_image(image: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str) -> np.ndarray:
@@ -62,16 +65,18 @@ def fit_image(image: np.ndarray, image_size: tuple[int, int] | None, channels: i
     return _as_array(_fit(Image.fromarray(image), channels, image_size, resize))
 
 
-def check_image(path: str | Path) -> None:
-    """Refuse a file that would fail to decode; JPEG and PNG are only looked at where damage shows: at both ends."""
+def check_image(path: str | Path, image_size: tuple[int, int], resize: str | None) -> None:
+    """Refuse what `read_image` would refuse; JPEG and PNG are only looked at where damage shows: at both ends."""
     path = Path(path)
     with _opened(path) as file:
         image = _header(file, str(path))
+        if resize is None:
+            _refuse_other_size(str(path), _shape_in(image)[0], image_size)
         if image.format in ("JPEG", "MPO", "PNG"):  # MPO: a JPEG with further pictures, as many phones write it
             file.seek(-min(path.stat().st_size, 1024), io.SEEK_END)
             if (b"IEND" if image.format == "PNG" else b"\xff\xd9") in file.read():
                 return
-    _open(path)
+        _decode(file, str(path))
 
 
 def image_header(path: str | Path) -> tuple[tuple[int, int], int]:
@@ -87,13 +92,23 @@ def encoded_header(encoded: bytes, name: str) -> tuple[tuple[int, int], int]:
 
 def _shape_in(header: Image.Image) -> tuple[tuple[int, int], int]:
     width, height = header.size
-    turned = header.getexif().get(_ORIENTATION, 1) >= 5
+    turned = "exif" in header.info and header.getexif().get(_ORIENTATION, 1) >= 5
     return ((width, height) if turned else (height, width)), (1 if header.mode in _GREY else 3)
 
 
-def _open(path: str | Path) -> Image.Image:
-    with _opened(Path(path)) as file:
-        return _decode(file, str(path))
+def _read(file, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None) -> np.ndarray:
+    image = _decode(file, name)
+    if image_size and resize is None:
+        _refuse_other_size(name, (image.height, image.width), image_size)
+    return _as_array(_fit(image, channels, image_size, resize))
+
+
+def _refuse_other_size(name: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    if found != tuple(expected):
+        raise UserError(
+            f"{name} is {found[0]} x {found[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
+            f"which size to use them all, such as data.image_size=[{expected[0]},{expected[1]}]."
+        )
 
 
 def _opened(path: Path):
@@ -153,7 +168,9 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # an unreadable note about the camera says nothing about the pixels
 
 
-def _fit(image: Image.Image, channels: int | None, image_size: tuple[int, int] | None, resize: str) -> Image.Image:
+def _fit(
+    image: Image.Image, channels: int | None, image_size: tuple[int, int] | None, resize: str | None
+) -> Image.Image:
     image = _eight_bit(image)
     mode = {None: "L" if image.mode in _GREY else "RGB", 1: "L", 3: "RGB"}[channels]
     if image.mode != mode:

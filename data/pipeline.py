@@ -40,7 +40,7 @@ class InMemory:
 class _OnDisk:
     """What is decoded anew in every epoch, by Pillow, in threads that several batches share."""
 
-    def __init__(self, images, shape: tuple[int, int, int], resize: str):
+    def __init__(self, images, shape: tuple[int, int, int], resize: str | None):
         self.images = images
         self.shape = shape
         self.resize = resize
@@ -75,13 +75,16 @@ class FromFiles(_OnDisk):
 class FromRecords(_OnDisk):
     """TFDS records, read in stored order and shuffled, still encoded, in a buffer."""
 
-    def __init__(self, images, shape: tuple[int, int, int], resize: str, shuffle_buffer: int):
+    def __init__(self, images, shape: tuple[int, int, int], resize: str | None, shuffle_buffer: int):
         super().__init__(images, shape, resize)
         self.shuffle_buffer = shuffle_buffer
+        self._records = images.records()
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        data = self.images.records()
+        data = self._records
         if key is not None:
+            # Otherwise shuffle() would mix the program's global seed into the key.
+            tf.compat.v1.set_random_seed(1)
             seed = tf.bitcast(tf.cast(key, tf.int32), tf.int64)
             data = data.shuffle(self.shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
         data = data.batch(batch_size)
@@ -95,7 +98,7 @@ class FromRecords(_OnDisk):
         return images, tf.gather(self._labels, batch["indices"])
 
 
-def from_disk(images, shape: tuple[int, int, int], resize: str, shuffle_buffer: int) -> FromFiles | FromRecords:
+def from_disk(images, shape: tuple[int, int, int], resize: str | None, shuffle_buffer: int) -> FromFiles | FromRecords:
     """The feed for images that do not fit in memory."""
     if hasattr(images, "records"):
         return FromRecords(images, shape, resize, shuffle_buffer)

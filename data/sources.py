@@ -32,9 +32,8 @@ def _open_source(config: Data, progress: bool):
     with quietly():
         from data.tfds_source import TfdsSource, named_builder, prepare, rendered_cars_builder
 
-    builder = rendered_cars_builder(config) if config.source == "rendered_cars" else named_builder(config)
-    prepare(builder, config)
-    return TfdsSource(builder, config, progress)
+    make_builder = {"rendered_cars": rendered_cars_builder, "tfds": named_builder}[config.source]
+    return TfdsSource(prepare(lambda: make_builder(config), config, progress), config, progress)
 
 
 def _refuse_unsuited_augmentation(config: Data, channels: int) -> None:

@@ -2,17 +2,18 @@
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import absl.logging
 import numpy as np
 import requests
 import tensorflow as tf
@@ -27,6 +28,7 @@ from data.splits import ROLES, carve, kept_classes
 
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
 _BATCH = 256
+_SAMPLE = 200  # images of each role whose headers tell the size of all
 _PROBE_SECONDS = 6
 
 _DEAD = {
@@ -65,12 +67,12 @@ class TfdsSplit:
             data = data.filter(lambda encoded, index: index >= 0)
         return data
 
-    def decode(self, encoded: bytes, index: int, shape: tuple[int, int, int], resize: str) -> np.ndarray:
+    def decode(self, encoded: bytes, index: int, shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
         """One record's image as a uint8 array (height, width, channels)."""
         name = f"{self.builder.info.full_name}, image {self.names[index]},"
         return decode_image(encoded, name, shape[:2], shape[2], resize)
 
-    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str) -> np.ndarray:
+    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
         """Some images as a uint8 array (n, height, width, channels). Reads every record before the last of them."""
         wanted = set(indices)
         found = {}
@@ -81,7 +83,7 @@ class TfdsSplit:
                     break
         return np.stack([found[index] for index in indices]) if found else np.empty((0, *shape), np.uint8)
 
-    def load(self, shape: tuple[int, int, int], resize: str, description: str, progress: bool) -> np.ndarray:
+    def load(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
         """Every image, decoded in several threads."""
         images = np.empty((len(self), *shape), np.uint8)
 
@@ -94,7 +96,7 @@ class TfdsSplit:
                 advance(len(indices))
         return images
 
-    def check(self, description: str, progress: bool) -> None:
+    def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
         """Nothing is left to check: finding the labels has read every record, and TFDS verifies its checksum."""
 
 
@@ -139,15 +141,14 @@ class TfdsSource:
         return height, width, channels or (1 if own_channels == 1 else 3)
 
     def _common_size(self) -> tuple[int, int]:
-        sizes = Counter()
-        for split in self.splits.values():
-            for encoded, index in split.records().as_numpy_iterator():
-                sizes[encoded_header(encoded, split.names[index])[0]] += 1
-                if len(sizes) > 1 and sizes.total() >= 500:
-                    raise UserError(differing_sizes(self.name, list(sizes.elements())))
-        if len(sizes) > 1:
-            raise UserError(differing_sizes(self.name, list(sizes.elements())))
-        return next(iter(sizes))
+        sizes = [
+            encoded_header(encoded, split.names[index])[0]
+            for split in self.splits.values()
+            for encoded, index in split.records().take(_SAMPLE).as_numpy_iterator()
+        ]
+        if len(set(sizes)) > 1:
+            raise UserError(differing_sizes(self.name, sizes))
+        return sizes[0]
 
     def _expressions(self, config: Data) -> dict[str, str]:
         available = list(self.builder.info.splits)
@@ -242,27 +243,52 @@ def named_builder(config: Data):
     except tfds.core.registered.DatasetNotFoundError:
         raise UserError(_unknown_name(config.name, data_dir)) from None
     except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
-        raise UserError(f"data.name={config.name} cannot be opened: {_first_line(error)}.") from None
+        raise UserError(f"data.name={config.name} cannot be opened: {_reason(error)}.") from None
 
 
-def prepare(builder, config: Data) -> None:
-    """Download and prepare the dataset unless it is there; fails within seconds where a host does not answer."""
-    if builder.is_prepared():
-        return
-    manual_dir = Path(config.manual_dir).expanduser() if config.manual_dir else None
-    if manual_dir and not manual_dir.is_dir():
-        raise UserError(f"data.manual_dir={manual_dir} is not a folder; give the one with the downloaded files.")
-    if builder.name in _DEAD and not manual_dir:
-        raise UserError(f"TFDS cannot download {builder.name}: {_DEAD[builder.name]}.")
-    settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool):
+    """A builder whose dataset is there, downloaded and prepared if need be.
+
+    Fails within seconds where a host does not answer.
+    """
+    with _quiet(progress):
+        builder = make_builder()
+        if builder.is_prepared():
+            return builder
+        manual_dir = _manual_dir(config)
+        if builder.name in _DEAD and not manual_dir:
+            raise UserError(f"TFDS cannot download {builder.name}: {_DEAD[builder.name]}.")
+        settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+        try:
+            with _impatient_downloads():
+                builder.download_and_prepare(download_config=settings)
+        except Exception as error:  # builders run code of their own, which may fail in any way
+            # Of several processes that prepare the same dataset at once, TFDS lets one succeed.
+            builder = make_builder()
+            if not builder.is_prepared():
+                raise UserError(
+                    f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
+                    f"{_reason(error)}. {_remedy(builder)}"
+                ) from error
+        return builder
+
+
+@contextmanager
+def _quiet(progress: bool) -> Iterator[None]:
+    """TFDS' bars where progress is shown, and none of the lines that it logs and prints around them."""
+    (tfds.enable_progress_bar if progress else tfds.disable_progress_bar)()
+    with _no_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    verbosity = absl.logging.get_verbosity()
+    absl.logging.set_verbosity(absl.logging.ERROR)
     try:
-        with _impatient_downloads():
-            builder.download_and_prepare(download_config=settings)
-    except Exception as error:  # builders run code of their own, which may fail in any way
-        raise UserError(
-            f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
-            f"{_first_line(error)}. {_remedy(builder)}"
-        ) from error
+        yield
+    finally:
+        absl.logging.set_verbosity(verbosity)
 
 
 @contextmanager
@@ -323,13 +349,22 @@ def _data_dir(config: Data) -> Path | None:
     return data_dir
 
 
+def _manual_dir(config: Data) -> Path | None:
+    if config.manual_dir is None:
+        return None
+    manual_dir = Path(config.manual_dir).expanduser()
+    if not manual_dir.is_dir():
+        raise UserError(f"data.manual_dir={manual_dir} is not a folder; give the one with the downloaded files.")
+    return manual_dir
+
+
 def _unknown_name(given: str, data_dir: Path | None) -> str:
-    names = tfds.list_builders(with_community_datasets=False)
-    names += [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
-    guess = nearest(given.split("/")[0].split(":")[0], names)
+    known = tfds.list_builders(with_community_datasets=False)
+    prepared = [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
+    guess = nearest(re.split("[/:]", given)[0], known + prepared)
     hint = f" Did you mean '{guess}'?" if guess else ""
     return (
-        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(names)} of them: "
+        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} of them: "
         "https://www.tensorflow.org/datasets/catalog"
     )
 
@@ -360,7 +395,7 @@ def _count(builder, expression: str, given: str | None = None) -> int:
         hint = f" Did you mean '{guess}'?" if guess and guess not in expression else ""
         raise UserError(
             f"{given or expression} is not a split of {builder.info.full_name}.{hint} It has "
-            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({_first_line(error)})."
+            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({_reason(error)})."
         ) from None
 
 
@@ -369,12 +404,9 @@ def _read(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Da
     decoders = tfds.decode.PartialDecoding(
         {key: True}, decoders={key: tfds.decode.SkipDecoding()} if skip_decoding else None
     )
-    data = builder.as_dataset(
-        split=expression,
-        shuffle_files=False,
-        decoders=decoders,
-        read_config=tfds.ReadConfig(try_autocache=False),
-    )
+    settings = tfds.ReadConfig(try_autocache=False)
+    with _no_warnings():
+        data = builder.as_dataset(split=expression, shuffle_files=False, decoders=decoders, read_config=settings)
     return data.map(lambda example: example[key])
 
 
@@ -386,12 +418,15 @@ def _damaged(builder, expression: str, error: Exception) -> str:
                 pass
         except tf.errors.OpError:
             return f"{instruction.filename} is missing or damaged"
-    return f"{builder.info.full_name} cannot be read ({_first_line(error)})"
+    return f"{builder.info.full_name} cannot be read ({_reason(error)})"
 
 
 def _again(source: TfdsSource) -> str:
     return f"delete {source.builder.data_path} and let it be prepared again."
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    """An error of TFDS in one line, without the arguments that it puts before the reason."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text.split('}": ')[-1].rstrip(".")
+    return text if len(text) <= 300 else text[:300] + " ..."

@@ -21,6 +21,13 @@ _HOMES = {
     "relu_figure": "relu",
     "Stop": "pipeline",
     "pipeline_figure": "pipeline",
+    "Drawing": "gallery",
+    "FIGURES": "gallery",
+    "GROUPS": "gallery",
+    "Layer": "gallery",
+    "Look": "gallery",
+    "Scene": "gallery",
+    "plan": "gallery",
 }
 
 __all__ = sorted(_HOMES)

@@ -49,17 +49,18 @@ def feature_maps_figure(
     """What one layer makes of one image, each unit at filter, detect and condense, all on one norm about zero.
 
     `image` is (height, width, channels) in [0, 255]; `maps` holds arrays of shape (height, width, units) under
-    "filter", "detect" and, where a pooling follows, "condense". A cell has one size in all three, so condensing is
-    seen to shrink the map. `norm`, of shape (units,), is for sort "norm"; `limit` is for scale "global". `dead`, of
-    shape (units,), marks units; by default those that are zero on this image.
+    "filter" and, where an activation and a pooling follow, under "detect" and "condense". A cell has one size at every
+    stage, so condensing is seen to shrink the map. `norm`, of shape (units,), is for sort "norm"; `limit` is for scale
+    "global". `dead`, of shape (units,), marks units; by default those that are zero on this image.
     """
     maps = {stage: np.asarray(maps[stage]) for stage in STAGES if maps.get(stage) is not None}
     shape = maps["filter"].shape
     count = shape[-1]
-    activation = maps["detect"].mean(axis=(0, 1))
+    detected = maps.get("detect", maps["filter"])
+    activation = detected.mean(axis=(0, 1))
     shown = choose_units(count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation)
     ranges = palette.limits(maps["filter"], scale, limit)
-    dead = ~maps["detect"].any(axis=(0, 1)) if dead is None else np.asarray(dead)
+    dead = ~detected.any(axis=(0, 1)) if dead is None else np.asarray(dead)
 
     width, height, cell = _fit(*shape[:2], SIDE)
     shares = [(one.shape[1] / shape[1], one.shape[0] / shape[0]) for one in maps.values()]
@@ -79,13 +80,7 @@ def feature_maps_figure(
     y = heading(sheet, f"Feature maps of {caption.layer or 'a convolution'}", facts, WIDTH - wide, MARGIN + wide + 36)
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
-        y = sheet.colour_bar(
-            MARGIN,
-            y + 10,
-            float(ranges[0]),
-            "activation (colours by square root), the same norm at every stage",
-            root=True,
-        )
+        y = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "the same norm at every stage")
     if dead[shown].any():
         sheet.text(MARGIN, y, DEAD_NOTE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
     return sheet.figure()

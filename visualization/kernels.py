@@ -110,11 +110,12 @@ def show_kernel(
     name: str = "",
     panels: Sequence[str] = ("",),
     rgb: bool = False,
+    total_channels: int | None = None,
 ) -> Figure:
     """One kernel, large, with its numbers printed in the cells, as `show_kernel` of the Kaggle lesson.
 
     `kernel` is (height, width), or (height, width, channels) for a panel a channel, named by `panels`. With `rgb`
-    the three channels are preceded by their RGB tile.
+    the three channels are preceded by their RGB tile. `total_channels` says of how many these are the strongest.
     """
     kernel = np.asarray(kernel)
     kernel = kernel[..., None] if kernel.ndim == 2 else kernel
@@ -126,9 +127,11 @@ def show_kernel(
     font = min(14, palette.BODY_SIZE * 0.82 * cell / text_width(longest, palette.BODY_SIZE))
 
     sheet = Sheet(width=700)
-    title = "Kernel " + " of ".join(filter(None, (name, caption.layer)))
+    title = ("Kernel of " if caption.layer else "Kernel ") + " of ".join(filter(None, (name, caption.layer)))
     shape = f"kernel {size(kernel.shape[: 3 if channels > 1 else 2])}"
-    y = heading(sheet, title, caption.facts(shape, "scale: unit"), 2000)
+    more = (total_channels or channels) > channels
+    of_all = f"the {channels} strongest of {total_channels} input channels" if more else ""
+    y = heading(sheet, title, caption.facts(shape, of_all, "scale: unit"), 2000)
     names = ["RGB", *panels] if rgb else list(panels)
     top = y + (line_height(palette.HEADING_SIZE) + 4 if any(names) else 0)
     for place, panel in enumerate(names):

@@ -17,17 +17,19 @@ def relu_figure(
     *,
     units: Sequence[int],
     caption: Caption = UNKNOWN,
+    images: int = 1,
 ) -> Figure:
     """The graph of ReLU, and under it, on the same axis, the histogram of each unit's pre-activations.
 
-    `pre_activations` holds an array of any shape for each of `units`, its values at filter. The part left of zero is
-    what ReLU removes; its share is written beside it. Values that are not finite are left out, and counted.
+    `pre_activations` holds an array of any shape for each of `units`: its values at filter, over all places of
+    `images` images. The part left of zero is what ReLU removes; its share is written beside it. Values that are not
+    finite are left out, and counted.
     """
     flat = [np.asarray(values, np.float64).ravel() for values in pre_activations]
     finite = [values[np.isfinite(values)] for values in flat]
     limit = 1.05 * palette.largest(np.concatenate(finite))
     sheet = Sheet(width=WIDTH + 2 * MARGIN)
-    places = f"{len(flat[0]):,} places"
+    places = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
     y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", caption.facts(places, "scale: layer"), WIDTH)
 
     left, wide = MARGIN + 110, WIDTH - 110

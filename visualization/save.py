@@ -20,10 +20,13 @@ def save_figure(figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Pa
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Flat colours compress as well at a low level, in a third of the time.
+    png = {"format": "png", "dpi": DPI, "pil_kwargs": {"compress_level": 4}}
+    svg = {"format": "svg", "dpi": DPI, "metadata": {"Date": None}}
     with rc_context({"svg.hashsalt": "convlens"}):
         return [
-            _write(path, ".png", lambda file: figure.savefig(file, format="png", dpi=DPI)),
-            _write(path, ".svg", lambda file: figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None})),
+            _write(path, ".png", lambda file: figure.savefig(file, **png)),
+            _write(path, ".svg", lambda file: figure.savefig(file, **svg)),
             _write(path, ".npz", lambda file: np.savez_compressed(file, **arrays)),
         ]
 

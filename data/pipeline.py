@@ -5,9 +5,7 @@ A feed knows how to give a role's images. `epoch(key, batch_size)` is a cheap da
 Skipping to a step is therefore done before anything is decoded.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -37,47 +35,33 @@ class InMemory:
         return tf.gather(self._pixels, indices).numpy()
 
 
-class _OnDisk:
-    """What is decoded anew in every epoch, by Pillow, in threads that several batches share."""
+class FromFiles:
+    """Image files, read in any order and decoded anew in every epoch; several batches are decoded at once."""
 
     def __init__(self, images, shape: tuple[int, int, int], resize: str | None):
-        self.images = images
-        self.shape = shape
-        self.resize = resize
-        self._pool = ThreadPoolExecutor(os.cpu_count())
-        with tf.device("CPU:0"):
-            self._labels = tf.convert_to_tensor(images.labels)
-
-    def read(self, indices: Sequence[int]) -> np.ndarray:
-        return self.images.read(indices, self.shape, self.resize)
-
-    def _decoded(self, decode, *arguments: tf.Tensor) -> tf.Tensor:
-        """uint8 (batch, height, width, channels): `decode` called for each item of a batch."""
-
-        def decode_all(*columns: np.ndarray) -> np.ndarray:
-            return np.stack(list(self._pool.map(decode, *columns)))
-
-        images = tf.numpy_function(decode_all, arguments, tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (None, *self.shape))
-
-
-class FromFiles(_OnDisk):
-    """Image files, read in any order."""
+        self._images = images
+        self._shape = shape
+        self._resize = resize
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        return _batches_of_indices(len(self.images), key, batch_size)
+        return _batches_of_indices(len(self._images), key, batch_size)
 
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = self._decoded(lambda index: self.read([index])[0], indices)
-        return images, tf.gather(self._labels, indices)
+        images = tf.numpy_function(self.read, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._images.labels, indices)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return self._images.read(indices, self._shape, self._resize)
 
 
-class FromRecords(_OnDisk):
-    """TFDS records, read in stored order and shuffled, still encoded, in a buffer."""
+class FromRecords:
+    """TFDS records, read in stored order and shuffled, still encoded, in a buffer; decoded anew in every epoch."""
 
     def __init__(self, images, shape: tuple[int, int, int], resize: str | None, shuffle_buffer: int):
-        super().__init__(images, shape, resize)
-        self.shuffle_buffer = shuffle_buffer
+        self._images = images
+        self._shape = shape
+        self._resize = resize
+        self._shuffle_buffer = shuffle_buffer
         self._records = images.records()
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
@@ -85,17 +69,18 @@ class FromRecords(_OnDisk):
         if key is not None:
             # Otherwise shuffle() would mix the program's global seed into the key.
             tf.compat.v1.set_random_seed(1)
-            seed = tf.bitcast(tf.cast(key, tf.int32), tf.int64)
-            data = data.shuffle(self.shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
+            seed = tf.bitcast(key, tf.int64)
+            data = data.shuffle(self._shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
         data = data.batch(batch_size)
         return data.map(lambda encoded, indices: {"encoded": encoded, "indices": indices})
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        def decode(encoded: bytes, index: int) -> np.ndarray:
-            return self.images.decode(encoded, index, self.shape, self.resize)
+        images = tf.numpy_function(self._decode, [batch["encoded"], batch["indices"]], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._images.labels, batch["indices"])
 
-        images = self._decoded(decode, batch["encoded"], batch["indices"])
-        return images, tf.gather(self._labels, batch["indices"])
+    def _decode(self, encoded: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        pairs = zip(encoded, indices, strict=True)
+        return np.stack([self._images.decode(image, index, self._shape, self._resize) for image, index in pairs])
 
 
 def from_disk(images, shape: tuple[int, int, int], resize: str | None, shuffle_buffer: int) -> FromFiles | FromRecords:

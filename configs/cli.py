@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import itertools
+import logging
 import os
 import re
 import subprocess
@@ -122,6 +123,7 @@ def _split(words: list[str]) -> tuple[set[str], list[str]]:
 def _prepare_environment() -> None:
     """Quiet libraries and a backend that exists, before Keras is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in ("tensorflow", "jax"):
         raise UserError(unknown("KERAS_BACKEND", backend, ("tensorflow", "jax")))

@@ -70,6 +70,8 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
         values = OmegaConf.to_container(composed, resolve=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(_one_line(error)) from error
+    if "name" in schema.model_fields and values["name"] is None:
+        values["name"] = _chosen(script, overrides).get("experiment")
     config = checked(schema, values, script=script, overrides=overrides)
     config.withhold(_from_environment(composed, values))
     return config
@@ -219,11 +221,9 @@ def _explain(schema: type[Section], error: dict[str, Any]) -> str:
 
 def _file_with(path: tuple, script: str, overrides: list[str]) -> str:
     """The chosen YAML file in which a key stands; an empty string for none, or where the command line gave the key."""
-    typed = {override.key_or_group: override.value() for override in parse(overrides)}
-    if ".".join(map(str, path)) in typed:
+    if ".".join(map(str, path)) in {override.key_or_group for override in parse(overrides)}:
         return ""
-    chosen = {group: typed.get(group, default) for group, default in _default_choices(script).items()}
-    for group, choice in reversed(chosen.items()):
+    for group, choice in reversed(_chosen(script, overrides).items()):
         file = FOLDER / group / f"{choice}.yaml"
         content = yaml.safe_load(file.read_text()) if file.is_file() else None
         for part in path[1:] if path[0] == group else path:
@@ -231,6 +231,12 @@ def _file_with(path: tuple, script: str, overrides: list[str]) -> str:
         if content is not None and not isinstance(content, dict):
             return f"configs/{group}/{choice}.yaml"
     return ""
+
+
+def _chosen(script: str, overrides: list[str]) -> dict[str, str | None]:
+    """The choice in each group: what was typed, else the default."""
+    typed = {override.key_or_group: override.value() for override in parse(overrides)}
+    return {group: typed.get(group, default) for group, default in _default_choices(script).items()}
 
 
 def _default_choices(script: str) -> dict[str, str | None]:

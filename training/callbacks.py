@@ -91,8 +91,10 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights):
             raise UserError(self._stopped("weights are no longer finite"))
+        if not math.isfinite(logs["val_loss"]):
+            raise UserError(self._stopped(f"the validation loss became {logs['val_loss']}"))
         value = float(logs[self.monitor])
-        if math.isfinite(value) and self._is_better(value):
+        if self._is_better(value):
             self.run.save_model(self.model, epoch=epoch + 1, **{self.monitor: value})
             self.epoch, self.value = epoch + 1, value
 

@@ -44,7 +44,7 @@ class ArrayData:
             for step in range(self.steps(batch_size, limit_batches)):
                 first = 0 if overfit else step * batch_size
                 chosen = order[first : first + batch_size]
-                yield images[chosen], one_hot[chosen]
+                yield images[chosen].astype("float32"), one_hot[chosen]
 
     def evaluation(self, split, batch_size, *, limit_batches=None, overfit_seed=None):
         images, labels = self.splits[split]

@@ -125,8 +125,8 @@ def look_at(config: Visualize, run: "Run | None") -> "Scene":
     if run:
         logits = keras.ops.convert_to_tensor(model.predict(images.astype("float32"), verbose=0))
         shares = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-    title = f"{run.name}/{run.id}" if run else Path(config.model).name
-    return Scene(layers, images, names, title, run.epoch if run else None, shares, run.labels if run else None)
+    source = f"run {run.name}/{run.id}" if run else Path(config.model).name
+    return Scene(layers, images, names, source, run.epoch if run else None, shares, run.labels if run else None)
 
 
 def scene_drawings(config: Visualize, scene: "Scene", figures: list[str]) -> "list[Drawing]":
@@ -189,7 +189,7 @@ def _refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:
     for name in config.layers or layers:
         for unit in config.units or []:
             if layers[name] is not None and unit >= layers[name]:
-                hint = "" if config.layers else f" Choose where to look, too: layers={name}."
+                hint = "" if config.layers else " Name the layers to draw it for, too: layers=..."
                 raise UserError(f"Layer {name} has no unit {unit}; its units are 0 to {layers[name] - 1}.{hint}")
 
 

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from visualization import palette
-from visualization.sheet import MARGIN, Sheet, shorten
+from visualization.sheet import MARGIN, Sheet, line_height, shorten
 
 
 @dataclass(frozen=True)
 class Caption:
     """Where a layer's arrays come from; what is not known is left out of the title."""
 
-    run: str | None = None
+    source: str | None = None  # "run cars/20260101-...", or a model's file
     layer: str | None = None
     epoch: int | None = None
     receptive_field: tuple[int, int] | None = None  # pixels of the input image: height, width
 
     def facts(self, *more: str) -> str:
-        """One line: run, epoch, receptive field, then `more`."""
+        """One line: source, epoch, receptive field, then `more`."""
         known = [
-            shorten(f"run {self.run}", 800, palette.BODY_SIZE) if self.run else "",
+            shorten(self.source, 800, palette.BODY_SIZE) if self.source else "",
             f"epoch {self.epoch}" if self.epoch is not None else "",
             f"receptive field {size(self.receptive_field)} px" if self.receptive_field else "",
         ]
@@ -35,6 +35,16 @@ def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGI
     """Title and facts at the top of a sheet; returns the y where the figure may begin."""
     y = sheet.paragraph(x, MARGIN - 10, title, width, palette.TITLE_SIZE, weight="bold")
     return sheet.paragraph(x, y + 2, facts, width, palette.BODY_SIZE, color=palette.QUIET_TEXT) + 26
+
+
+def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False) -> None:
+    """What marks mean, under a figure: of dead units, and of values that are not finite."""
+    if dead:
+        note = "dead: zero after ReLU everywhere on these images; another image may wake the unit"
+        sheet.text(MARGIN, y, note, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+        y += line_height(palette.LABEL_SIZE)
+    if not all(np.isfinite(array).all() for array in values):
+        sheet.text(MARGIN, y, "yellow: not a finite number", palette.LABEL_SIZE, color=palette.DEAD_TEXT)
 
 
 def size(shape: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading, size
+from visualization.caption import UNKNOWN, Caption, footnotes, heading, size
 from visualization.sheet import MARGIN, Sheet, line_height, number
 from visualization.tiles import cell_size
 
@@ -48,7 +48,8 @@ def extraction_figure(
     y += line_height(palette.HEADING_SIZE)
     for row, image in enumerate(images):
         y = _draw_row(sheet, y, np.asarray(image), [np.asarray(stages[stage][row]) for stage in names], limit)
-    sheet.activation_bar(MARGIN + SIDE + ARROW, y, limit, "the same norm at every step")
+    y = sheet.activation_bar(MARGIN + SIDE + ARROW, y, limit, "the same norm at every step")
+    footnotes(sheet, y, stages["filter"])
     return sheet.figure()
 
 

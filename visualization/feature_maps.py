@@ -6,9 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visualization import palette
-from visualization.caption import UNKNOWN, Caption, choose_units, heading, size, told
+from visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, told
 from visualization.groups import Group, draw_groups
-from visualization.kernels import DEAD_NOTE
 from visualization.sheet import MARGIN, Sheet, number, shorten
 from visualization.tiles import cell_size
 
@@ -68,21 +67,21 @@ def feature_maps_figure(
     groups = []
     for unit in shown:
         tiles = [palette.colour_activations(one[..., unit], ranges[unit]) for one in maps.values()]
-        note = f"±{number(ranges[unit])}" if scale == "unit" else ""
-        groups.append(Group(str(unit), tiles, note, bool(dead[unit])))
+        notes = [f"±{number(ranges[unit])}"] if scale == "unit" else []
+        groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
 
     sheet = Sheet(width=WIDTH)
     wide, high = _photo_size(image, 170)
     sheet.photo(MARGIN, MARGIN, image, wide, high)
     shapes = ", ".join(f"{stage} {size(one.shape[:2])}" for stage, one in maps.items())
     name = shorten(f"image: {image_name}", 700, palette.BODY_SIZE) if image_name else ""
-    facts = caption.facts(name, shapes, told(shown, count, sort), f"scale: {scale}")
+    scale_told = f"scale: {scale}" + (", colours by square root" if scale == "unit" else "")
+    facts = caption.facts(name, shapes, told(shown, count, sort), scale_told)
     y = heading(sheet, f"Feature maps of {caption.layer or 'a convolution'}", facts, WIDTH - wide, MARGIN + wide + 36)
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
         y = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "the same norm at every stage")
-    if dead[shown].any():
-        sheet.text(MARGIN, y, DEAD_NOTE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+    footnotes(sheet, y, [maps["filter"][..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()
 
 
@@ -123,19 +122,20 @@ def kernels_and_maps_figure(
         seen = kernel[..., unit] if rgb else kernel[:, :, strongest[unit], unit]
         coloured = [palette.colour_activations(each[..., unit], ranges[unit]) for each in maps]
         tiles = [draw_kernel(seen, weights[unit]), *coloured]
-        note = "" if rgb or len(norms) == 1 else f"ch {strongest[unit]}"
+        notes = [] if rgb or len(norms) == 1 else [f"ch {strongest[unit]}"]
         if scale == "unit":
-            note = f"±{number(ranges[unit])}"
-        groups.append(Group(str(unit), tiles, note, bool(dead[unit])))
+            notes += [f"w ±{number(weights[unit])}", f"a ±{number(ranges[unit])}"]
+        groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
 
     wide, high, cell = _fit(*maps.shape[1:3], SIDE)
     kernel_cell = cell_size(max(kernel.shape[:2]), SIDE, largest_cell=30)
     sizes = [(kernel.shape[1] * kernel_cell, kernel.shape[0] * kernel_cell), *[(wide, high)] * len(maps)]
 
     sheet = Sheet(width=1000)
+    scale_told = "scale: unit (weights ±w, activations ±a, by square root)" if scale == "unit" else f"scale: {scale}"
     what = "kernel: RGB" if rgb else "kernel: strongest input channel (ch)" if len(norms) > 1 else ""
     shapes = f"kernels {size(kernel.shape[:3])}, maps {size(maps.shape[1:3])}"
-    facts = caption.facts(shapes, what, told(shown, count, sort), f"scale: {scale}")
+    facts = caption.facts(shapes, what, told(shown, count, sort), scale_told)
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'} and the feature maps they produce", facts, 1800)
     gutter = max(cell, kernel_cell, 12) + 8
     y = draw_groups(sheet, MARGIN, y, groups, ["kernel", *images], sizes, gutter)
@@ -144,6 +144,5 @@ def kernels_and_maps_figure(
         if not rgb:
             sheet.colour_bar(MARGIN + 640, y + 10, float(weights[0]), "weight")
         y = below
-    if dead[shown].any():
-        sheet.text(MARGIN, y, DEAD_NOTE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+    footnotes(sheet, y, [kernel[..., shown], maps[..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()

@@ -65,15 +65,15 @@ class Scene:
     layers: Sequence[Layer]
     images: np.ndarray
     names: Sequence[str]
-    run: str | None = None
+    source: str | None = None
     epoch: int | None = None
     shares: np.ndarray | None = None
     labels: Sequence[str] | None = None
 
     def caption(self, layer: Layer | None = None) -> Caption:
         if layer is None:
-            return Caption(self.run, None, self.epoch)
-        return Caption(self.run, layer.name, self.epoch, layer.receptive_field)
+            return Caption(self.source, None, self.epoch)
+        return Caption(self.source, layer.name, self.epoch, layer.receptive_field)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from visualization import palette
 from visualization.sheet import Sheet, line_height
 
-LABEL_WIDTH = 92
+LABEL_WIDTH = 100
 WIDEST = 2160
 
 
@@ -19,7 +19,7 @@ class Group:
 
     label: str
     tiles: Sequence[np.ndarray]
-    note: str = ""
+    notes: Sequence[str] = ()
     dead: bool = False
 
 
@@ -36,23 +36,23 @@ def draw_groups(
 
     `sizes` holds the (width, height) in pixels of each tile of a group; a heading is text, or an image in [0, 255].
     """
-    lines = 1 + any(group.note for group in groups) + any(group.dead for group in groups)
+    lines = max(1 + len(group.notes) + group.dead for group in groups)
     row_height = max(max(height for _, height in sizes), round(lines * line_height(palette.LABEL_SIZE))) + gutter
     width = LABEL_WIDTH + sum(wide for wide, _ in sizes) + gutter * (len(sizes) - 1)
     gap = max(gutter, 50)
     columns = max(1, min(len(groups), (WIDEST + gap) // (width + gap)))
     rows = math.ceil(len(groups) / columns)
 
-    head = max(line_height(palette.LABEL_SIZE) if isinstance(text, str) else high for text, (_, high) in
-               zip(headings, sizes, strict=True))  # fmt: skip
+    head = max(_heading_height(one, wide) for one, (wide, _) in zip(headings, sizes, strict=True))
     for column in range(columns):
         left = x + column * (width + gap) + LABEL_WIDTH
-        for text, (wide, high) in zip(headings, sizes, strict=True):
+        for text, (wide, _) in zip(headings, sizes, strict=True):
             if isinstance(text, str):
                 place = (left + wide / 2, y + head)
                 sheet.text(*place, text, palette.LABEL_SIZE, ha="center", va="bottom", color=palette.QUIET_TEXT)
             else:
-                sheet.photo(left, y, text, wide, high)
+                high = _heading_height(text, wide)
+                sheet.photo(left, y + head - high, text, wide, high)
             left += wide + gutter
     y += head + max(10, gutter // 2)
 
@@ -72,11 +72,16 @@ def draw_groups(
     return y + rows * row_height
 
 
+def _heading_height(one: str | np.ndarray, width: int) -> int:
+    if isinstance(one, str):
+        return round(line_height(palette.LABEL_SIZE))
+    return max(1, round(one.shape[0] * width / one.shape[1]))
+
+
 def _label(sheet: Sheet, right: float, top: float, group: Group) -> None:
-    written = [(group.label, palette.TEXT), (group.note, palette.QUIET_TEXT)]
+    written = [(group.label, palette.TEXT), *((note, palette.QUIET_TEXT) for note in group.notes)]
     if group.dead:
         written.append(("dead", palette.DEAD_TEXT))
     for text, ink in written:
-        if text:
-            sheet.text(right, top, text, palette.LABEL_SIZE, ha="right", color=ink)
-            top += line_height(palette.LABEL_SIZE)
+        sheet.text(right, top, text, palette.LABEL_SIZE, ha="right", color=ink)
+        top += line_height(palette.LABEL_SIZE)

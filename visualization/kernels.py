@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visualization import palette
-from visualization.caption import UNKNOWN, Caption, choose_units, heading, size, told
+from visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, told
 from visualization.groups import Group, draw_groups
 from visualization.sheet import MARGIN, Sheet, line_height, number, text_width
 from visualization.tiles import cell_size
@@ -50,12 +50,8 @@ def kernels_figure(
     y = draw(sheet, y, kernel, shown, ranges, dead, rgb, scale, max_channels)
     if scale != "unit":
         y = sheet.colour_bar(MARGIN, y + 10, float(ranges[0]), "weight")
-    if dead[shown].any():
-        sheet.text(MARGIN, y, DEAD_NOTE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+    footnotes(sheet, y, [kernel[..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()
-
-
-DEAD_NOTE = "dead: zero after ReLU everywhere on these images; another image may wake the unit"
 
 
 def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, _max_channels) -> float:
@@ -67,9 +63,9 @@ def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, _max_channels)
         tiles = [palette.colour_weights(kernel[:, :, channel, unit], limit) for channel in range(channels)]
         if rgb:
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
-        note = f"±{number(limit)}" if scale == "unit" else ""
-        groups.append(Group(str(unit), tiles, note, bool(dead[unit])))
-    headings = ["RGB", "R", "G", "B"] if rgb else ["weight"]
+        notes = [f"±{number(limit)}"] if scale == "unit" else []
+        groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
+    headings = ["RGB", "R", "G", "B"] if rgb else [""]
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
 
 
@@ -128,9 +124,9 @@ def show_kernel(
 
     sheet = Sheet(width=700)
     title = ("Kernel of " if caption.layer else "Kernel ") + " of ".join(filter(None, (name, caption.layer)))
-    shape = f"kernel {size(kernel.shape[: 3 if channels > 1 else 2])}"
-    more = (total_channels or channels) > channels
-    of_all = f"the {channels} strongest of {total_channels} input channels" if more else ""
+    total_channels = total_channels or channels
+    shape = f"kernel {size((height, width, total_channels) if total_channels > 1 else (height, width))}"
+    of_all = f"the {channels} strongest of {total_channels} input channels" if total_channels > channels else ""
     y = heading(sheet, title, caption.facts(shape, of_all, "scale: unit"), 2000)
     names = ["RGB", *panels] if rgb else list(panels)
     top = y + (line_height(palette.HEADING_SIZE) + 4 if any(names) else 0)
@@ -142,7 +138,8 @@ def show_kernel(
         else:
             channel = place - rgb
             _draw_numbers(sheet, x, top, kernel[..., channel], limit, texts[..., channel], cell, font)
-    sheet.colour_bar(MARGIN, top + height * cell + 30, limit, "weight")
+    y = sheet.colour_bar(MARGIN, top + height * cell + 30, limit, "weight")
+    footnotes(sheet, y, [kernel])
     return sheet.figure()
 
 
@@ -166,4 +163,7 @@ def _numbers(values: np.ndarray) -> np.ndarray:
         form = f"{{:.{max(0, 2 - math.floor(math.log10(limit)))}f}}"
     else:
         form = "{:.1e}"
-    return np.vectorize(lambda value: form.format(value + 0.0).replace("-", "−"))(values)
+    texts = np.vectorize(lambda value: form.format(value))(values)
+    unsigned = np.char.lstrip(texts, "-")
+    is_zero = np.char.strip(unsigned, "0.") == ""
+    return np.where(is_zero, unsigned, np.char.replace(texts, "-", "−"))

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading, size
+from visualization.caption import UNKNOWN, Caption, footnotes, heading, size
 from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 from visualization.tiles import cell_size
 
@@ -51,10 +51,11 @@ def pipeline_figure(
     y = heading(sheet, "From the image to the class" if shares is not None else "Through every block", facts, 1800)
     top = y + 4 * line_height(palette.LABEL_SIZE) + 10
     note_height = line_height(palette.LABEL_SIZE)
-    step = SIDE + note_height + 30
-
     factor = SIDE / max(image.shape[:2])
     width, height = round(image.shape[1] * factor), round(image.shape[0] * factor)
+    highest = max(_tile_size(stop.maps)[1] for stop in stops)
+    step = round(highest + note_height + 50)
+
     sheet.text(MARGIN, y, "image", palette.LABEL_SIZE, weight="bold")
     sheet.text(MARGIN, y + note_height, size(image.shape), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     sheet.photo(MARGIN, top, image, width, height)
@@ -62,16 +63,18 @@ def pipeline_figure(
         sheet.text(MARGIN, top + height + 6, shorten(image_name, SIDE + 40, palette.LABEL_SIZE), palette.LABEL_SIZE)
 
     x = MARGIN
-    bottom = top + strongest * step
     for stop, ranges in zip(stops, limits, strict=True):
         x += SIDE + GAP
-        sheet.text(x - GAP / 2, top + SIDE / 2, "→", 14, ha="center", va="center", color=palette.QUIET_TEXT)
+        sheet.text(
+            x - GAP / 2, top + min(height, highest) / 2, "→", 14, ha="center", va="center", color=palette.QUIET_TEXT
+        )
         _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale)
+    bottom = top + strongest * step
     if scale == "global":
         signed = any(np.min(stop.maps) < 0 for stop in stops)
-        sheet.activation_bar(
-            MARGIN + SIDE + GAP, bottom, float(limits[0][0]), "the same norm everywhere", signed=signed
-        )
+        limit = float(limits[0][0])
+        bottom = sheet.activation_bar(MARGIN + SIDE + GAP, bottom, limit, "the same norm everywhere", signed=signed)
+    footnotes(sheet, bottom, [stop.maps for stop in stops])
     if shares is not None:
         _draw_shares(sheet, x + SIDE + GAP, y, top, np.asarray(shares), labels)
     return sheet.figure()
@@ -80,7 +83,7 @@ def pipeline_figure(
 def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
     maps = np.asarray(stop.maps)
     means = maps.mean(axis=(0, 1))
-    height, width, count = maps.shape
+    count = maps.shape[-1]
     line = line_height(palette.LABEL_SIZE)
     sheet.text(x, y, shorten(stop.layer, SIDE + GAP - 10, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
     sheet.text(x, y + line, f"{stop.stage} {size(maps.shape)}", palette.LABEL_SIZE, color=palette.QUIET_TEXT)
@@ -91,9 +94,7 @@ def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
         limit = number(float(ranges[0]))
         told = f"colours ±{limit}" if maps.min() < 0 else f"colours 0 to {limit}"
         sheet.text(x, y + 3 * line, told, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
-    cell = cell_size(max(height, width), SIDE, largest_cell=50)
-    factor = min(1.0, SIDE / (max(height, width) * cell))
-    wide, high = max(1, round(width * cell * factor)), max(1, round(height * cell * factor))
+    wide, high = _tile_size(maps)
     order = np.argsort(-np.nan_to_num(means), kind="stable")[:strongest]
     for place in range(strongest):
         if place >= count:
@@ -109,6 +110,13 @@ def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
             note += f", ±{number(float(ranges[unit]))}"
         ink = palette.DEAD_TEXT if dead else palette.QUIET_TEXT
         sheet.text(x, top + place * step + high + 6, note, palette.LABEL_SIZE, color=ink)
+
+
+def _tile_size(maps: np.ndarray) -> tuple[int, int]:
+    height, width = maps.shape[:2]
+    cell = cell_size(max(height, width), SIDE, largest_cell=50)
+    factor = min(1.0, SIDE / (max(height, width) * cell))
+    return max(1, round(width * cell * factor)), max(1, round(height * cell * factor))
 
 
 def _draw_shares(sheet, x, y, top, shares, labels) -> None:

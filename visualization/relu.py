@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from visualization import palette
 from visualization.caption import UNKNOWN, Caption, heading
@@ -48,6 +49,7 @@ def relu_figure(
         axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=inks)
         axes.set_ylabel(f"unit {unit}: places", fontsize=palette.BODY_SIZE)
         axes.set_ylim(0, max(1, counts.max()) * 1.3)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _dress(axes, limit)
         removed = np.mean(values <= 0) if values.size else 0.0
         style = {"transform": axes.transAxes, "fontsize": palette.BODY_SIZE, "va": "top", "parse_math": False}

@@ -136,10 +136,10 @@ class Sheet:
     def figure(self) -> Figure:
         """The finished figure, sized to hold everything with a margin around it."""
         width, height = self.width + MARGIN, self.height + MARGIN
-        raster = np.empty((height, width, 3), np.uint8)
-        raster[:] = palette.BACKGROUND
+        raster = np.full((height, width, 4), 255, np.uint8)
+        raster[..., :3] = palette.BACKGROUND
         for x, y, colours in self._tiles:
-            raster[y : y + colours.shape[0], x : x + colours.shape[1]] = colours
+            raster[y : y + colours.shape[0], x : x + colours.shape[1], :3] = colours
         figure = self._figure
         figure.set_size_inches(width / DPI, height / DPI)
         figure.add_artist(_Raster(raster))
@@ -154,7 +154,7 @@ class _Raster(Artist):
     """The painted tiles, over the whole figure: copied where Matplotlib's own images are resampled, at ten times the
     cost. At another resolution than the sheet's the pixels are repeated or left out, never mixed."""
 
-    def __init__(self, colours: np.ndarray):
+    def __init__(self, colours: np.ndarray):  # (height, width, 4)
         super().__init__()
         self._colours = colours
 
@@ -164,11 +164,10 @@ class _Raster(Artist):
     def draw(self, renderer) -> None:
         extent = self.get_window_extent(renderer)
         enlargement = renderer.get_image_magnification()
-        height, width = (round(side * enlargement) for side in (extent.height, extent.width))
-        pixels = enlarge(self._colours, height, width)
-        opaque = np.full((height, width, 1), 255, np.uint8)
+        shape = tuple(round(side * enlargement) for side in (extent.height, extent.width))
+        pixels = self._colours if shape == self._colours.shape[:2] else enlarge(self._colours, *shape)
         graphics = renderer.new_gc()
-        renderer.draw_image(graphics, extent.x0, extent.y0, np.concatenate([pixels, opaque], axis=-1)[::-1])
+        renderer.draw_image(graphics, extent.x0, extent.y0, pixels[::-1])
         graphics.restore()
 
 

@@ -1,0 +1,193 @@
+"""What would excite a unit most: an image made for it, by climbing its activation from seeded noise."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from interpret.backend import with_gradient
+from interpret.canvas import Canvas
+from interpret.network import Network, Progress, prepared
+from models.errors import ModelError, unknown
+
+MOMENTUM, SCALING = 0.9, 0.999  # of Adam, https://arxiv.org/abs/1412.6980
+
+
+@dataclass(frozen=True)
+class Maximization:
+    """Images made for units, and how strongly each excites its own."""
+
+    images: np.ndarray  # (units, height, width, channels) float32, in the value range
+    activations: np.ndarray  # (units,) float32, as `unit_activations` finds them
+    history: np.ndarray  # (steps, units) float32: the activation of the shifted image at each step
+
+
+def activation_maximization(
+    model: keras.Model | Network,
+    units: Sequence[int],
+    *,
+    layer: str | None = None,
+    place: tuple[int, int] | None = None,
+    image_size: tuple[int, int] | None = None,
+    value_range: tuple[float, float] = (0.0, 255.0),
+    steps: int = 256,
+    learning_rate: float = 0.05,
+    jitter: float = 0.06,
+    seed: int = 0,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> Maximization:
+    """An image for each of `units` that excites it as much as gradient ascent can.
+
+    Without `layer` the units are classes, and their logits are climbed. With one they are its channels: the mean of a
+    channel's map, or a neuron, the map's value at one `place` (row, column). What the layer's ReLU receives is climbed,
+    where there is one, because a unit that is off has no gradient behind it.
+
+    The image has the model's own size, grey or RGB; `image_size` (height, width) is for models that take any. It is
+    parameterised by its spectrum (see interpret/canvas.py) and stays in `value_range`, which is to be what the model
+    takes. In each step it is shifted at random, wrapping around, by up to `jitter` of its sides. The same seed gives
+    the same image, whatever units it is made with. Olah, Mordvintsev and Schubert, "Feature Visualization",
+    https://distill.pub/2017/feature-visualization; first done by Erhan et al., "Visualizing Higher-Layer Features of
+    a Deep Network" (2009).
+
+    Raises ModelError for a unit, a place or a layer that does not exist.
+    """
+    network = prepared(model)
+    size = _image_size(network, image_size)
+    goal = _Goal(network, layer, place, size)
+    goal.check(units)
+    canvas = Canvas(size, network.image_shape[2], value_range)
+    shifts = np.random.default_rng(seed).uniform(-jitter, jitter, (steps, 2)) * size
+    climb = _Climb(network, goal, canvas, np.rint(shifts).astype(np.float32), learning_rate)
+    images, history = [], []
+    for start in range(0, len(units), batch_size):
+        chosen = np.asarray(units[start : start + batch_size], np.int32)
+        told = progress and partial(_tell, progress, start, len(chosen), len(units), steps)
+        painted, reached = climb(canvas.start(seed, chosen), chosen, told)
+        images.append(painted)
+        history.append(reached)
+    images = np.concatenate(images)
+    reached = goal.activations(images, batch_size)[np.arange(len(units)), np.asarray(units)]
+    return Maximization(images, reached, np.concatenate(history, axis=1))
+
+
+def unit_activations(
+    model: keras.Model | Network,
+    images: Any,
+    *,
+    layer: str | None = None,
+    place: tuple[int, int] | None = None,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """What `activation_maximization` climbs, of every unit, for given images: shape (n, units), float32."""
+    network = prepared(model)
+    images = network.images(images)
+    return _Goal(network, layer, place, images.shape[1:3]).activations(images, batch_size)
+
+
+class _Goal:
+    """The numbers that an image may be made to make large, one a unit."""
+
+    def __init__(self, network: Network, layer: str | None, place: tuple[int, int] | None, size: tuple[int, int]):
+        self._network, self._layer, self._place = network, layer, place
+        self._node, self.units = None, network.classes
+        if layer is None:
+            if place is not None:
+                raise ModelError(f"place {place} is one in the maps of a layer; name the layer")
+            return
+        graph = network.graph(size)
+        nodes = {node.name: node for node in graph.nodes}
+        if layer not in nodes:
+            raise unknown("layer", layer, nodes)
+        # Where normalization stands between a convolution and its ReLU, that is what the ReLU receives.
+        found = graph.stages(nodes[layer])["filter"].call if nodes[layer].is_convolution else layer
+        self._node = nodes[found]
+        shape = self._node.output_shapes[0]
+        self.units = shape[-1]
+        if place is not None and not (len(shape) == 4 and 0 <= place[0] < shape[1] and 0 <= place[1] < shape[2]):
+            raise ModelError(f"place {place} does not exist; the output of layer '{layer}' has the shape {shape[1:]}")
+
+    @property
+    def key(self) -> tuple:
+        return self._layer, self._place
+
+    def check(self, units: Sequence[int]) -> None:
+        """Raises ModelError for a unit that does not exist, and for none at all."""
+        if not len(units):
+            raise ModelError("no units to make images for")
+        for unit in units:
+            if not 0 <= unit < self.units:
+                found = "the model has the classes" if self._layer is None else f"layer '{self._layer}' has the units"
+                raise ModelError(f"unit {unit} does not exist; {found} 0 to {self.units - 1}")
+
+    def of(self, images: Any, values: list[Any]) -> Any:
+        """Shape (batch, units); to be traced by the backend."""
+        logits, maps = self._network.forward(images, values, at=self._node, rectified=False)
+        if maps is None:
+            return logits
+        if self._place is not None:
+            return maps[:, self._place[0], self._place[1]]
+        return ops.mean(maps, axis=tuple(range(1, len(maps.shape) - 1))) if len(maps.shape) > 2 else maps
+
+    def activations(self, images: np.ndarray, batch_size: int) -> np.ndarray:
+        def activations(values, images):
+            return [self.of(images, values)]
+
+        name = ("activations", self.key, images.shape[1:3])
+        return self._network.run(name, activations, [images], batch_size)[0]
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """Gradient ascent by Adam, a step for each of `shifts` (steps, 2)."""
+
+    network: Network
+    goal: _Goal
+    canvas: Canvas
+    shifts: np.ndarray
+    learning_rate: float
+
+    def __call__(
+        self, spectra: np.ndarray, units: np.ndarray, tell: Callable[[int], None] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Images (units, height, width, channels), and history (steps, units)."""
+        mean, square = np.zeros_like(spectra), np.zeros_like(spectra)
+        name, history = ("slope", self.goal.key, self.canvas), []
+        for step, shift in enumerate(self.shifts, 1):
+            slope, reached = self.network.call(name, self._slope, spectra, shift, units)
+            history.append(reached)
+            mean = MOMENTUM * mean + (1 - MOMENTUM) * slope
+            square = SCALING * square + (1 - SCALING) * slope**2
+            steepness = np.sqrt(square / (1 - SCALING**step)) + 1e-8
+            spectra = spectra + np.float32(self.learning_rate / (1 - MOMENTUM**step)) * mean / steepness
+            if tell:
+                tell(step)
+        still = np.zeros(2, np.float32)
+        return self.network.call(("paint", self.canvas), self._paint, spectra, still)[0], np.stack(history)
+
+    def _slope(self, values, spectra, shift, units):
+        def score(spectra):
+            reached = self.goal.of(self.canvas.paint(spectra, shift), values)
+            reached = ops.sum(reached * ops.one_hot(units, self.goal.units, dtype=reached.dtype), axis=-1)
+            return ops.sum(reached), reached  # images do not meet, so one sum serves them all
+
+        return with_gradient(score, spectra)
+
+    def _paint(self, _values, spectra, shift):
+        return [self.canvas.paint(spectra, shift)]
+
+
+def _image_size(network: Network, image_size: tuple[int, int] | None) -> tuple[int, int]:
+    own = network.image_shape[:2]
+    size = tuple(own if image_size is None else image_size)
+    if None in size or any(side not in (None, given) for side, given in zip(own, size, strict=True)):
+        raise ModelError(f"images of {size} pixels; the model takes {own} (None: any), so give image_size accordingly")
+    return size
+
+
+def _tell(progress: Progress, start: int, units: int, of: int, steps: int, step: int) -> None:
+    progress(start * steps + step * units, of * steps)

@@ -12,14 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tensorflow_datasets.core.utils import tqdm_utils
 
+from .description import DESCRIPTION
 from .render import VERSION
 from .scene import GROUNDS, SKIES
 from .vehicles import STYLES
 from .workers import render_all
-
-_DESCRIPTION = """\
-TODO
-"""
 
 _CITATION = """\
 @misc{convlens_rendered_cars,
@@ -84,7 +81,7 @@ class RenderedCars(tfds.core.GeneratorBasedBuilder):
         factors |= {"sky": tfds.features.ClassLabel(names=SKIES), "ground": tfds.features.ClassLabel(names=GROUNDS)}
         factors |= {name: tfds.features.Tensor(shape=(3,), dtype=np.uint8) for name in ("paint", "second_paint")}
         return self.dataset_info_from_configs(
-            description=_DESCRIPTION,
+            description=DESCRIPTION,
             citation=_CITATION,
             supervised_keys=("image", "label"),
             features=tfds.features.FeaturesDict(

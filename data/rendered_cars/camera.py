@@ -48,10 +48,10 @@ class Camera:
         faces = np.flatnonzero(depth.min(1) > _NEAREST)
         return Projected(x[faces] * size, y[faces] * size, 1.0 / depth[faces], faces)
 
-    def rays(self, place: np.ndarray, size: int) -> np.ndarray:
-        """Directions (samples, 3), float32, depth 1 along the axis, through samples numbered row * size + column."""
+    def rays(self, size: int) -> np.ndarray:
+        """Directions (3, size * size), float32, depth 1 along the axis, through every sample of a picture."""
         across = ((np.arange(size) + 0.5) / size - self.centre[0]) / self.focal
         down = ((np.arange(size) + 0.5) / size - self.centre[1]) / self.focal
-        by_column = (self.forward + across[:, None] * self.right).astype(np.float32)
-        by_row = (down[:, None] * self.up).astype(np.float32)
-        return by_column[place % size] - by_row[place // size]
+        by_column = self.forward[:, None] + across * self.right[:, None]
+        by_row = down * self.up[:, None]
+        return (by_column.astype(np.float32)[:, None, :] - by_row.astype(np.float32)[:, :, None]).reshape(3, -1)

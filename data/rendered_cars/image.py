@@ -167,12 +167,13 @@ def _surroundings(
     scene: Scene, place: np.ndarray, shadow: np.ndarray, side: int, dice: Dice
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours (samples, 3) of samples that show no triangle, and whether each shows the ground."""
-    rays = scene.camera.rays(place, side)
+    rays = scene.camera.rays(side)
     texture = dice.uniforms(64, 64)
-    grounded = rays[:, 2] < -1e-4
+    grounded = rays[2, place] < -1e-4
+    above, below = place[~grounded], place[grounded]
     colour = np.empty((place.size, 3), np.float32)
-    colour[~grounded] = _sky(scene.light, scene.camera, rays[~grounded], texture)
-    colour[grounded] = _road(scene, rays[grounded], shadow[place[grounded]], texture)
+    colour[~grounded] = _sky(scene.light, scene.camera, *rays[:, above], texture)
+    colour[grounded] = _road(scene, *rays[:, below], shadow[below], texture)
     return colour, grounded
 
 
@@ -188,29 +189,33 @@ def _lookup(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return near * (1 - t) + far * t
 
 
-def _sky(light: Light, camera: Camera, rays: np.ndarray, texture: np.ndarray) -> np.ndarray:
+def _sky(
+    light: Light, camera: Camera, ray_x: np.ndarray, ray_y: np.ndarray, ray_z: np.ndarray, texture: np.ndarray
+) -> np.ndarray:
     """A gradient, clouds in perspective, and hills on the horizon."""
     horizon, zenith, sun = (c.astype(np.float32) for c in (light.horizon, light.zenith, light.sun_colour))
-    level = np.sqrt(rays[:, 0] * rays[:, 0] + rays[:, 1] * rays[:, 1])
-    rise = rays[:, 2] / level
+    level = np.sqrt(ray_x * ray_x + ray_y * ray_y)
+    rise = ray_z / level
     colour = horizon + (zenith - horizon) * np.minimum(rise * 2.2, 1)[:, None]
     far = 3 / ((rise + 0.12) * level)
-    u, v = rays[:, 0] * far, rays[:, 1] * far
+    u, v = ray_x * far, ray_y * far
     cloud = _lookup(texture, u, v) * 0.65 + _lookup(texture, u * 2.25 + 7, v * 2.25) * 0.35
     cover = np.clip((cloud - 0.3 - 0.4 * texture[0, 0]) * 3, 0, 0.85)[:, None]
     colour += (horizon * 0.7 + sun * 0.25 - colour) * cover
-    across = dot(rays, camera.right.astype(np.float32)) / level
+    across = (ray_x * np.float32(camera.right[0]) + ray_y * np.float32(camera.right[1])) / level
     ridge = (_lookup(texture, across * 5, np.zeros_like(across)) - 0.25) * (0.16 * texture[1, 1])
     colour[rise < ridge] = horizon * 0.45 + np.array([0.03, 0.06, 0.04], np.float32)
     return colour
 
 
-def _road(scene: Scene, rays: np.ndarray, shadow: np.ndarray, texture: np.ndarray) -> np.ndarray:
+def _road(
+    scene: Scene, ray_x: np.ndarray, ray_y: np.ndarray, ray_z: np.ndarray, shadow: np.ndarray, texture: np.ndarray
+) -> np.ndarray:
     """Road, lane markings, pavement and verge; the vehicle's shadow; haze far away."""
     ground, light, camera = scene.ground, scene.light, scene.camera
     eye = camera.position.astype(np.float32)
-    far = -eye[2] / rays[:, 2]
-    x, y = eye[0] + rays[:, 0] * far, eye[1] + rays[:, 1] * far
+    far = -eye[2] / ray_z
+    x, y = eye[0] + ray_x * far, eye[1] + ray_y * far
     grain = _lookup(texture, x * 7, y * 7) - 0.5
     patches = _lookup(texture, x * 0.625 + 11, y * 0.625) - 0.5
     fine = 1 / (1 + far / np.float32(12 * camera.focal))
@@ -268,12 +273,15 @@ def _develop(colour: np.ndarray, size: int, dice: Dice) -> np.ndarray:
         padded = np.pad(photo, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
         before, after = (padded[:-2], padded[2:]) if axis == 0 else (padded[:, :-2], padded[:, 2:])
         photo = photo * (1 - 2 * blur) + (before + after) * blur
-    photo += dice.normals(size, size, 3) * np.float32(dice.uniform(0.004, 0.03))
+    photo += dice.normals(size, size, 3) * np.float32(dice.uniform(0.004, 0.024))
     return np.clip(np.floor(photo * 255 + np.float32(0.5)), 0, 255).astype(np.uint8)
 
 
 def _majority(parts: np.ndarray, size: int) -> np.ndarray:
     """The commonest part of each pixel's samples, (size, size, 1)."""
-    samples = [parts[i::SAMPLES, j::SAMPLES] for i in range(SAMPLES) for j in range(SAMPLES)]
-    votes = np.stack([sum((sample == part).view(np.uint8) for sample in samples) for part in Part])
-    return votes.argmax(0).astype(np.uint8)[..., None]
+    samples = np.stack([parts[i::SAMPLES, j::SAMPLES].reshape(-1) for i in range(SAMPLES) for j in range(SAMPLES)])
+    chosen = samples[0]
+    mixed = np.flatnonzero((samples[1:] != chosen).any(0))
+    votes = (samples[:, mixed, None] == np.array(Part, np.uint8)).sum(0)
+    chosen[mixed] = votes.argmax(1)
+    return chosen.reshape(size, size, 1)

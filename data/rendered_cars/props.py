@@ -3,7 +3,7 @@
 Each is about one metre tall and wide, on the ground at the origin, and is stretched to size where it is used.
 """
 
-from functools import lru_cache
+from functools import cache
 
 from .dice import Dice
 from .meshes import Builder, Material, Mesh, Point, turn
@@ -111,7 +111,7 @@ _MAKERS = {
 VARIANTS = 3
 
 
-@lru_cache(maxsize=None)
+@cache
 def prop(kind: str, variant: int) -> Mesh:
     """One of the VARIANTS examples of a kind of thing."""
     builder = Builder()

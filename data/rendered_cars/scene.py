@@ -12,8 +12,8 @@ from .meshes import Material, Mesh, join, place, turn
 Colour = tuple[float, float, float]  # linear light, 0 ... 1
 
 # Sideways and three-quarter views only: seen head-on, a wagon is a sedan to anybody.
-VIEWS = (28.0, 152.0)
-MOST_HIDDEN = 0.25  # an occluder that covers more of the vehicle than this is taken away
+VIEWS = (35.0, 145.0)
+MOST_HIDDEN = 0.2  # an occluder that covers more of the vehicle than this is taken away
 
 PAINTS: tuple[Colour, ...] = (
     (0.82, 0.82, 0.80), (0.55, 0.56, 0.57), (0.25, 0.26, 0.28), (0.08, 0.085, 0.09), (0.022, 0.022, 0.025),
@@ -130,9 +130,9 @@ def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict
     """A camera that has most of the box between two corners (3,) in its picture."""
     side = dice.sign()
     azimuth = side * dice.uniform(*VIEWS)
-    elevation = dice.uniform(2.0, 24.0)
+    elevation = dice.uniform(3.0, 18.0)
     length = high[0] - low[0]
-    distance = length * dice.uniform(1.5, 4.0) + 2.0
+    distance = length * dice.uniform(1.7, 4.0) + 2.0
     (cos_a, sin_a), (cos_e, sin_e) = turn(azimuth), turn(elevation)
     target = np.array([0.0, 0.0, high[2] * 0.45])
     position = target + distance * np.array([cos_e * cos_a, cos_e * sin_a, sin_e])
@@ -140,10 +140,10 @@ def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict
     corners = np.array([[(low, high)[i >> axis & 1][axis] for axis in range(3)] for i in range(8)])
     x, y, _ = camera.project(corners)
     width, height = x.max() - x.min(), y.max() - y.min()
-    fill = dice.uniform(0.62, 1.0)
+    fill = dice.uniform(0.78, 1.0)
     focal = fill / max(width, height)
     width, height = width * focal, height * focal
-    slack_x, slack_y = abs(1 - width) / 2 + 0.04, abs(1 - height) / 2 * 0.55
+    slack_x, slack_y = abs(1 - width) / 2 + 0.03, abs(1 - height) / 2 * 0.4
     middle = (0.5 + dice.uniform(-slack_x, slack_x), 0.53 + dice.uniform(-slack_y, slack_y))
     centre = tuple(m - focal * ((c.max() + c.min()) / 2 - 0.5) for m, c in zip(middle, (x, y), strict=True))
     shown = 1.0
@@ -164,10 +164,8 @@ def _paint(dice: Dice) -> tuple[dict[Material, np.ndarray], dict[str, object]]:
     palette[Material.ROOF_PAINT] = second if two_tone in ("roof", "both") else paint
     palette[Material.LOWER_PAINT] = second if two_tone in ("lower", "both") else paint
     palette[Material.CARGO] = _jitter(dice, dice.choice(PAINTS), 0.2) if dice.chance(0.75) else paint
-    palette[Material.TRIM] = (
-        paint * 0.8 if dice.chance(0.25) else np.array((0.03, 0.03, 0.032)) * dice.uniform(0.6, 2.5)
-    )
-    palette[Material.RIM] = np.array((1.0, 1.0, 1.0)) * dice.uniform(0.12, 0.75)
+    palette[Material.TRIM] = paint * 0.8 if dice.chance(0.25) else np.full(3, dice.uniform(0.02, 0.075))
+    palette[Material.RIM] = np.full(3, dice.uniform(0.12, 0.75))
     palette[Material.GLASS] = np.array((0.02, 0.025, 0.028)) * dice.uniform(0.5, 3.0)
     second = second if two_tone != "none" else paint
     return palette, {"paint": _as_pixel(paint), "second_paint": _as_pixel(second)}
@@ -220,16 +218,13 @@ def _background(dice: Dice, camera: Camera, ground: Ground, reach: float) -> lis
     cos, sin = turn(ground.heading)
     start = np.sqrt(camera.position[0] ** 2 + camera.position[1] ** 2)
     things = []
-    for _ in range(dice.integer(8) if kinds else 0):
+    for _ in range(dice.integer(7) if kinds else 0):
         kind = dice.choice(kinds)
         depth = start + reach + dice.uniform(3, 45)
         spot = camera.position + ahead * depth + sideways * depth * dice.uniform(-0.6, 0.6) / camera.focal
         width, height = dice.uniform(*_SIZES[kind][0]), dice.uniform(*_SIZES[kind][1])
-        palette, variant, heading = (
-            _surroundings(dice),
-            dice.integer(props.VARIANTS),
-            ground.heading + dice.uniform(-8, 8),
-        )
+        palette, variant = _surroundings(dice), dice.integer(props.VARIANTS)
+        heading = ground.heading + dice.uniform(-8, 8)
         off_road = abs(-spot[0] * sin + spot[1] * cos - ground.middle) - ground.half_width - ground.pavement
         if off_road < width * 0.6:
             continue
@@ -253,7 +248,7 @@ def _occluders(
 ) -> list[tuple[Mesh, np.ndarray]]:
     """Now and then a post, a sign or a bush between the camera and the vehicle."""
     things = []
-    count = 0 if dice.chance(0.6) else 1 + dice.integer(2)
+    count = 0 if dice.chance(0.65) else 1 + dice.integer(2)
     for _ in range(count):
         kind = dice.choice(("post", "sign", "bush"))
         point = np.array([dice.uniform(low[0], high[0]) * 0.9, dice.uniform(low[1], high[1]), 0.0])

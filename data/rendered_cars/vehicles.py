@@ -6,7 +6,7 @@ fittings. x points forward, y to the left, z up; wheels stand on z = 0.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from .dice import Dice
 from .meshes import Builder, Material, Mesh, Point, Range, turn
@@ -14,7 +14,7 @@ from .meshes import Builder, Material, Mesh, Point, Range, turn
 STYLES = ("sedan", "hatchback", "wagon", "suv", "pickup", "van", "bus", "box_truck")
 VARIANTS = 6  # differently proportioned examples of each style
 
-_WHEEL_SIDES = 16
+_WHEEL_SIDES = 14
 _DETAIL = 0.012  # how far a window or a lamp stands out from the surface it lies on
 
 
@@ -246,7 +246,8 @@ def _end_window(builder: Builder, foot: Point, top: Point, way: float) -> None:
 
 
 def _circle(radius: float, sides: int) -> list[Range]:
-    return [(radius * turn(360 * i / sides)[0], radius * turn(360 * i / sides)[1]) for i in range(sides)]
+    corners = (turn(360 * i / sides - 90) for i in range(sides))
+    return [(radius * cos, radius * sin) for cos, sin in corners]
 
 
 def _wheel(builder: Builder, axle: float, y: float, radius: float, spokes: int, width: float = 0.22) -> None:
@@ -584,9 +585,8 @@ def _bus(builder: Builder, dice: Dice) -> None:
     builder.boxes((nose - 0.2, nose + 0.02), (half * 0.55, half * 0.92), (0.62, 0.84), Material.HEADLAMP)
     builder.box((nose - 0.2, nose + 0.06), (-half * 0.97, half * 0.97), (0.34, 0.56), Material.TRIM, casts=True)
     builder.box((nose, nose + 0.075), (-0.26, 0.26), (0.4, 0.52), Material.PLATE)
-    builder.box(
-        (nose - 0.3, nose - 0.1), (-half * 0.6, half * 0.6), (cabin.roof - 0.35, cabin.roof - 0.12), Material.INDICATOR
-    )
+    display = (cabin.roof - 0.35, cabin.roof - 0.12)
+    builder.box((nose - 0.3, nose - 0.1), (-half * 0.6, half * 0.6), display, Material.INDICATOR)
     _back_of(builder, body, ((0.82, 0.97), (0.75, 1.2)), 0.75)
     for x in (nose - 1.4, tail + 4.0):
         door = [(x, -1.262, 0.42), (x + 1.0, -1.262, 0.42), (x + 1.0, -1.24, 1.4), (x, -1.24, 1.4)]
@@ -651,7 +651,7 @@ _MAKERS: dict[str, Callable[[Builder, Dice], None]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def vehicle(style: str, variant: int) -> Mesh:
     """One of the VARIANTS examples of a style."""
     builder = Builder()

@@ -44,9 +44,8 @@ def _png(pixels: np.ndarray) -> bytes:
 def render_all(styles: Sequence[str], split: str, count: int, size: int) -> Iterator[dict[str, Any]]:
     """Encoded pictures 0 ... count - 1 of a split, in order; picture i shows a vehicle of styles[i % len(styles)]."""
     workers = max(min(_cores(), _MOST, count), 1)
-    tasks = [
-        {"styles": list(styles), "split": split, "size": size, "range": [i, count, workers]} for i in range(workers)
-    ]
+    job = {"styles": list(styles), "split": split, "size": size}
+    tasks = [job | {"span": [first, count, workers]} for first in range(workers)]
     command = [sys.executable, "-m", "data.rendered_cars.workers"]
     processes = []
     try:
@@ -78,8 +77,7 @@ def _work(styles: Sequence[str], split: str, size: int, span: Sequence[int]) -> 
 if __name__ == "__main__":
     # Ctrl-C reaches every process of the terminal: the parent alone answers it, and ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    task = json.loads(sys.argv[1])
     try:
-        _work(task["styles"], task["split"], task["size"], task["range"])
+        _work(**json.loads(sys.argv[1]))
     except BrokenPipeError:
         os._exit(1)  # nobody listens any more

@@ -1,6 +1,38 @@
 """What units mean: arrays in, arrays out."""
 
+from importlib import import_module
+from typing import Any
+
 from interpret.extraction import Extraction, extract, luminance
 from interpret.kernels import NamedKernel, named_kernels, parse_kernel
 
-__all__ = ["Extraction", "NamedKernel", "extract", "luminance", "named_kernels", "parse_kernel"]
+# Found on first use: these ask a model, and so wait for Keras to be imported.
+_NEEDS_KERAS = {
+    "Curves": "interpret.attribution",
+    "Maximization": "interpret.maximization",
+    "Network": "interpret.attribution",
+    "Randomisation": "interpret.attribution",
+    "activation_maximization": "interpret.maximization",
+    "class_logits": "interpret.attribution",
+    "completeness_gap": "interpret.attribution",
+    "deletion_insertion": "interpret.attribution",
+    "grad_cam": "interpret.attribution",
+    "grad_cam_plus_plus": "interpret.attribution",
+    "guided_backpropagation": "interpret.attribution",
+    "input_gradient": "interpret.attribution",
+    "integrated_gradients": "interpret.attribution",
+    "occlusion": "interpret.attribution",
+    "randomisation_check": "interpret.attribution",
+    "saliency": "interpret.attribution",
+    "score_cam": "interpret.attribution",
+    "smooth_grad": "interpret.attribution",
+    "unit_activations": "interpret.maximization",
+}
+
+__all__ = ["Extraction", "NamedKernel", "extract", "luminance", "named_kernels", "parse_kernel", *_NEEDS_KERAS]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_KERAS:
+        raise AttributeError(f"module 'interpret' has no attribute '{name}'")
+    return getattr(import_module(_NEEDS_KERAS[name]), name)

@@ -3,7 +3,7 @@
 from interpret.cam import grad_cam, grad_cam_plus_plus, score_cam
 from interpret.gradients import guided_backpropagation, input_gradient, integrated_gradients, saliency, smooth_grad
 from interpret.network import Network, class_logits
-from interpret.occlusion import occlusion
+from interpret.occluding import occlusion
 from interpret.sanity import Curves, Randomisation, completeness_gap, deletion_insertion, randomisation_check
 
 __all__ = [

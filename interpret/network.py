@@ -129,7 +129,7 @@ class Network:
             if guided:
                 for layer, attribute in relus(nodes):
                     hooks.enter_context(_replaced(layer, attribute, _guided))
-            if not rectified:
+            if at is not None and not rectified:
                 for layer, attribute in relus([at]):
                     hooks.enter_context(_replaced(layer, attribute, lambda f: _changed(f, lambda _, x: x, earlier)))
             if disturbance is not None:

@@ -104,12 +104,12 @@ class Curves:
     @property
     def deletion_area(self) -> np.ndarray:
         """Area under each deletion curve, shape (n,): the smaller, the better the map."""
-        return np.trapezoid(self.deletion, self.shares, axis=1).astype(np.float32)
+        return _area(self.deletion)
 
     @property
     def insertion_area(self) -> np.ndarray:
         """Area under each insertion curve, shape (n,): the larger, the better the map."""
-        return np.trapezoid(self.insertion, self.shares, axis=1).astype(np.float32)
+        return _area(self.insertion)
 
 
 def deletion_insertion(
@@ -156,6 +156,11 @@ def deletion_insertion(
     for rows, (part,) in network.stream("probability", probability, found.size, changed, batch_size, progress):
         found.flat[rows] = part
     return Curves(shares.astype(np.float32), found[:, 0], found[:, 1])
+
+
+def _area(curves: np.ndarray) -> np.ndarray:
+    """By the trapezoid rule, over [0, 1]."""
+    return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
 
 
 def _layers_with_kernels(network: Network, size: tuple[int, int]) -> dict[str, Node]:

@@ -6,7 +6,9 @@ use the upper half of the same map: it is sequential from zero, and one activati
 The tables are plain NumPy, so that arrays can be coloured where Matplotlib is not loaded.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -139,6 +141,14 @@ def fonts() -> list[str]:
     )
     installed = set(fontManager.get_font_names())
     return ["DejaVu Sans", *(name for name in wanted if name in installed)]
+
+
+@contextmanager
+def without_glyph_warnings() -> Iterator[None]:
+    """Let a class name in a script that no installed font has be drawn as boxes, without a warning for each letter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def colour_map(table: np.ndarray):

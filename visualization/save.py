@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from visualization.palette import without_glyph_warnings
+
 DPI = 200
 
 
@@ -23,7 +25,7 @@ def save_figure(figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Pa
     # Flat colours compress as well at a low level, in a third of the time.
     png = {"format": "png", "dpi": DPI, "pil_kwargs": {"compress_level": 4}}
     svg = {"format": "svg", "dpi": DPI, "metadata": {"Date": None}}
-    with rc_context({"svg.hashsalt": "convlens"}):
+    with rc_context({"svg.hashsalt": "convlens"}), without_glyph_warnings():
         return [
             _write(path, ".png", lambda file: figure.savefig(file, **png)),
             _write(path, ".svg", lambda file: figure.savefig(file, **svg)),

@@ -185,7 +185,8 @@ def _ruler() -> RendererAgg:
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """The width of a line of text in pixels."""
     font = FontProperties(family=palette.fonts()[:1], size=size, weight=weight)
-    return _ruler().get_text_width_height_descent(text, font, ismath=False)[0]
+    with palette.without_glyph_warnings():
+        return _ruler().get_text_width_height_descent(text, font, ismath=False)[0]
 
 
 def plain(text: object) -> str:

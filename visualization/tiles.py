@@ -7,6 +7,8 @@ import numpy as np
 
 from visualization import palette
 
+WIDEST = 2000  # pixels of a picture that TensorBoard keeps for every epoch
+
 
 def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """An array of shape (h, w, ...) brought to (height, width, ...) by nearest neighbour."""
@@ -61,7 +63,8 @@ def kernel_tiles(kernel: np.ndarray, *, max_units: int = 64, max_channels: int =
     kernel = kernel[:, :, :max_channels, :max_units]
     limit = palette.largest(kernel)
     height, width, channels, units = kernel.shape
-    cell = cell_size(max(height, width), side)
+    columns = units if 1 < channels != 3 else math.ceil(math.sqrt(units))
+    cell = max(1, min(cell_size(max(height, width), side), WIDEST // (columns * (width + 1))))
     if channels == 3:
         return tile_grid([palette.colour_rgb_kernel(kernel[..., unit], limit) for unit in range(units)], cell=cell)
     tiles = [
@@ -69,7 +72,7 @@ def kernel_tiles(kernel: np.ndarray, *, max_units: int = 64, max_channels: int =
         for channel in range(channels)
         for unit in range(units)
     ]
-    return tile_grid(tiles, columns=units if channels > 1 else None, cell=cell)
+    return tile_grid(tiles, columns=columns, cell=cell)
 
 
 def map_tiles(maps: np.ndarray, *, max_units: int = 64, side: int = 64) -> np.ndarray:

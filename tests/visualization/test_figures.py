@@ -1,0 +1,294 @@
+import warnings
+import xml.dom.minidom
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from visualization import (
+    FIGURES,
+    GROUPS,
+    Caption,
+    Layer,
+    Look,
+    Scene,
+    choose_units,
+    confusion_matrix_figure,
+    feature_maps_figure,
+    kernels_figure,
+    mistakes_figure,
+    palette,
+    plan,
+    relu_figure,
+    save_figure,
+    show_kernel,
+)
+from visualization.sheet import shorten, text_width, wrap
+
+AWKWARD = ["$\\frac{a}$ <b>", 'a "quoted"\nname & more', "long" * 75, "x_1^{2}", "自動車", "\x00\x1b[0m", ""]
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """What the figure shows, (height, width, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def shows(figure: Figure, colour) -> bool:
+    return bool((pixels(figure) == np.asarray(colour)).all(axis=-1).any())
+
+
+def layer(name="conv", height=8, width=12, channels=3, units=6, kernel=(3, 3), images=2, dead=(), pooled=True, **rest):
+    random = np.random.default_rng(0)
+    filtered = random.normal(size=(images, height, width, units)).astype(np.float32)
+    filtered[..., list(dead)] = -1
+    maps = {"filter": filtered, "detect": np.maximum(filtered, 0)}
+    if pooled:
+        maps["condense"] = maps["detect"][:, ::2, ::2]
+    return Layer(name, random.normal(size=(*kernel, channels, units)).astype(np.float32), maps, (5, 5), **rest)
+
+
+def scene(*layers, channels=3):
+    images = np.random.default_rng(1).integers(0, 256, (2, 16, 24, channels)).astype(np.uint8)
+    return Scene(layers, images, ["first.jpg", AWKWARD[1]], "run cars/1", 7, np.array([[0.9, 0.1]] * 2), AWKWARD[:2])
+
+
+ODD_LAYERS = {
+    "colour": layer(rgb=True, dead=[2]),
+    "grey": layer(channels=1),
+    "many units": layer(channels=64, units=600, height=2, width=2),
+    "one by one": layer(kernel=(1, 1), channels=40, height=1, width=1, pooled=False),
+    "tall": layer(kernel=(7, 2), height=30, width=3),
+    "one unit": layer(units=1),
+    "separable": layer(channels=1, units=4, paired=False),
+}
+
+
+@pytest.mark.parametrize("scale", ["unit", "layer", "global"])
+@pytest.mark.parametrize("odd", ODD_LAYERS)
+def test_every_figure_is_drawn_of_layers_of_every_shape(odd, scale):
+    for figure in FIGURES:
+        for drawing in plan(scene(ODD_LAYERS[odd]), figure, Look(max_units=3, sort="activation", scale=scale)):
+            drawn, arrays = drawing.draw()
+            assert isinstance(drawn, Figure) and arrays
+            assert drawn.get_size_inches().max() < 25
+
+
+@pytest.mark.parametrize("figure", ["kernels", "kernels_and_maps", "feature_maps", "extraction", "relu"])
+def test_titles_name_run_epoch_layer_shape_receptive_field_and_scale(figure):
+    drawn, _ = plan(scene(layer("block1_conv1", rgb=True)), figure, Look())[0].draw()
+    told = " ".join(texts(drawn))
+    for fact in ("run cars/1", "epoch 7", "block1_conv1", "receptive field 5×5 px", "scale: "):
+        assert fact in told
+
+
+def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():
+    silent = layer()
+    silent.maps["filter"][:] = 0
+    silent.maps["detect"][:] = 0
+    broken = layer()
+    broken.kernel[0, 0, 0, 0] = np.nan
+    broken.maps["filter"][0, 0, 0, 0] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for one in (silent, broken):
+            for figure in FIGURES:
+                for drawing in plan(scene(one), figure, Look()):
+                    drawing.draw()
+    drawn, _ = plan(scene(broken), "kernels", Look())[0].draw()
+    assert shows(drawn, palette.NOT_FINITE) and "yellow: not a finite number" in texts(drawn)
+
+
+def test_filter_detect_and_condense_are_coloured_on_the_norm_of_filter():
+    filtered = np.zeros((4, 4, 2))
+    filtered[0, 0] = [-8, 2]
+    filtered[1, 1] = [2, 1]
+    maps = {"filter": filtered, "detect": np.maximum(filtered, 0), "condense": np.full((2, 2, 2), 0.5)}
+    drawn = feature_maps_figure(np.zeros((4, 4, 3), np.uint8), maps)
+    for value in (-8, 2, 1, 0.5):
+        assert shows(drawn, palette.colour_activations(np.array(value), 8.0))
+
+
+def test_a_colour_bar_stands_only_where_all_tiles_share_its_norm():
+    one = layer()
+    bars = {
+        scale: len(plan(scene(one), "feature_maps", Look(scale=scale))[0].draw()[0].axes)
+        for scale in ("unit", "layer", "global")
+    }
+    assert bars == {"unit": 0, "layer": 1, "global": 1}
+    drawn, _ = plan(scene(one), "feature_maps", Look(scale="unit"))[0].draw()
+    ranges = palette.limits(one.maps["filter"][0], "unit")
+    assert {f"±{limit:.3g}" for limit in ranges} <= set(texts(drawn))
+
+
+def test_a_global_norm_is_the_same_in_every_layer():
+    weak, strong = layer("weak"), layer("strong")
+    strong.kernel[:] *= 100
+    drawn = [drawing.draw()[0] for drawing in plan(scene(weak, strong), "kernels", Look(scale="global"))]
+    ticks = [[label.get_text() for label in figure.axes[0].get_xticklabels()] for figure in drawn]
+    assert ticks[0] == ticks[1]
+    assert float(ticks[0][-1]) == pytest.approx(np.abs(strong.kernel).max(), rel=0.01)
+
+
+def test_dead_units_are_marked_and_never_dropped():
+    dead = layer(dead=[1, 4], rgb=True)
+    for figure in ("kernels", "kernels_and_maps", "feature_maps"):
+        drawn, _ = plan(scene(dead), figure, Look())[0].draw()
+        assert texts(drawn).count("dead") == 2 and shows(drawn, palette.DEAD)
+        assert {str(unit) for unit in range(6)} <= set(texts(drawn))
+
+
+def test_the_strongest_input_channels_of_a_deep_layer_are_its_rows():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 40, 5))
+    kernel[:, :, [3, 38]] *= 10
+    told = texts(kernels_figure(kernel, max_channels=2, max_units=1))
+    assert "down: input channel, the 2 strongest of 40; across: unit" in told
+    assert {"3", "38"} <= set(told)
+
+
+def test_show_kernel_prints_every_number_in_its_cell():
+    told = texts(show_kernel(np.array([[-1, 0], [8, 2.5]])))
+    assert {"−1.00", "0.00", "8.00", "2.50"} <= set(told)
+    assert {"−1", "8"} <= set(texts(show_kernel(np.array([[-1, 8]]))))
+
+
+def test_relu_figure_states_the_share_that_relu_removes():
+    values = np.array([-2.0, -1.0, 0.0, 3.0, 4.0])
+    drawn = relu_figure([values], units=[7])
+    told = [text.get_text() for axes in drawn.axes for text in axes.texts]
+    assert told == ["ReLU removes 60.0%", "keeps 40.0%"]
+    heights = [bar.get_height() for bar in drawn.axes[1].patches]
+    assert sum(heights) == 5 and drawn.axes[0].get_xlim() == drawn.axes[1].get_xlim()
+
+
+def test_the_relu_figure_is_drawn_only_of_layers_that_have_a_relu():
+    smooth = layer("smooth")
+    smooth.maps["detect"][:] = np.tanh(smooth.maps["filter"])
+    assert [drawing.name for drawing in plan(scene(smooth, layer("sharp")), "relu", Look())] == ["relu-sharp"]
+
+
+def test_the_arrays_of_a_drawing_are_what_it_shows():
+    one = layer(rgb=True, dead=[0])
+    seen = scene(one)
+    maps = plan(seen, "feature_maps", Look())[1].draw()[1]
+    np.testing.assert_array_equal(maps["filter"], one.maps["filter"][1])
+    np.testing.assert_array_equal(maps["image"], seen.images[1])
+    drawing = plan(seen, "extraction", Look())[0]
+    strongest = int(one.maps["detect"].mean(axis=(0, 1, 2)).argmax())
+    assert drawing.name == f"extraction-conv-unit{strongest}"
+    np.testing.assert_array_equal(drawing.draw()[1]["condense"], one.maps["condense"][..., strongest])
+
+
+def test_the_pipeline_shows_the_last_layer_of_each_block():
+    layers = [layer(name) for name in ("block1_conv1", "block1_conv2", "block2_conv1")]
+    _, arrays = plan(scene(*layers), "pipeline", Look())[0].draw()
+    assert set(arrays) == {"image", "shares", "block1_conv2:condense", "block2_conv1:condense"}
+
+
+def test_units_are_chosen_by_index_norm_or_activation():
+    norm, activation = np.array([1.0, 3.0, 2.0]), np.array([5.0, np.nan, 6.0])
+    assert choose_units(3, max_units=2).tolist() == [0, 1]
+    assert choose_units(3, sort="norm", norm=norm).tolist() == [1, 2, 0]
+    assert choose_units(3, sort="activation", activation=activation).tolist() == [2, 0, 1]
+    assert choose_units(3, units=[2, 0, 2]).tolist() == [2, 0]
+    with pytest.raises(ValueError, match="unit 3 does not exist: the layer has units 0 to 2"):
+        choose_units(3, units=[3])
+    with pytest.raises(ValueError, match="sort='norm'"):
+        choose_units(3, sort="norm")
+
+
+def test_every_group_names_figures_that_exist():
+    assert set(GROUPS["all"]) == set(FIGURES)
+    assert all(set(names) <= set(FIGURES) for names in GROUPS.values())
+
+
+@pytest.mark.parametrize("classes", [2, 7, 30, 200])
+def test_a_confusion_matrix_is_readable_for_few_and_many_classes(classes):
+    matrix = np.eye(classes, dtype=int) * 50
+    matrix[0, 1] = 5
+    names = (AWKWARD * 30)[:classes]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = confusion_matrix_figure(matrix, names, "Test $split$")
+    labels = [text for text in drawn.texts if text.get_rotation() == 90]
+    assert len(labels) == classes and min(text.get_fontsize() for text in labels) >= 5.5
+    assert drawn.get_size_inches().max() < 30
+
+
+def test_a_confusion_matrix_prints_counts_colours_shares_and_hatches_classes_without_images():
+    drawn = confusion_matrix_figure(np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]]), list("abc"))
+    assert {"8", "2", "1", "3", "11 of 14 images right; rows: true class; columns: predicted class"} <= set(
+        texts(drawn)
+    )
+    for colour in (palette.AGREEMENT[204], palette.SEQUENTIAL[255], palette.SEQUENTIAL[204], palette.HATCH[0]):
+        assert shows(drawn, colour)
+    with pytest.raises(ValueError, match=r"\(2, 2\) with 3 labels"):
+        confusion_matrix_figure(np.eye(2), list("abc"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_mistakes_are_captioned_with_truth_prediction_and_confidence(count):
+    images = np.zeros((count, 20, 30, 1), np.uint8)
+    drawn = mistakes_figure(images, [0] * count, [1] * count, [0.875] * count, ["car $x$", "truck"])
+    assert texts(drawn).count("is car $x$") == count
+    assert texts(drawn).count("said truck 88%") == count
+    assert count or any("There are none" in text for text in texts(drawn))
+
+
+def test_a_saved_figure_is_a_200_dpi_picture_a_drawing_and_its_arrays(tmp_path):
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5))
+    figure = kernels_figure(kernel, rgb=True, caption=Caption(AWKWARD[0], AWKWARD[1], 3))
+    png, svg, npz = save_figure(figure, {"kernel": kernel}, tmp_path / "deep" / "kernels-block1.conv1")
+    assert [path.name for path in (png, svg, npz)] == [f"kernels-block1.conv1.{end}" for end in ("png", "svg", "npz")]
+    with Image.open(png) as picture:
+        assert round(picture.info["dpi"][0]) == 200
+        assert picture.size == tuple(np.rint(figure.get_size_inches() * 200).astype(int))
+    xml.dom.minidom.parse(str(svg))
+    np.testing.assert_array_equal(np.load(npz)["kernel"], kernel)
+    assert len(list(png.parent.iterdir())) == 3
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path):
+    def save(name):
+        return save_figure(show_kernel(np.eye(3)), {"kernel": np.eye(3)}, tmp_path / name)
+
+    assert [a.read_bytes() == b.read_bytes() for a, b in zip(save("a")[:2], save("b")[:2], strict=True)] == [True] * 2
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "kernel"
+    save_figure(show_kernel(np.eye(3)), {"kernel": np.eye(3)}, path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+    class Broken(Figure):
+        def savefig(self, file, **_):
+            file.write(b"half a picture")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        save_figure(Broken(), {}, path)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_text_is_cut_to_its_width_on_one_line_without_characters_that_break_a_drawing(text):
+    cut = shorten(text, 300, 8)
+    assert text_width(cut, 8) <= 300 and "\n" not in cut and "\x00" not in cut and "\x1b" not in cut
+    assert all(text_width(line, 8) <= 300 for line in wrap(f"{text} and {text}", 300, 8))
+
+
+def test_a_figure_saved_at_another_resolution_keeps_its_tiles_in_place(tmp_path):
+    figure = show_kernel(np.array([[-1.0, 1.0]]))
+    figure.savefig(tmp_path / "half.png", dpi=100)
+    full, half = pixels(figure), np.asarray(Image.open(tmp_path / "half.png").convert("RGB"))
+    red = palette.colour_weights(np.array(1.0), 1.0)
+    centre = [np.argwhere((image == red).all(axis=-1)).mean(axis=0) for image in (full, half)]
+    np.testing.assert_allclose(centre[0] / 2, centre[1], atol=2)

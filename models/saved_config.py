@@ -206,10 +206,8 @@ def _activation(value: Any, place: str) -> None:
         name = value
     elif isinstance(value, dict) and value.get("class_name") == "function":
         name = value.get("config")
-        if value.get("module") not in ("builtins", "keras.activations") or value.get("registered_name") not in (
-            None,
-            name,
-        ):
+        own = value.get("module") in ("builtins", "keras.activations") and value.get("registered_name") in (None, name)
+        if not own or not isinstance(name, str):
             raise ModelError(f"calls the function {_function(value)} in {place}; no functions but activations are read")
     else:
         if _class_name(value, "activation") not in allowed.ACTIVATION_LAYERS or value["module"] != "keras.layers":

@@ -43,7 +43,7 @@ def _compiled_by_tensorflow(model: keras.Model, forward: Callable, shape: Sequen
     def run(images):
         return forward(images, [variable.value for variable in model.variables])
 
-    return lambda images: [tensor.numpy() for tensor in run(tf.constant(images))]
+    return lambda images: [np.asarray(tensor) for tensor in run(tf.constant(images))]
 
 
 def _traced_by_tensorflow(function: Function, shape: Sequence[int], dtype: str) -> list[Hashable]:

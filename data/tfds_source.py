@@ -169,8 +169,10 @@ class TfdsSource:
         return expressions
 
     def _split(self, role: str, expression: str, names: Sequence[str], progress: bool) -> TfdsSplit:
-        own = np.concatenate(list(self._labels(expression, progress)) or [np.empty(0, np.int64)])
         expected = _count(self.builder, expression)
+        if not expected:
+            raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
+        own = np.concatenate(list(self._labels(expression, progress)))
         if len(own) != expected:
             raise UserError(
                 f"{self.name}, {expression}: {len(own)} records where {expected} are listed; {_again(self)}"
@@ -194,7 +196,7 @@ class TfdsSource:
                 "list the classes to keep in data.classes, or give another data.splits.train."
             )
         if not len(labels):
-            raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
+            raise UserError(f"{self.name}, {expression}: no images of the classes in data.classes.")
         return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
 
     def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:

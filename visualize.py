@@ -2,8 +2,10 @@
 
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,11 @@ import numpy as np
 
 from configs import UserError, Visualize, quietly, unknown
 from configs.cli import command
+from configs.schema import Extraction
 from models import ModelError
 
 if TYPE_CHECKING:
+    from interpret import Extraction as Extracted
     from training import Run
     from visualization import Drawing, Scene
 
@@ -48,7 +52,7 @@ def chosen_figures(names: Sequence[str]) -> list[str]:
 
 def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     """The kernel that the user gives: with its numbers, and at work on each image."""
-    from interpret import extract, parse_kernel
+    from interpret import parse_kernel
     from visualization import Drawing, extraction_figure, show_kernel
 
     try:
@@ -58,32 +62,33 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     if config.image is None and run is None:
         raise UserError("kernel= needs an image to act on; give image=path/to/photo.jpg")
     images, names = _images(config, run, _files(config))
-    name = f"the kernel '{config.kernel.strip()}'" if _is_name(config.kernel) else "the given kernel"
+    by_name = isinstance(config.kernel, str) and re.fullmatch(r"\w+", config.kernel.strip())
+    stem = config.kernel.strip() if by_name else "given"
     steps = config.extraction
-    pool_stride = steps.pool_stride or steps.pool_size
+    facts = [f"on luminance in [0, 1], stride {steps.stride}, padding {steps.padding}"]
+    facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {steps.pool_stride or steps.pool_size}")
 
-    def draw_kernel():
-        return show_kernel(kernel, name=name.removeprefix("the kernel ")), {"kernel": kernel}
-
-    def draw_extraction(image):
-        try:
-            found = extract(
-                _shrunk(image, steps.image_size), kernel, stride=steps.stride, padding=steps.padding,
-                pooling=steps.pooling, pool_size=steps.pool_size, pool_stride=steps.pool_stride,
-            )  # fmt: skip
-        except ValueError as error:
-            raise UserError(str(error)) from None
-        stages = {"filter": [found.filter], "detect": [found.detect], "condense": [found.condense]}
-        facts = [f"on luminance in [0, 1], stride {steps.stride}, padding {steps.padding}"]
-        facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {pool_stride}")
-        figure = extraction_figure([found.input * 255], stages, name=name, kernel=kernel, facts=facts)
+    def draw_extraction(found):
+        stages = {stage: [getattr(found, stage)] for stage in ("filter", "detect", "condense")}
+        figure = extraction_figure([found.input * 255], stages, name=f"the kernel {stem}", kernel=kernel, facts=facts)
         return figure, {"kernel": kernel, **vars(found)}
 
-    stem = config.kernel.strip() if _is_name(config.kernel) else "given"
-    return [Drawing(f"kernel-{stem}", draw_kernel)] + [
-        Drawing(f"extraction-{stem}-{Path(name).stem}", lambda image=image: draw_extraction(image))
-        for image, name in zip(images, names, strict=True)
-    ]
+    drawings = [Drawing(f"kernel-{stem}", lambda: (show_kernel(kernel, name=stem), {"kernel": kernel}))]
+    stems = [Path(name).stem for name in names]
+    for index, image in enumerate(images):
+        found = _extracted(image, kernel, steps)
+        number = f"-{index}" if stems.count(stems[index]) > 1 else ""  # two folders may hold a car.jpg each
+        drawings.append(Drawing(f"extraction-{stem}-{stems[index]}{number}", partial(draw_extraction, found)))
+    return drawings
+
+
+def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":
+    from interpret import extract
+
+    try:
+        return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def look_at(config: Visualize, run: "Run | None") -> "Scene":
@@ -149,13 +154,12 @@ def save(drawings: "list[Drawing]", out: Path) -> None:
 
     from visualization import save_figure
 
-    written = []
-    for drawing in track(drawings, "Drawing", transient=True):
+    for drawing in track(drawings, "Drawing", transient=True, disable=not sys.stdout.isatty()):
         figure, arrays = drawing.draw()
-        written += save_figure(figure, arrays, out / _file_name(drawing.name))
+        save_figure(figure, arrays, out / _file_name(drawing.name))
     print(f"{len(drawings)} figures in {out}, each as .png, .svg and, with the arrays behind it, .npz:")
-    for path in written[::3]:
-        print(f"  {path.name}")
+    for drawing in drawings:
+        print(f"  {_file_name(drawing.name)}.png")
 
 
 def check_choices(model_path: Path, config: Visualize) -> None:
@@ -264,10 +268,6 @@ def _shrunk(image: np.ndarray, longest: int | None) -> np.ndarray:
         return image
     height, width = (max(1, round(side * factor)) for side in image.shape[:2])
     return fit_image(image, (height, width), None, "stretch")
-
-
-def _is_name(kernel: object) -> bool:
-    return isinstance(kernel, str) and re.fullmatch(r"\w+", kernel.strip()) is not None
 
 
 def _file_name(name: str) -> str:

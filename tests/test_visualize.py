@@ -86,6 +86,15 @@ def test_a_kernel_by_numbers_obeys_stride_padding_and_pooling(tmp_path, photo):
     assert arrays["filter"].shape == (20, 30) and arrays["condense"].shape == (18, 28)
 
 
+def test_photos_of_one_name_in_two_folders_get_a_figure_each(tmp_path, photo):
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / photo.name
+    twin.write_bytes(photo.read_bytes())
+    visualize(Visualize(kernel="edge", image=[str(photo), str(twin)], out=str(tmp_path / "out")))
+    names = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert names == {"kernel-edge.png", "extraction-edge-car-0.png", "extraction-edge-car-1.png"}
+
+
 def test_a_large_photo_is_shrunk_to_the_size_that_is_asked_for_and_a_small_one_is_left_alone(tmp_path, photo):
     for longest, shape in ((30, (20, 30)), (256, (40, 60)), (None, (40, 60))):
         out = tmp_path / str(longest)

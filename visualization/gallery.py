@@ -105,11 +105,11 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
 
         def draw(layer=layer):
             # A separable convolution's kernels are not its units: neither activation nor death is theirs.
-            sort = look.sort if layer.paired else "index"
+            sort, units = (look.sort, look.units) if layer.paired else ("index", None)
             marks = {"activation": layer.activation, "dead": layer.dead} if layer.paired else {}
             figure = kernels_figure(
                 layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks,
-                units=look.units, max_units=look.max_units, sort=sort, scale=look.scale,
+                units=units, max_units=look.max_units, sort=sort, scale=look.scale,
             )  # fmt: skip
             return figure, {"kernel": layer.kernel, **marks}
 
@@ -117,7 +117,7 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
 
 
 def _kernel(scene: Scene, look: Look) -> Iterator[Drawing]:
-    for layer in scene.layers:
+    for layer in filter(lambda layer: layer.paired, scene.layers):
         for unit in _chosen(layer, look, 1):
 
             def draw(layer=layer, unit=unit):
@@ -187,7 +187,8 @@ def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
                     kernel=kernel if kernel is None or layer.rgb else kernel[..., 0], scale=look.scale,
                     limit=overall if look.scale == "global" else largest(layer.maps["filter"]),
                 )  # fmt: skip
-                return figure, {"images": scene.images, "kernel": layer.kernel[..., unit], **stages}
+                kernels = {"kernel": layer.kernel[..., unit]} if layer.paired else {}
+                return figure, {"images": scene.images, **kernels, **stages}
 
             yield Drawing(f"extraction-{layer.name}-unit{unit}", draw)
 

@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from .description import DESCRIPTION
+from .light import SKIES
 from .render import VERSION
-from .scene import GROUNDS, SKIES
+from .scene import GROUNDS
 from .vehicles import STYLES
 from .workers import render_all
 
@@ -78,7 +79,8 @@ class RenderedCars(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.size
         factors = dict(FACTORS)
-        factors |= {"sky": tfds.features.ClassLabel(names=SKIES), "ground": tfds.features.ClassLabel(names=GROUNDS)}
+        factors |= {"sky": tfds.features.ClassLabel(names=SKIES)}
+        factors |= {name: tfds.features.ClassLabel(names=GROUNDS) for name in ("road", "verge")}
         factors |= {name: tfds.features.Tensor(shape=(3,), dtype=np.uint8) for name in ("paint", "second_paint")}
         return self.dataset_info_from_configs(
             description=DESCRIPTION,

@@ -9,7 +9,7 @@ and index of an image decide its pixels, on every machine.
 Each image comes with `parts`, a mask that says which pixels are background, ground, shadow, body, window, wheel, lamp
 or occluder, and with `factors`, what was drawn at random: azimuth (degrees from the vehicle's nose to the camera,
 towards its left), elevation (degrees), distance (metres), focal_length (picture widths), sun_azimuth and
-sun_elevation (degrees, as the camera's), sky, ground, paint and second_paint (RGB), occluded (share of the vehicle
+sun_elevation (degrees, as the camera's), sky, road, verge, paint and second_paint (RGB), occluded (share of the vehicle
 that something hides) and cropped (share of its bounding box outside the picture).
 
 8,000 training, 1,000 validation and 2,000 test images, the labels in equal parts. Configurations: `64` and `128`

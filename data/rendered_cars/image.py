@@ -7,8 +7,9 @@ import numpy as np
 from . import rasterizer
 from .camera import Camera
 from .dice import Dice
+from .light import Light
 from .meshes import Material, Mesh, dot, turn, unit
-from .scene import MOST_HIDDEN, Ground, Light, Scene
+from .scene import MOST_HIDDEN, Ground, Scene
 
 SAMPLES = 2  # per pixel, along each side
 
@@ -268,12 +269,12 @@ def _develop(colour: np.ndarray, size: int, dice: Dice) -> np.ndarray:
     exposure = dice.uniform(0.75, 1.25) / SAMPLES**2
     cast = np.array([dice.uniform(0.94, 1.06), 1.0, dice.uniform(0.94, 1.06)]) * exposure
     photo = np.sqrt(np.clip(total * cast.astype(np.float32), 0.0, 1.0))
-    blur = np.float32(max(dice.uniform(-0.1, 0.2), 0.0))
+    blur = np.float32(max(dice.uniform(-0.1, 0.16), 0.0))
     for axis in (0, 1):
         padded = np.pad(photo, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
         before, after = (padded[:-2], padded[2:]) if axis == 0 else (padded[:, :-2], padded[:, 2:])
         photo = photo * (1 - 2 * blur) + (before + after) * blur
-    photo += dice.normals(size, size, 3) * np.float32(dice.uniform(0.004, 0.024))
+    photo += dice.normals(size, size, 3) * np.float32(dice.uniform(0.003, 0.018))
     return np.clip(np.floor(photo * 255 + np.float32(0.5)), 0, 255).astype(np.uint8)
 
 

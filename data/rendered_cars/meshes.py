@@ -156,6 +156,8 @@ def place(mesh: Mesh, scale: Point = (1.0, 1.0, 1.0), heading: float = 0.0, at: 
     cos, sin = turn(heading)
 
     def rotated(vectors: np.ndarray) -> np.ndarray:
+        if not heading:
+            return vectors
         x, y = vectors[..., 0], vectors[..., 1]
         return np.stack([x * cos - y * sin, x * sin + y * cos, vectors[..., 2]], -1)
 

@@ -17,9 +17,10 @@ def render(style: str, seed: int | str = 0, size: int = 64) -> dict[str, Any]:
       image: (size, size, 3) uint8.
       parts: (size, size, 1) uint8, the `Part` that each pixel shows.
       style: as given.
-      factors: what else was drawn at random, by name: see `builder.FACTORS`.
+      factors: what else was drawn at random, by name; the dataset's description explains each.
 
     The scene depends on the style and the seed alone: another size shows the same scene, with its own sensor noise.
+    The same seed puts a vehicle of another style into much the same place.
     """
     if style not in STYLES:
         raise ValueError(f"style={style!r}: expected one of {', '.join(STYLES)}")

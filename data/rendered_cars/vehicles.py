@@ -324,7 +324,7 @@ def _rails(builder: Builder, body: Body, cabin: Cabin) -> None:
     """Luggage rails along the roof."""
     y = body.half * cabin.taper - 0.16
     builder.boxes(
-        (cabin.rear_top + 0.25, cabin.front_top - 0.3), (y, y + 0.05), (cabin.roof, cabin.roof + 0.08), Material.CHROME
+        (cabin.rear_top + 0.1, cabin.front_top - 0.2), (y, y + 0.07), (cabin.roof, cabin.roof + 0.1), Material.TRIM
     )
 
 
@@ -346,16 +346,16 @@ def _arches(builder: Builder, body: Body) -> None:
 
 
 def _sedan(builder: Builder, dice: Dice) -> None:
-    boot = dice.uniform(0.96, 1.02)
-    tail = dice.uniform(-2.45, -2.3)
+    boot = dice.uniform(0.86, 0.91)
+    tail = dice.uniform(-2.42, -2.3)
     body = Body(
         width=1.84,
         clearance=0.19,
         deck=(
             (tail, boot - 0.05),
             (tail + 0.12, boot),
-            (-1.6, boot),
-            (0.9, 0.95),
+            (-1.2, boot),
+            (0.9, 0.93),
             (1.2, 0.92),
             (2.1, 0.79),
             (2.36, 0.68),
@@ -365,43 +365,43 @@ def _sedan(builder: Builder, dice: Dice) -> None:
         waist=0.6,
     )
     cabin = Cabin(
-        rear_foot=dice.uniform(-1.62, -1.5),
-        rear_top=-0.82,
-        front_top=dice.uniform(0.1, 0.22),
-        front_foot=1.08,
-        roof=1.43,
-        taper=0.74,
-        pillars=(-0.22,),
+        rear_foot=dice.uniform(-1.14, -1.02),
+        rear_top=-0.66,
+        front_top=dice.uniform(0.1, 0.2),
+        front_foot=1.06,
+        roof=1.47,
+        taper=0.76,
+        pillars=(-0.2,),
     )
     _shell(builder, body)
     _cabin(builder, body, cabin)
     _wheels(builder, body, 5 + dice.integer(3))
     _face_of(builder, body, dice.choice((Material.TRIM, Material.CHROME)), 0.11, 0.42)
     _back_of(builder, body, ((0.45, 0.98), (boot - 0.2, boot - 0.06)), 0.62)
-    _doors(builder, body, (-0.95, -0.22, 0.88))
+    _doors(builder, body, (-0.9, -0.2, 0.88))
     _mirrors(builder, body, 0.72, 0.96)
 
 
 def _hatchback(builder: Builder, dice: Dice) -> None:
-    roof = dice.uniform(1.5, 1.56)
+    roof = dice.uniform(1.55, 1.62)
     body = Body(
         width=1.72,
         clearance=0.18,
-        deck=((-1.88, 0.94), (0.75, 0.93), (1.02, 0.92), (1.66, 0.8), (1.86, 0.68)),
-        axles=(-1.2, 1.22),
+        deck=((-1.64, 0.94), (0.75, 0.93), (1.02, 0.92), (1.56, 0.8), (1.74, 0.68)),
+        axles=(-1.08, 1.12),
         wheel=0.31,
         waist=0.6,
         rounding=(0.1, 0.16),
     )
     three_doors = dice.chance(0.4)
     cabin = Cabin(
-        rear_foot=-1.8,
-        rear_top=dice.uniform(-1.28, -1.15),
+        rear_foot=-1.56,
+        rear_top=dice.uniform(-1.0, -0.85),
         front_top=dice.uniform(0.22, 0.32),
         front_foot=1.12,
         roof=roof,
         taper=0.76,
-        pillars=(-0.38,) if three_doors else (-0.2, -1.0),
+        pillars=(-0.38,) if three_doors else (-0.2, -0.9),
         pillar=Material.PAINT,
     )
     _shell(builder, body)
@@ -409,12 +409,12 @@ def _hatchback(builder: Builder, dice: Dice) -> None:
     _wheels(builder, body, 4 + dice.integer(3))
     _face_of(builder, body, Material.TRIM, 0.14, 0.46)
     _back_of(builder, body, ((0.74, 1.0), (0.66, 0.92)), 0.6)
-    _doors(builder, body, (-0.38, 0.86) if three_doors else (-0.9, -0.2, 0.86))
+    _doors(builder, body, (-0.38, 0.86) if three_doors else (-0.8, -0.2, 0.86))
     _mirrors(builder, body, 0.74, 0.95)
 
 
 def _wagon(builder: Builder, dice: Dice) -> None:
-    tail = dice.uniform(-2.55, -2.45)
+    tail = dice.uniform(-2.72, -2.6)
     body = Body(
         width=1.82,
         clearance=0.19,
@@ -425,12 +425,12 @@ def _wagon(builder: Builder, dice: Dice) -> None:
     )
     cabin = Cabin(
         rear_foot=tail + 0.06,
-        rear_top=tail + dice.uniform(0.3, 0.42),
+        rear_top=tail + dice.uniform(0.16, 0.24),
         front_top=dice.uniform(0.12, 0.24),
         front_foot=1.08,
-        roof=1.46,
-        taper=0.76,
-        pillars=(-0.25, -1.2),
+        roof=1.56,
+        taper=0.83,
+        pillars=(-0.25, -1.25),
         pillar=dice.choice((Material.TRIM, Material.PAINT)),
     )
     _shell(builder, body)
@@ -459,7 +459,7 @@ def _suv(builder: Builder, dice: Dice) -> None:
         rear_top=dice.uniform(-1.96, -1.88),
         front_top=dice.uniform(0.32, 0.42),
         front_foot=0.92,
-        roof=dice.uniform(1.86, 1.94),
+        roof=dice.uniform(1.96, 2.05),
         taper=0.84,
         pillars=(-0.35, -1.3),
         pillar=dice.choice((Material.TRIM, Material.PAINT)),
@@ -492,7 +492,7 @@ def _spare_wheel(builder: Builder, body: Body) -> None:
 
 
 def _pickup(builder: Builder, dice: Dice) -> None:
-    crew = dice.uniform(-0.75, -0.5)
+    crew = dice.uniform(-0.45, -0.3)
     rail = dice.uniform(1.1, 1.16)
     body = Body(
         width=1.92,
@@ -509,9 +509,9 @@ def _pickup(builder: Builder, dice: Dice) -> None:
         rear_top=crew + 0.05,
         front_top=dice.uniform(0.42, 0.54),
         front_foot=1.2,
-        roof=dice.uniform(1.78, 1.86),
+        roof=dice.uniform(1.84, 1.92),
         taper=0.8,
-        pillars=(0.2,) if crew < -0.6 else (),
+        pillars=(0.25,) if crew < -0.45 else (),
     )
     _shell(builder, body)
     _cabin(builder, body, cabin)

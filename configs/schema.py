@@ -68,7 +68,7 @@ class Augment(Section):
     rand_magnitude: Share = 0.5
     erase: Share = 0.0  # probability that a rectangle is erased
     mixup: NonNegative = 0.0  # alpha of the Beta distribution
-    cutmix: NonNegative = 0.0  # alpha of the Beta distribution
+    cutmix: Share = 0.0  # alpha of the Beta distribution; Keras takes none above 1
 
 
 class Splits(Section):

@@ -61,6 +61,7 @@ BAD = [
     ("train", "data.augment.flipp=true", "Did you mean 'data.augment.flip'?"),
     ("train", "data.augment.flip=sometimes", "expected true or false"),
     ("train", "data.augment.erase=2", "expected a number of at most 1"),
+    ("train", "data.augment.cutmix=2", "expected a number of at most 1"),
     ("train", "model.filters=[]", "expected at least 1 value(s)"),
     ("train", "model.filters=[16,0]", "expected a number of at least 1"),
     ("train", "model.kernel_size=[3,5]", "model.kernel_size has 2 values but model.filters makes"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from configs import Train, UserError, quietly
 from configs.cli import command
 from models import ModelError, check_model
+from training.run import model_file
 from training.sweep import duration, summarize
 
 
@@ -39,7 +40,8 @@ def train(config: Train) -> Path:
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
     console.print(_describe(info))
-    data.load()
+    if not settings.limit_batches:
+        data.load()
 
     with distributed(devices), precision(settings.precision):
         model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
@@ -76,6 +78,8 @@ def _check_before_loading(config: Train) -> None:
     """What can be known to be wrong before Keras is imported and data is opened."""
     if config.resume:
         raise UserError("resume= is not supported; start a new run from the old weights with init_from=.")
+    if config.init_from:
+        model_file(config.init_from)
     if config.data.image_size:
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
 

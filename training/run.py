@@ -264,9 +264,9 @@ def read_config(path: Path) -> Train:
         raise UserError(f"{path} is not readable YAML: {reason[:200]}") from None
 
 
-def load_model(path: str | os.PathLike) -> "keras.Model":
-    """A `.keras` file's model, not compiled. Raises `UserError` for a file that is missing, damaged or not a model."""
-    path = Path(path)
+def model_file(source: str | os.PathLike) -> Path:
+    """The model file of a run, or the `.keras` file itself. Raises `UserError` for what cannot be one."""
+    path = Path(source) if Path(source).suffix in (".keras", ".h5", ".hdf5") else Run.open(source).model_path
     if not path.is_file():
         kind = "is not a regular file" if path.exists() else "does not exist"
         raise UserError(f"Model file {path} {kind}; give a .keras file.")
@@ -275,6 +275,12 @@ def load_model(path: str | os.PathLike) -> "keras.Model":
     if not zipfile.is_zipfile(path):
         size = path.stat().st_size
         raise UserError(f"Model file {path} is damaged or cut short ({size:,} bytes): it is not a .keras archive.")
+    return path
+
+
+def load_model(path: str | os.PathLike) -> "keras.Model":
+    """A `.keras` file's model, not compiled. Raises `UserError` for a file that is missing, damaged or not a model."""
+    path = model_file(path)
 
     import keras
 

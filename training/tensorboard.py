@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from configs import Train
+from configs.schema import Section
 from training.backend import TENSORFLOW, start_profile, stop_profile
 from training.run import Run
 
@@ -188,12 +189,12 @@ def _pixels(figure: "Figure") -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-def _flat(prefix: str, section) -> dict[str, bool | int | float | str]:
+def _flat(prefix: str, section: Section) -> dict[str, bool | int | float | str]:
     """A section's values by dotted key; what HParams cannot hold becomes text, what is unset is left out."""
     values = {}
     for key, value in section:
         name = f"{prefix}.{key}"
-        if hasattr(value, "model_fields"):
+        if isinstance(value, Section):
             values |= _flat(name, value) if key != "tensorboard" else {}
         elif value is not None:
             values[name] = value if isinstance(value, bool | int | float | str) else str(value)

@@ -1,11 +1,9 @@
 """Starting from weights that another model learned."""
 
-from pathlib import Path
-
 import keras
 
 from configs import UserError
-from training.run import Run, load_model
+from training.run import load_model, model_file
 
 
 def initialize_from(model: keras.Model, source: str) -> list[str]:
@@ -14,8 +12,7 @@ def initialize_from(model: keras.Model, source: str) -> list[str]:
     The base must fit exactly. A layer of the head whose shape differs keeps its fresh weights, as it must where the
     classes are others. Returns the names of those layers. Raises `UserError` when the base does not fit.
     """
-    old = load_model(source) if Path(source).suffix == ".keras" else Run.open(source).model
-    learned = {layer.name: layer for layer in old.layers if layer.weights}
+    learned = {layer.name: layer for layer in load_model(model_file(source)).layers if layer.weights}
     fresh = []
     for layer in model.layers:
         if not layer.weights:

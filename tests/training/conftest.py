@@ -65,9 +65,14 @@ class ArrayData:
         return self.splits[split][1]
 
 
+@pytest.fixture(scope="session")
+def array_data():
+    return ArrayData
+
+
 @pytest.fixture
-def arrays():
-    return ArrayData()
+def arrays(array_data):
+    return array_data()
 
 
 @pytest.fixture

@@ -1,0 +1,186 @@
+"""The commands that train and evaluate, from the command line to the run that they leave."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ("model.filters=[4]", "model.head.dense=[]", "training.batch_size=8", "training.epochs=2")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of photographs of two classes that a glance at the colour tells apart."""
+    root = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 24), ("validation", 9), ("test", 11)):
+        for name, level in (("night", 60), ("day", 190)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = np.clip(generator.normal(level, 30, (16, 16, 3)), 0, 255).astype("uint8")
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+def script(name, *words, folder, **environment):
+    """A finished run of one of the scripts; `folder` is where its runs go."""
+    command = [sys.executable, str(ROOT / name), *words, f"runs_dir={folder}"]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+
+
+def only_run(folder):
+    (run,) = [path.parent for path in Path(folder).glob("*/*/config.yaml") if path.parent.name != "latest"]
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(photos, tmp_path_factory):
+    """Train, then evaluate: (run folder, what train.py printed, what evaluate.py printed, its evaluation.json)."""
+    folder = tmp_path_factory.mktemp("runs")
+    training = script("train.py", "data=folder", f"data.root={photos}", *SMALL, folder=folder)
+    assert training.returncode == 0, training.stderr
+    first = json.loads((only_run(folder) / "evaluation.json").read_text())
+    evaluating = script("evaluate.py", folder=folder)
+    assert evaluating.returncode == 0, evaluating.stderr
+    return only_run(folder), training, evaluating, first
+
+
+def test_a_run_holds_all_that_another_person_needs(trained, photos):
+    run = trained[0]
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["root"] == str(photos)
+    assert (run / "labels.txt").read_text() == "day\nnight\n"
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert (run / "train.log").read_text().count("epoch") == 2
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["best"]["epoch"] in (1, 2)
+    assert facts["dataset"]["fingerprint"] and facts["environment"]["backend"] == "tensorflow"
+    assert (run.parent / "latest").resolve() == run.resolve()
+
+
+def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
+    run, training, _, first = trained
+    assert f"Test accuracy {first['accuracy']:.4f} on 22 images" in training.stdout
+    assert str(run) in training.stdout
+    for command in ("tensorboard --logdir", f"python evaluate.py run={run}", f"python visualize.py run={run}"):
+        assert command in training.stdout
+    assert training.stderr.strip() == ""
+
+
+def test_evaluating_gives_bit_for_bit_the_scores_that_training_printed(trained):
+    run, _, evaluating, first = trained
+    again = json.loads((run / "evaluation.json").read_text())
+    assert first.pop("images_per_second") > 0 and again.pop("images_per_second") > 0
+    assert again == first
+    assert f"Test accuracy {first['accuracy']:.4f} on 22 images" in evaluating.stdout
+
+
+def test_evaluating_draws_the_confusion_matrix_and_the_mistakes(trained):
+    run = trained[0]
+    for name in ("confusion_matrix_test", "mistakes_test"):
+        assert Image.open(run / f"figures/{name}.png").width > 300
+        assert (run / f"figures/{name}.svg").is_file()
+    arrays = np.load(run / "figures/confusion_matrix_test.npz")
+    assert arrays["matrix"].sum() == 22
+    assert list((run / "tensorboard/test").glob("events.*"))
+
+
+def test_a_dataset_with_other_classes_is_refused(trained, photos, tmp_path):
+    for split in ("train", "validation", "test"):
+        for old, new in (("night", "cat"), ("day", "dog")):
+            (tmp_path / split).mkdir(exist_ok=True)
+            (tmp_path / split / new).symlink_to(photos / split / old)
+    done = script("evaluate.py", f"run={trained[0]}", f"data.root={tmp_path}", folder=tmp_path / "runs")
+    assert done.returncode == 2
+    assert "cat, dog" in done.stderr and "day, night" in done.stderr
+
+
+def test_changed_data_of_the_same_classes_is_scored_with_a_warning(trained, photos, tmp_path):
+    for split in ("train", "validation", "test"):
+        for name in ("night", "day"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for path in sorted((photos / split / name).iterdir())[:5]:
+                (tmp_path / split / name / path.name).symlink_to(path)
+    words = (f"run={trained[0]}", f"data.root={tmp_path}", "split=validation")
+    done = script("evaluate.py", *words, folder=tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    assert "fingerprint differs" in done.stdout
+    assert "on 10 images" in done.stdout
+
+
+def test_a_sweep_ends_with_one_table_and_one_folder_a_run(photos, tmp_path):
+    words = ("-m", "seed=0,1", "data=folder", f"data.root={photos}", *SMALL, "debug=fast")
+    done = script("train.py", *words, "training.tensorboard.enabled=false", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = done.stdout[done.stdout.index("2 runs") :]
+    assert "seed=0" in table and "seed=1" in table
+    assert len([path for path in tmp_path.glob("*/*/model.keras") if path.parent.name != "latest"]) == 2
+
+
+def test_jax_runs_the_same_commands(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL, "debug=fast")
+    done = script("train.py", *words, folder=tmp_path, KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path)
+    assert json.loads((run / "run.json").read_text())["environment"]["backend"] == "jax"
+    assert list((run / "tensorboard/validation").glob("events.*"))
+    assert json.loads((run / "evaluation.json").read_text())["images"] == 22
+
+
+def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL[:-1], "training.epochs=100000", f"runs_dir={tmp_path}")
+    command = [sys.executable, str(ROOT / "train.py"), *words, "training.tensorboard.enabled=false"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(tmp_path.glob("*/*/metrics.csv")):
+        time.sleep(0.1)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert time.monotonic() - start < 10
+    run = only_run(tmp_path)
+    assert "Stopped in epoch" in output and str(run) in output
+    assert "Traceback" not in errors
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert script("evaluate.py", folder=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("training.optimizer.options.beta1=0.5",), "Did you mean 'beta_1'"),
+        (("training.optimizer.clip_norm=1", "training.optimizer.clip_value=1"), "give one"),
+        (("training.schedule.name=plateau", "training.schedule.warmup_epochs=1"), "no warm-up"),
+        (("training.devices=64",), "training.devices=64"),
+        (("init_from=runs/absent",), "runs/absent does not exist"),
+        (("init_from=absent.keras",), "absent.keras does not exist"),
+        (("data.image_size=8", "model.filters=[4,4,4,4,4]"), "block"),
+    ],
+)
+def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, reason, tmp_path):
+    done = script("train.py", "data=folder", "data.root=/nowhere", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_class_to_weigh_that_does_not_exist_is_told_before_a_run_is_made(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", "training.class_weights={nigth: 2}")
+    done = script("train.py", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "Did you mean 'night'" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -62,11 +62,13 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
     Raises:
         UserError: naming the first thing that is wrong, what was expected and the nearest valid choice.
     """
-    words = _checked(script, schema, overrides)
+    words, values_named_like_groups = _checked(script, schema, overrides)
     ConfigStore.instance().store(name=f"{script}_schema", node=defaults(schema))
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             composed = hydra_compose(script, words)
+        for override in values_named_like_groups:
+            OmegaConf.update(composed, override.key_or_group, override.value())
         values = OmegaConf.to_container(composed, resolve=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(_one_line(error)) from error
@@ -118,10 +120,13 @@ def checked(
         raise UserError(line + (f" It stands in {place}." if place else "") + more) from error
 
 
-def _checked(script: str, schema: type[Section], overrides: list[str]) -> list[str]:
-    """The overrides, ready for Hydra, after their names were looked up in the schema and in the groups."""
-    known = groups_of(script)
-    words = []
+def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[list[str], list[Override]]:
+    """The overrides, ready for Hydra, after their names were looked up in the schema and in the groups.
+
+    Apart from them those whose key is a value in this script but a group in another: Hydra would look for a file.
+    """
+    known, elsewhere = groups_of(script), groups()
+    words, apart = [], []
     for override in parse(overrides):
         key = override.key_or_group
         if override.is_sweep_override():
@@ -131,10 +136,13 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> list[s
             if choice is not None and not override.is_delete() and str(choice) not in known[key]:
                 raise UserError(unknown(key, choice, known[key]))
             words.append(override.input_line)
+        elif key in elsewhere and key not in known:
+            _look_up(schema, key, list(known))
+            apart.append(override)
         else:
             free = _look_up(schema, key, list(known))
             words.append("++" + override.input_line.lstrip("+") if free else override.input_line.lstrip("+"))
-    return words
+    return words, apart
 
 
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:

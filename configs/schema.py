@@ -271,7 +271,7 @@ class Extraction(Section):
     pooling: Literal["max", "average"] = "max"
     pool_size: Count = 2
     pool_stride: Count | None = None  # null: the pool's size
-    image_size: Count | None = 256  # the image is drawn and filtered at this size; null: its own
+    image_size: Count | None = 256  # a larger image is made this long, the longer side in pixels; null: its own
 
 
 class Visualize(Section):

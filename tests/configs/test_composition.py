@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import Train
+from configs import Train, Visualize
 from configs.cli import _combinations, help_text
 from configs.composition import checked, compose, groups
 
@@ -60,6 +60,10 @@ def test_what_comes_from_the_environment_is_used_but_not_saved(monkeypatch):
     config = compose("train", Train, ["data=folder", "data.root=${oc.env:PHOTOS}"])
     assert config.data.root == "canary-in-a-path"
     assert "canary" not in yaml.safe_dump(config.document())
+
+
+def test_a_value_may_be_named_like_a_group_of_another_script():
+    assert compose("visualize", Visualize, ["model=net.keras", "image=car.jpg"]).model == "net.keras"
 
 
 def test_a_sweep_is_every_combination_the_last_word_fastest():

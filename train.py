@@ -3,17 +3,19 @@
 import time
 from pathlib import Path
 
-from configs import Train, UserError, quietly
+from configs import Train, quietly
 from configs.cli import command
 from models import ModelError, check_model
-from training.run import model_file
+from training.checks import check_choices
 from training.sweep import duration, summarize
 
 
 def train(config: Train) -> Path:
     """Trains the network that a configuration describes and returns the folder of its run."""
     start = time.perf_counter()
-    _check_before_loading(config)
+    check_choices(config)
+    if config.data.image_size:
+        check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     with quietly():
         import keras
         from rich.console import Console
@@ -23,13 +25,13 @@ def train(config: Train) -> Path:
         from training import Run, evaluate_model, fit_model
         from training.backend import choose_devices, distributed, environment, make_deterministic
         from training.fit import class_weights, precision
-        from training.optimization import check_optimization
+        from training.optimization import build_optimizer
         from training.transfer import freeze_base, initialize_from
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings = config.training
     devices = choose_devices(settings.devices, settings.batch_size)
-    check_optimization(settings)
+    build_optimizer(settings, steps_per_epoch=1)  # what it does not take is told before data is read
     keras.utils.set_random_seed(config.seed)
     if settings.deterministic:
         make_deterministic()
@@ -72,16 +74,6 @@ def train(config: Train) -> Path:
         f"  python visualize.py run={run.path}"
     )
     return run.path
-
-
-def _check_before_loading(config: Train) -> None:
-    """What can be known to be wrong before Keras is imported and data is opened."""
-    if config.resume:
-        raise UserError("resume= is not supported; start a new run from the old weights with init_from=.")
-    if config.init_from:
-        model_file(config.init_from)
-    if config.data.image_size:
-        check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
 
 
 def _describe(info) -> str:

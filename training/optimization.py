@@ -42,16 +42,6 @@ def build_optimizer(config: Training, steps_per_epoch: int) -> keras.optimizers.
     return built
 
 
-def check_optimization(config: Training) -> None:
-    """Raises `UserError` for choices that do not go together, before any data is opened."""
-    if config.schedule.name == "plateau" and config.schedule.warmup_epochs:
-        raise UserError(
-            f"training.schedule.name=plateau has no warm-up; training.schedule.warmup_epochs is "
-            f"{config.schedule.warmup_epochs:g}, expected 0 (or a schedule such as cosine)."
-        )
-    build_optimizer(config, steps_per_epoch=1)
-
-
 def build_schedule(config: Training, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate as a function of the optimizer's step; a plain number for `constant` and `plateau`.
 
@@ -119,16 +109,8 @@ def _optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
 
 def _arguments(config: Optimizer) -> dict[str, Any]:
     """What the constructor gets beside the learning rate."""
-    if config.clip_norm and config.clip_value:
-        raise UserError(
-            f"training.optimizer has clip_norm={config.clip_norm:g} and clip_value={config.clip_value:g}; give one."
-        )
-    arguments = {
-        "weight_decay": config.weight_decay,
-        "global_clipnorm": config.clip_norm,
-        "clipvalue": config.clip_value,
-    }
-    arguments = {key: value for key, value in arguments.items() if value is not None}
+    chosen = {"weight_decay": config.weight_decay, "global_clipnorm": config.clip_norm, "clipvalue": config.clip_value}
+    arguments = {key: value for key, value in chosen.items() if value is not None}
     if config.name in ("sgd", "rmsprop"):
         arguments["momentum"] = config.momentum
     if config.name == "sgd":

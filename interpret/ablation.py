@@ -1,0 +1,216 @@
+"""What if this unit did not exist: the classes that suffer when units are silenced."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from interpret.network import Network, prepared
+from interpret.passes import labelled_batches, unit_tap
+from models.errors import ModelError, unknown
+from models.graph import Node
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well a network classifies the images when silenced in each of m ways."""
+
+    accuracy: np.ndarray  # (m,)
+    class_accuracy: np.ndarray  # (m, classes) share of each true class that is right; NaN for a class without images
+    loss: np.ndarray  # (m,) cross-entropy in nats, mean over images
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What silencing each of some units of a layer does; changes are after less before."""
+
+    layer: str
+    units: np.ndarray  # (m,)
+    images: int
+    intact: Scores  # of the network as it is, m = 1
+    silenced: Scores
+
+    @property
+    def accuracy_change(self) -> np.ndarray:
+        """(m,)"""
+        return self.silenced.accuracy - self.intact.accuracy
+
+    @property
+    def class_change(self) -> np.ndarray:
+        """(m, classes), in the accuracy of each true class."""
+        return self.silenced.class_accuracy - self.intact.class_accuracy
+
+    @property
+    def loss_change(self) -> np.ndarray:
+        """(m,) in nats."""
+        return self.silenced.loss - self.intact.loss
+
+    def ranked(self) -> np.ndarray:
+        """Places in `units`, the most needed first: by the fall in accuracy, and where that is equal by the loss."""
+        return np.lexsort((-self.loss_change, self.accuracy_change))
+
+
+@dataclass(frozen=True)
+class ShareAblation:
+    """What is left when a growing share of a layer is silenced."""
+
+    layer: str
+    counts: np.ndarray  # (s,) how many units are silenced
+    units: int  # of how many
+    ordered: Scores  # (s,) the first units of an order
+    random: Scores  # (repeats * s,) units drawn at random, one repeat after the other
+    repeats: int
+
+
+def ablate(
+    model: keras.Model | Network,
+    batches: Any,
+    layer: str,
+    units: Sequence[int] | None = None,
+    *,
+    batch_size: int = 64,
+    progress: Callable[[int], object] | None = None,
+) -> Ablation:
+    """The change in accuracy, overall and by class, when each of `units` (None: all) is silenced alone.
+
+    `batches` are labelled ones as for `unit_pass`. A silenced unit gives zero after its activation; the model is not
+    changed. What comes before the layer is computed once a batch, what comes after it once
+    a unit. `progress` is told how many images were seen. Morcos et al., "On
+    the importance of single directions for generalization", https://arxiv.org/abs/1803.06959.
+
+    Raises ModelError for a layer or units that do not exist, and for images without labels.
+    """
+    silencer = _Silencer(prepared(model), layer)
+    units = np.arange(silencer.units) if units is None else np.asarray(units, int)
+    if units.size and not (0 <= units.min() and units.max() < silencer.units):
+        raise ModelError(f"units {units.tolist()} of layer '{layer}'; it has the units 0 to {silencer.units - 1}")
+    keep = np.ones((1 + len(units), silencer.units), np.float32)
+    keep[1 + np.arange(len(units)), units] = 0
+    scores, images = silencer.scores(batches, keep, batch_size, progress)
+    return Ablation(layer, units, images, _rows(scores, slice(0, 1)), _rows(scores, slice(1, None)))
+
+
+def ablate_shares(
+    model: keras.Model | Network,
+    batches: Any,
+    layer: str,
+    order: Sequence[int] | np.ndarray,
+    *,
+    shares: Sequence[float] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0),
+    repeats: int = 5,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: Callable[[int], object] | None = None,
+) -> ShareAblation:
+    """What is left when a share of a layer's units is silenced: the first of an `order`, and as many at random.
+
+    `order` holds every unit of the layer, say the most needed first (`ablation.units[ablation.ranked()]`) or the most
+    selective. The gap to the units drawn at random says whether the order means anything. The same seed draws the same.
+    """
+    silencer = _Silencer(prepared(model), layer)
+    if sorted(np.asarray(order).tolist()) != list(range(silencer.units)):
+        raise ModelError(f"order of {len(order)} units; expected each of the {silencer.units} of layer '{layer}' once")
+    counts = np.unique([round(share * silencer.units) for share in shares])
+    generator = np.random.default_rng(seed)
+    orders = [np.asarray(order), *(generator.permutation(silencer.units) for _ in range(repeats))]
+    keep = np.ones((len(orders), len(counts), silencer.units), np.float32)
+    for one, silenced in zip(keep, orders, strict=True):
+        for row, count in zip(one, counts, strict=True):
+            row[silenced[:count]] = 0
+    scores, _ = silencer.scores(batches, keep.reshape(-1, silencer.units), batch_size, progress)
+    ordered, random = _rows(scores, slice(0, len(counts))), _rows(scores, slice(len(counts), None))
+    return ShareAblation(layer, counts, silencer.units, ordered, random, repeats)
+
+
+class _Silencer:
+    """A network whose layer's maps are computed once, and given to the rest with some units at zero."""
+
+    def __init__(self, network: Network, layer: str):
+        self._network, self._layer, self._size = network, layer, 0
+        self.units = self._node(network.image_shape[:2]).output_shapes[0][-1]
+
+    def scores(
+        self, batches: Any, keep: np.ndarray, batch_size: int, progress: Callable[[int], object] | None
+    ) -> tuple[Scores, int]:
+        """The scores for each row of `keep` (m, units), ones and zeros by which units are multiplied; images seen."""
+        classes = self._network.classes
+        right, seen, loss = np.zeros((len(keep), classes)), np.zeros(classes), np.zeros(len(keep))
+        for images, labels, _ in labelled_batches(batches, batch_size, self._network.image_shape):
+            if labels is None:
+                raise ModelError("ablation needs labels; give batches of (images, labels)")
+            images = images.astype(np.float32, copy=False)
+            seen += np.bincount(labels, minlength=classes)
+            for row, logits in enumerate(self._logits(images, keep)):
+                right[row] += np.bincount(labels[logits.argmax(axis=1) == labels], minlength=classes)
+                loss[row] += _cross_entropy(logits, labels)
+            if progress:
+                progress(int(seen.sum()))
+        if not seen.any():
+            raise ModelError("there are no images to look at")
+        shares = np.divide(right, seen, out=np.full(right.shape, np.nan), where=seen > 0)
+        return Scores(right.sum(axis=1) / seen.sum(), shares, loss / seen.sum()), int(seen.sum())
+
+    def _logits(self, images: np.ndarray, keep: np.ndarray) -> Iterator[np.ndarray]:
+        """Logits (n, classes) of images for each row of `keep`."""
+        size = images.shape[1:3]
+        nodes, node = self._network.graph(size).nodes, self._node(size)
+
+        def before(values, images):
+            return [self._network.forward(images, values, at=node)[1]]
+
+        def after(values, images, maps, keep):
+            with _given(node, nodes, maps * keep):
+                return [self._network.forward(images, values)[0]]
+
+        # A shorter batch is filled up: another shape would have to be compiled.
+        self._size = max(self._size, len(images))
+        filled = np.concatenate([images, np.repeat(images[-1:], self._size - len(images), axis=0)])
+        maps = self._network.call(("maps", node.name, size), before, filled)[0]
+        for row in keep:
+            # Nothing that leads only to the given maps is computed: both backends drop what no output needs.
+            yield self._network.call(("silenced", node.name, size), after, filled, maps, row)[0][: len(images)]
+
+    def _node(self, size: Sequence[int | None]) -> Node:
+        graph = self._network.graph(size)
+        nodes = {node.name: node for node in graph.nodes}
+        if self._layer not in nodes:
+            raise unknown("layer", self._layer, nodes)
+        return nodes[unit_tap(graph, nodes[self._layer]).call]
+
+
+@contextmanager
+def _given(node: Node, nodes: Sequence[Node], maps: Any) -> Iterator[None]:
+    """Let a call of a layer give `maps`, whatever it is given.
+
+    In the instance's dictionary, as models/taps.py does: Keras' own __setattr__ would track what it is given.
+    """
+    attributes, own = vars(node.layer), node.layer.call
+    earlier = sum(other.layer is node.layer for other in nodes[: nodes.index(node)])
+    times = 0
+
+    def call(*args, **kwargs):
+        nonlocal times
+        times += 1
+        result = own(*args, **kwargs)
+        return ops.cast(maps, result.dtype) if times == earlier + 1 else result
+
+    before = {"call": attributes["call"]} if "call" in attributes else {}
+    attributes["call"] = call
+    try:
+        yield
+    finally:
+        del attributes["call"]
+        attributes.update(before)
+
+
+def _rows(scores: Scores, rows: slice) -> Scores:
+    return Scores(scores.accuracy[rows], scores.class_accuracy[rows], scores.loss[rows])
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return float(np.sum(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]))

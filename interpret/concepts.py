@@ -1,0 +1,180 @@
+"""Which unit is a wheel detector: how well each unit's strong places cover each labelled part."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from interpret.passes import Batch, UnitLayer, unit_pass
+from interpret.receptive_field import ReceptiveField
+from models.errors import ModelError
+
+DETECTOR = 0.04  # the overlap from which on Bau et al. call a unit a detector
+# Activations are counted in bins of 1/32 of an octave, between 2^-20 and 2^20; a float's upper bits are its bin.
+STEP_BITS, LOWEST, OCTAVES = 5, -20, 40
+SHIFT = 23 - STEP_BITS
+FIRST = (127 + LOWEST) << STEP_BITS
+BINS = OCTAVES << STEP_BITS
+
+
+@dataclass(frozen=True)
+class ConceptScores:
+    """How well the strong places of each unit of a layer cover each labelled part of the images."""
+
+    layer: str
+    field: ReceptiveField
+    names: tuple[str, ...]  # of the parts
+    iou: np.ndarray  # (units, parts): pixels in both over pixels in either
+    threshold: np.ndarray  # (units,) float32: at or above it a place counts as strong
+    active: np.ndarray  # (units,) share of pixels, after enlarging, that are strong
+    area: np.ndarray  # (parts,) share of pixels that each part takes
+
+    @property
+    def concept(self) -> np.ndarray:
+        """(units,) the part that each unit covers best, as an index into `names`."""
+        return self.iou.argmax(axis=1)
+
+    @property
+    def score(self) -> np.ndarray:
+        """(units,) the overlap with that part."""
+        return self.iou.max(axis=1)
+
+    def ranked(self, part: str | None = None) -> np.ndarray:
+        """Units, best first: by their best part, or as detectors of one `part`; ValueError for one that has no name."""
+        if part is not None and part not in self.names:
+            raise ValueError(f"part {part!r}; the labelled parts are {', '.join(self.names)}")
+        scores = self.score if part is None else self.iou[:, self.names.index(part)]
+        return np.argsort(-scores, kind="stable")
+
+
+def concept_scores(
+    model: keras.Model,
+    batches: Any,
+    names: Sequence[str],
+    layers: Sequence[str] | None = None,
+    *,
+    share: float = 0.005,
+    batch_size: int = 64,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, ConceptScores]:
+    """The overlap of each unit of each layer with each labelled part, by layer; all units in one pass.
+
+    `batches` (with masks) and `layers` are as for `unit_pass`, by which other questions are answered in the same pass.
+    Value i of a mask is the part `names[i]`; pixels with any other value count nowhere. After Bau et al., "Network
+    Dissection", https://arxiv.org/abs/1704.05796: a unit's threshold is what the top `share` of its activations reach,
+    over all places of all images; its maps are enlarged to the mask by linear interpolation between the centres of the
+    units' receptive fields; the score is the intersection with the part over the union, counted over the whole split.
+
+    Only activations above zero count. The threshold is taken from a histogram, and rounded down to 1/32 of an octave,
+    so that somewhat more than `share` may pass; for that threshold the scores are exact.
+    """
+    collector = ConceptsCollector(names, share)
+    return unit_pass(model, batches, layers, collectors=[collector], batch_size=batch_size, progress=progress)[0]
+
+
+class ConceptsCollector:
+    """Gives `{layer: ConceptScores}`; keeps a histogram for each unit and part, 10 kilobytes each."""
+
+    def __init__(self, names: Sequence[str], share: float = 0.005):
+        if not names or not 0 < share < 1:
+            raise ValueError(f"{len(names)} parts and share={share}; expected a name for each part, and 0 < share < 1")
+        self._names, self._share = tuple(names), share
+
+    def start(self, layers: Mapping[str, UnitLayer]) -> None:
+        self._overlaps = {name: _Overlap(layer, len(self._names)) for name, layer in layers.items()}
+        self._area = np.zeros(len(self._names), np.int64)
+
+    def add(self, batch: Batch) -> None:
+        if batch.masks is None:
+            raise ModelError("concept scores need masks; give batches of (images, labels, parts)")
+        nowhere = len(self._names)
+        parts = np.where((batch.masks >= 0) & (batch.masks < nowhere), batch.masks, nowhere).astype(np.int32)
+        self._area += np.bincount(parts.ravel(), minlength=nowhere + 1)[:nowhere]
+        for name, maps in batch.maps.items():
+            self._overlaps[name].add(maps, parts)
+
+    def result(self) -> dict[str, ConceptScores]:
+        return {name: overlap.result(self._names, self._share, self._area) for name, overlap in self._overlaps.items()}
+
+
+class _Overlap:
+    def __init__(self, layer: UnitLayer, parts: int):
+        self._layer = layer
+        self._places = 0
+        self._histogram = np.zeros((layer.units, BINS), np.int64)  # of the maps as they are
+        self._pixels = np.zeros((parts, layer.units, BINS), np.int64)  # of the enlarged maps, where each part is
+
+    def add(self, maps: np.ndarray, parts: np.ndarray) -> None:
+        self._places += maps[..., 0].size
+        _tally(maps.reshape(-1, maps.shape[-1]), None, self._histogram)
+        for one, part in zip(maps, parts, strict=True):
+            labelled = part.ravel() < len(self._pixels)
+            enlarged = enlarge(one, self._layer.field, part.shape).reshape(-1, maps.shape[-1])
+            _tally(enlarged[labelled], part.ravel()[labelled], self._pixels)
+
+    def result(self, names: tuple[str, ...], share: float, area: np.ndarray) -> ConceptScores:
+        reached = np.cumsum(self._histogram[:, ::-1], axis=1)[:, ::-1]  # (units, bins): places in this bin or above
+        enough = reached >= share * self._places
+        # The highest bin that enough places reach; a unit that is rarely above zero is strong wherever it is.
+        chosen = np.where(enough.any(axis=1), BINS - 1 - enough[:, ::-1].argmax(axis=1), 0)
+        above = np.cumsum(self._pixels[..., ::-1], axis=2)[..., ::-1]  # (parts, units, bins)
+        both = above[:, np.arange(len(chosen)), chosen].T  # (units, parts)
+        strong = both.sum(axis=1, keepdims=True)
+        either = strong + area - both
+        return ConceptScores(
+            layer=self._layer.name,
+            field=self._layer.field,
+            names=names,
+            iou=both / np.maximum(either, 1),
+            threshold=bin_edges()[chosen],
+            active=strong[:, 0] / max(area.sum(), 1),
+            area=area / max(area.sum(), 1),
+        )
+
+
+def bin_edges() -> np.ndarray:
+    """The lower edge of each bin, (BINS,) float32; the first is the smallest number above zero."""
+    edges = ((np.arange(BINS, dtype=np.int32) + FIRST) << SHIFT).view(np.float32)
+    edges[0] = np.finfo(np.float32).tiny
+    return edges
+
+
+def _tally(values: np.ndarray, parts: np.ndarray | None, counts: np.ndarray) -> None:
+    """Count `values` (places, units) above zero into `counts` (units, BINS), or (parts, units, BINS) by place."""
+    flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+    positive = np.flatnonzero(flat >= np.finfo(np.float32).tiny)
+    place, row = np.divmod(positive, values.shape[1])
+    if parts is not None:
+        row += parts[place] * values.shape[1]
+    bins = np.clip((flat[positive].view(np.int32) >> SHIFT) - FIRST, 0, BINS - 1)
+    np.add.at(counts.reshape(-1), row * BINS + bins, 1)
+
+
+def enlarge(maps: np.ndarray, field: ReceptiveField, size: tuple[int, int]) -> np.ndarray:
+    """One image's maps (rows, columns, units) brought to `size` (height, width) by linear interpolation.
+
+    A unit's value stands at the centre of what it sees; outside the outermost centres the map goes on unchanged.
+    """
+    down, across = (
+        _interpolation(centres, pixels, length)
+        for centres, pixels, length in zip(field.centres(), field.image_size, size, strict=True)
+    )
+    return np.tensordot(down, np.tensordot(across, maps, axes=(1, 1)), axes=(1, 1))
+
+
+def _interpolation(centres: np.ndarray, pixels: int, length: int) -> np.ndarray:
+    """Weights (length, cells) by which `length` points along a side of `pixels` are made of values at `centres`."""
+    points = (np.arange(length) + 0.5) * pixels / length - 0.5
+    return np.stack([np.interp(points, centres, one) for one in np.eye(len(centres), dtype=np.float32)], axis=1).astype(
+        np.float32
+    )
+
+
+def strong_places(maps: np.ndarray, scores: ConceptScores, size: tuple[int, int]) -> np.ndarray:
+    """Where each unit is strong in some images: booleans (n, height, width, units) of `size`, for pictures.
+
+    `maps` are (n, rows, columns, units) of the scores' layer, as `models.feature_maps` gives them at detect.
+    """
+    return np.stack([enlarge(one, scores.field, size) >= scores.threshold for one in maps])

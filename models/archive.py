@@ -16,7 +16,7 @@ from models.errors import ModelError
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MB = 2**20
 FILE_BYTES = 2048 * MB
-MEMBER_BYTES = {CONFIG: 8 * MB, METADATA: MB // 16, WEIGHTS: FILE_BYTES}
+MEMBER_BYTES = {CONFIG: 4 * MB, METADATA: MB // 16, WEIGHTS: FILE_BYTES}
 EXPANSION = 100  # unpacked bytes for a stored one; Keras itself stores members as they are
 EXPANSION_FLOOR = 16 * MB  # below this a member may expand as it likes
 BRACKETS = 500_000  # lists and groups in a JSON text; NASNetLarge, the largest of keras.applications, has 20,000

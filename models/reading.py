@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from models.saved_weights import checked_weights, copy_weights
 if TYPE_CHECKING:
     import keras
 
-_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, None: 4}
+_BYTES = {"float16": 2, "bfloat16": 2}  # all others take 4 at least: JAX stores float64 as float32
 
 
 def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.Model":
@@ -56,7 +57,7 @@ def _check_budget(expected: Mapping[str, Weight], weights_bytes: int) -> None:
     """Refuses a configuration that asks for more memory than the weights of the file would fill."""
     sizes: dict[str, int] = {}
     for weight in expected.values():
-        sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * min(4, _BYTES[weight.dtype])
+        sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * _BYTES.get(weight.dtype, 4)
     if sum(sizes.values()) > weights_bytes:
         largest = max(sizes, key=sizes.__getitem__)
         raise ModelError(
@@ -75,8 +76,15 @@ def _built(config: dict[str, Any], weights: Path) -> "keras.Model":
             model.load_weights(weights)
         finite = all(keras.ops.all(keras.ops.isfinite(weight)) for weight in model.weights)
     except Exception as error:  # Keras raises whatever its layers make of their options
-        reason = " ".join(str(error).split())
-        raise ModelError(f"cannot be built: {type(error).__name__}: {shown(reason, 300)}") from None
+        raise ModelError(f"cannot be built: {_cause(error)}") from None
     if not finite:
         raise ModelError("has weights that are NaN or infinite in the dtype of their layer")
     return model
+
+
+def _cause(error: BaseException) -> str:
+    """Where Keras wraps one exception in another, the first of them, without its colours."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {shown(text, 300)}"

@@ -11,13 +11,13 @@ from models.archive import shown
 from models.errors import ModelError
 
 NESTED_MODELS = 5
-LAYERS = 5000
+LAYERS = 2000  # NASNetLarge, the largest of keras.applications, has 1,041
 CALLS = 50_000  # of layers, when the graph is linked: a nested model called twice counts twice
 ROUNDS = 20  # in which Keras may link the graph; it tries every layer that is not linked yet in each of them
 DIMENSIONS, SIDE = 8, 2**24
 VALUES = 10_000  # in one list of numbers
 _PART_KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id"}
-_LAYER_KEYS = _PART_KEYS | {"build_config", "compile_config", "inbound_nodes", "name"}
+_LAYER_KEYS = _PART_KEYS | {"build_config", "inbound_nodes", "name"}
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,16 @@ class _Reader:
         """Checks a model and the models inside it; returns how many layer calls it takes to link one use of it."""
         if depth == NESTED_MODELS:
             raise ModelError(f"nests models more than {NESTED_MODELS} deep")
-        saved.pop("compile_config", None)
         name = _class_name(saved, "model")
+        saved.pop("compile_config", None)
         key = (saved["module"], name)
         if key not in allowed.MODELS:
             raise _not_allowed(saved, "model")
         config = saved["config"]
-        _only_known(config, allowed.MODELS[key], f"model '{shown(config.get('name'))}'")
+        _only_known(saved, _LAYER_KEYS, f"model '{_name_of(saved)}'")
+        _only_known(config, allowed.MODELS[key], f"model '{_name_of(saved)}'")
         _name(config)
+        _plain(config.get("trainable"), f"model '{_name_of(saved)}'")
         _dtype(config.get("dtype") or "float32", allowed.POLICIES)
         _build_shapes(saved.get("build_config"))
         _shape(config.get("build_input_shape"))
@@ -81,10 +83,10 @@ class _Reader:
 
     def _layer(self, saved: Any, path: str, depth: int, used: dict[str, int]) -> int:
         class_name = _class_name(saved, "layer")
-        _only_known(saved, _LAYER_KEYS, f"layer '{_name_of(saved)}'")
         folder = _unique(_snake_case(class_name), used)
         if (saved["module"], class_name) in allowed.MODELS:
             return self.model(saved, f"{path}layers/{folder}/", depth + 1)
+        _only_known(saved, _LAYER_KEYS, f"layer '{_name_of(saved)}'")
         if class_name in allowed.OPERATIONS.get(saved["module"], ()):
             _name(saved["config"])
             for value in saved["config"].values():
@@ -236,19 +238,24 @@ def _policy(value: Any) -> Any:
     return value["config"]["name"]
 
 
-def _plain(value: Any, place: str, depth: int = 0) -> None:
-    """Refuses whatever is not a number, a word, true, false, null or a list of these."""
+def _plain(value: Any, place: str, depth: int = 0) -> int:
+    """Refuses whatever is not a number, a word, true, false, null or a list of these; returns how many there are."""
     if isinstance(value, list):
-        if len(value) > VALUES or depth == 4:
+        count = len(value)
+        for item in value if count <= VALUES and depth < 4 else []:
+            count += _plain(item, place, depth + 1)
+            if count > VALUES:
+                break
+        if count > VALUES or depth == 4:
             raise ModelError(f"has an over-long list in {place}")
-        for item in value:
-            _plain(item, place, depth + 1)
-    elif isinstance(value, dict):
+        return count
+    if isinstance(value, dict):
         raise ModelError(f"has {_described(value)} in {place}, where a number or a word belongs")
-    elif isinstance(value, float) and not math.isfinite(value) or isinstance(value, int) and abs(value) > 2**63:
+    if isinstance(value, float) and not math.isfinite(value) or isinstance(value, int) and abs(value) > 2**63:
         raise ModelError(f"has the number {shown(value, 20)} in {place}")
-    elif isinstance(value, str) and len(value) > 200:
+    if isinstance(value, str) and len(value) > 200:
         raise ModelError(f"has a text of {len(value):,} characters in {place}")
+    return 0
 
 
 def _shape(value: Any, *, negative: bool = False) -> None:

@@ -16,7 +16,7 @@ from configs import Train, UserError
 from configs.saved import BYTES, read_config
 
 SECRET = "canary-5f2b8c"
-SECONDS = 2
+SECONDS = 2  # of the processor
 
 LAUGHS = "a: &a [x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)
@@ -104,14 +104,14 @@ def test_a_hostile_configuration_is_refused_and_nothing_is_called(text, reason, 
     monkeypatch.setenv("CONVLENS_SECRET", SECRET)
     calls["events"].clear()
 
-    start = time.perf_counter()
+    start = time.process_time()
     calls["on"] = True
     try:
         with pytest.raises(UserError) as refusal:
             read_config(text, Train)
     finally:
         calls["on"] = False
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
 
     line = str(refusal.value)
     assert reason in line and "\n" not in line and len(line) < 600

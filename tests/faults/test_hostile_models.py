@@ -41,9 +41,6 @@ TOUCH = f"touch {CANARY}"
 Maker = Callable[[Path, Path], object]  # (empty folder, a good model file) -> the hostile file
 
 
-# Ways to make a file
-
-
 def members(good: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(good) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -583,11 +580,13 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         "before its input's shape",
     ),
     ("long list", with_option("Rescaling", scale=[0.0] * 10**5), "over-long list"),
+    ("lists of lists", with_option("Rescaling", scale=[[[0.0] * 90] * 90] * 100), "over-long list"),
+    ("options out of range", with_option("Dropout", rate=7), "cannot be built: ValueError"),
     ("infinite number", with_option("Dropout", rate=10**400), "has the number"),
     ("models in models", nested(8), "nests models more than 5 deep"),
     ("models called 60 times each", nested(4, 60), "calls its layers more than 50,000 times"),
     ("6,000 layers", many_layers(6000), "has 6,0"),
-    ("50,000 layers", many_layers(50_000), "has 50,0"),
+    ("30,000 layers", many_layers(30_000), "has 30,0"),
     ("layers in reverse order", with_config(chain_in_reverse), "cannot be linked"),
     ("layers in a loop", with_config(loop), "cannot be linked"),
     (
@@ -647,9 +646,6 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("group that holds itself", with_weights(lambda f: f["layers"].__setitem__("self", f["layers"])), "reached twice"),
     ("newer HDF5", with_members(newer_format), "form of HDF5 that Keras does not write"),
 ]
-
-
-# What must not happen meanwhile
 
 
 class Watch:
@@ -747,14 +743,15 @@ def test_a_hostile_file_is_refused_with_its_true_reason_and_nothing_happens(make
     tally["tried"] += 1
 
     with Peak() as memory:
-        start = time.perf_counter()
+        start, started = time.perf_counter(), time.process_time()
         watch.on = True
         try:
             with pytest.raises(ModelError) as refusal:
                 read_model(path, sha256=sha256)
         finally:
             watch.on = False
-        seconds = time.perf_counter() - start
+        # Of the processor, so that a busy machine does not fail the test; a wait is caught all the same.
+        waited, seconds = time.perf_counter() - start, time.process_time() - started
 
     line = str(refusal.value)
     assert reason in line
@@ -762,7 +759,7 @@ def test_a_hostile_file_is_refused_with_its_true_reason_and_nothing_happens(make
     assert watch.done == [] and not CANARY.exists()
     assert watch.files_outside(path, Path(tempfile.gettempdir(), "convlens-")) == []
     assert keras_state() == before
-    assert seconds < SECONDS and memory.growth < MEGABYTES
+    assert seconds < SECONDS and waited < 10 * SECONDS and memory.growth < MEGABYTES
     tally["refused"] += 1
     tally["seconds"] = max(tally["seconds"], seconds)
     tally["megabytes"] = max(tally["megabytes"], memory.growth)

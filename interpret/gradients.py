@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from interpret.backend import with_gradient
-from interpret.network import Network, Progress, Targets, of_class, prepared, relus
+from interpret.network import Network, Progress, Targets, guided, of_class, prepared, relus
 
 
 def input_gradient(
@@ -68,25 +68,60 @@ def integrated_gradients(
     *,
     baseline: float | np.ndarray = 0.0,
     steps: int = 64,
+    most_steps: int = 1024,
+    tolerance: float = 0.01,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Each pixel value's share of the target's logit, shape (n, height, width, channels), signed.
 
     The gradient's mean along the straight way from `baseline` (a value, or images) to the image, times the difference
-    between them. The shares add up to the difference between the two logits, up to the error of `steps` midpoints: see
-    `completeness_gap`. What equals the baseline gets nothing: a black baseline never blames black pixels. Sundararajan,
-    Taly and Yan, "Axiomatic Attribution for Deep Networks", https://arxiv.org/abs/1703.01365.
+    between them. What equals the baseline gets nothing: a black baseline never blames black pixels. Sundararajan, Taly
+    and Yan, "Axiomatic Attribution for Deep Networks", https://arxiv.org/abs/1703.01365.
+
+    The shares are to add up to the difference between the logits of image and baseline (`completeness_gap`). Images
+    for which `steps` midpoints miss it by more than `tolerance` of it are done again with twice as many, up to
+    `most_steps`.
     """
     network = prepared(model)
     images = network.images(images)
     targets = network.targets(images, target, batch_size)
-    difference = images - np.asarray(baseline, np.float32)
+    baselines = np.broadcast_to(np.asarray(baseline, np.float32), images.shape)
+    shares = np.empty_like(images)
+    rows = np.arange(len(images))
+    while len(rows):
+        path = images[rows], baselines[rows], targets[rows]
+        shares[rows] = _path_gradients(network, *path, steps, batch_size, progress)
+        steps *= 2
+        if steps > most_steps:
+            break
+        gaps = completeness_gap(network, images[rows], shares[rows], targets[rows], baseline=baselines[rows])
+        rows = rows[gaps > tolerance]
+    return shares
 
-    def on_the_way(index, step):
-        return images[index] - np.float32(1 - (step + 0.5) / steps) * difference[index]
 
-    return difference * _mean_gradients(network, on_the_way, len(images), steps, targets, batch_size, progress)
+def completeness_gap(
+    model: keras.Model | Network,
+    images: Any,
+    attributions: np.ndarray,
+    target: Targets = None,
+    *,
+    baseline: float | np.ndarray = 0.0,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """How far integrated gradients miss what they are to add up to, as a share of it: shape (n,), 0 is perfect.
+
+    `attributions` (n, height, width, channels) are to add up to the target's logit of the image less that of the
+    baseline; more `steps` make the gap smaller. Where the two logits are nearly the same the share means little.
+    """
+    network = prepared(model)
+    images = network.images(images)
+    targets = network.targets(images, target, batch_size)
+    rows = np.arange(len(images))
+    baselines = np.broadcast_to(np.asarray(baseline, np.float32), images.shape)
+    there, here = (network.logits(ends, batch_size)[rows, targets].astype(np.float64) for ends in (images, baselines))
+    added = np.asarray(attributions, np.float64).reshape(len(images), -1).sum(axis=1)
+    return (np.abs(added - (there - here)) / np.maximum(np.abs(there - here), 1e-12)).astype(np.float32)
 
 
 def guided_backpropagation(
@@ -104,13 +139,32 @@ def guided_backpropagation(
     images = network.images(images)
     if not relus(network.graph(images.shape[1:3]).nodes):
         raise ValueError(f"model '{network.model.name}' has no ReLU, through which guided backpropagation is defined")
-    return _gradients(network, images, network.targets(images, target, batch_size), batch_size, guided=True)
+    return _gradients(network, images, network.targets(images, target, batch_size), batch_size, guided)
+
+
+def _path_gradients(
+    network: Network,
+    images: np.ndarray,
+    baselines: np.ndarray,
+    targets: np.ndarray,
+    steps: int,
+    batch_size: int,
+    progress: Progress | None,
+) -> np.ndarray:
+    differences = images - baselines
+
+    def on_the_way(index, step):
+        return images[index] - np.float32(1 - (step + 0.5) / steps) * differences[index]
+
+    return differences * _mean_gradients(network, on_the_way, len(images), steps, targets, batch_size, progress)
 
 
 def _gradients(
-    network: Network, images: np.ndarray, targets: np.ndarray, batch_size: int, *, guided: bool = False
+    network: Network, images: np.ndarray, targets: np.ndarray, batch_size: int, through_relus: Callable | None = None
 ) -> np.ndarray:
-    return network.run(("gradient", guided), _gradient_of(network, guided), [images, targets], batch_size)[0]
+    return network.run(
+        ("gradient", through_relus), _gradient_of(network, through_relus), [images, targets], batch_size
+    )[0]
 
 
 def _mean_gradients(
@@ -128,7 +182,7 @@ def _mean_gradients(
         return [np.stack([variant(*divmod(row, variants)) for row in rows]), targets[rows // variants]]
 
     passes = network.stream(
-        ("gradient", False), _gradient_of(network, False), images * variants, arrays, batch_size, progress
+        ("gradient", None), _gradient_of(network, None), images * variants, arrays, batch_size, progress
     )
     total = np.zeros((images, *variant(0, 0).shape), np.float32)
     for rows, (gradients,) in passes:
@@ -137,10 +191,10 @@ def _mean_gradients(
     return total
 
 
-def _gradient_of(network: Network, guided: bool) -> Callable:
+def _gradient_of(network: Network, through_relus: Callable | None) -> Callable:
     def gradient(values, images, targets):
         def score(images):
-            logits, _ = network.forward(images, values, guided=guided)
+            logits, _ = network.forward(images, values, through_relus=through_relus)
             return ops.sum(of_class(logits, targets)), None  # images do not meet, so one sum serves them all
 
         return [with_gradient(score, images)[0]]

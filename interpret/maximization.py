@@ -11,7 +11,7 @@ from keras import ops
 
 from interpret.backend import with_gradient
 from interpret.canvas import Canvas
-from interpret.network import Network, Progress, prepared
+from interpret.network import Network, Progress, prepared, revived
 from models.errors import ModelError, unknown
 
 MOMENTUM, SCALING = 0.9, 0.999  # of Adam, https://arxiv.org/abs/1412.6980
@@ -35,7 +35,7 @@ def activation_maximization(
     image_size: tuple[int, int] | None = None,
     value_range: tuple[float, float] = (0.0, 255.0),
     steps: int = 256,
-    learning_rate: float = 0.05,
+    learning_rate: float = 0.1,
     jitter: float = 0.06,
     seed: int = 0,
     batch_size: int = 16,
@@ -45,7 +45,8 @@ def activation_maximization(
 
     Without `layer` the units are classes, and their logits are climbed. With one they are its channels: the mean of a
     channel's map, or a neuron, the map's value at one `place` (row, column). What the layer's ReLU receives is climbed,
-    where there is one, because a unit that is off has no gradient behind it.
+    where there is one, because a unit that is off has no gradient behind it; while every ReLU before it is off, a tenth
+    of the gradient passes.
 
     The image has the model's own size, grey or RGB; `image_size` (height, width) is for models that take any. It is
     parameterised by its spectrum (see interpret/canvas.py) and stays in `value_range`, which is to be what the model
@@ -124,9 +125,11 @@ class _Goal:
                 found = "the model has the classes" if self._layer is None else f"layer '{self._layer}' has the units"
                 raise ModelError(f"unit {unit} does not exist; {found} 0 to {self.units - 1}")
 
-    def of(self, images: Any, values: list[Any]) -> Any:
+    def of(self, images: Any, values: list[Any], through_relus: Callable | None = None) -> Any:
         """Shape (batch, units); to be traced by the backend."""
-        logits, maps = self._network.forward(images, values, at=self._node, rectified=False)
+        logits, maps = self._network.forward(
+            images, values, at=self._node, rectified=False, through_relus=through_relus
+        )
         if maps is None:
             return logits
         if self._place is not None:
@@ -156,9 +159,9 @@ class _Climb:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images (units, height, width, channels), and history (steps, units)."""
         mean, square = np.zeros_like(spectra), np.zeros_like(spectra)
-        name, history = ("slope", self.goal.key, self.canvas), []
+        history = []
         for step, shift in enumerate(self.shifts, 1):
-            slope, reached = self.network.call(name, self._slope, spectra, shift, units)
+            slope, reached = self._slopes(spectra, shift, units)
             history.append(reached)
             mean = MOMENTUM * mean + (1 - MOMENTUM) * slope
             square = SCALING * square + (1 - SCALING) * slope**2
@@ -169,13 +172,26 @@ class _Climb:
         still = np.zeros(2, np.float32)
         return self.network.call(("paint", self.canvas), self._paint, spectra, still)[0], np.stack(history)
 
-    def _slope(self, values, spectra, shift, units):
-        def score(spectra):
-            reached = self.goal.of(self.canvas.paint(spectra, shift), values)
-            reached = ops.sum(reached * ops.one_hot(units, self.goal.units, dtype=reached.dtype), axis=-1)
-            return ops.sum(reached), reached  # images do not meet, so one sum serves them all
+    def _slopes(self, spectra: np.ndarray, shift: np.ndarray, units: np.ndarray) -> list[np.ndarray]:
+        """The gradient for each spectrum, and the activation that it has reached."""
+        slope, reached = self._slopes_through(None, spectra, shift, units)
+        stuck = ~slope.any(axis=tuple(range(1, slope.ndim)))
+        if stuck.any():  # every ReLU on the way is off: there is no gradient, but there may be a way
+            slope = np.where(
+                stuck[:, None, None, None, None], self._slopes_through(revived, spectra, shift, units)[0], slope
+            )
+        return [slope, reached]
 
-        return with_gradient(score, spectra)
+    def _slopes_through(self, relus: Callable | None, *arrays: np.ndarray) -> list[np.ndarray]:
+        def slopes(values, spectra, shift, units):
+            def score(spectra):
+                reached = self.goal.of(self.canvas.paint(spectra, shift), values, relus)
+                reached = ops.sum(reached * ops.one_hot(units, self.goal.units, dtype=reached.dtype), axis=-1)
+                return ops.sum(reached), reached  # images do not meet, so one sum serves them all
+
+            return with_gradient(score, spectra)
+
+        return self.network.call(("slopes", relus, self.goal.key, self.canvas), slopes, *arrays)
 
     def _paint(self, _values, spectra, shift):
         return [self.canvas.paint(spectra, shift)]

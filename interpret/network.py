@@ -111,14 +111,14 @@ class Network:
         *,
         at: Node | None = None,
         disturbance: Any | None = None,
-        guided: bool = False,
+        through_relus: Callable[[Callable], Callable] | None = None,
         rectified: bool = True,
     ) -> tuple[Any, Any]:
         """Logits (batch, classes), and the output of call `at`; to be traced by the backend.
 
         A `disturbance`, shaped like that output, is added to it on its way on, so that the gradient with respect to it
-        is the one with respect to the output. `guided` lets only positive gradients back through a ReLU. Where `at` is
-        a ReLU, or has one inside, and is not `rectified`, its output is what the ReLU receives.
+        is the one with respect to the output. `through_relus` changes every ReLU: see `guided` and `revived`. Where
+        `at` is a ReLU, or has one inside, and is not `rectified`, its output is what the ReLU receives.
         """
         nodes = self.graph(images.shape[1:3]).nodes
         # A layer that is shared is called several times, and only one of its calls is meant.
@@ -126,9 +126,9 @@ class Network:
         with ExitStack() as hooks:
             for layer, attribute in self._squashings(nodes):
                 hooks.enter_context(_replaced(layer, attribute, lambda _: lambda x, *_args, **_kwargs: x))
-            if guided:
+            if through_relus is not None:
                 for layer, attribute in relus(nodes):
-                    hooks.enter_context(_replaced(layer, attribute, _guided))
+                    hooks.enter_context(_replaced(layer, attribute, through_relus))
             if at is not None and not rectified:
                 for layer, attribute in relus([at]):
                     hooks.enter_context(_replaced(layer, attribute, lambda f: _changed(f, lambda _, x: x, earlier)))
@@ -216,6 +216,21 @@ def relus(nodes: Sequence[Node]) -> list[tuple[keras.Operation, str]]:
     return list(found.values())
 
 
+def guided(relu: Callable) -> Callable:
+    """A ReLU that lets only positive gradients back."""
+    return lambda *args, **kwargs: positive_gradient_only(relu(*args, **kwargs))
+
+
+def revived(relu: Callable) -> Callable:
+    """A ReLU that lets a tenth of the gradient back also where it is off."""
+
+    def revived_relu(x, *args, **kwargs):
+        leak = 0.1 * x
+        return relu(x, *args, **kwargs) + (leak - ops.stop_gradient(leak))  # nothing is added but a gradient
+
+    return revived_relu
+
+
 def _has_maps(node: Node) -> bool:
     return len(node.outputs) == 1 and len(node.output_shapes[0]) == 4
 
@@ -234,10 +249,6 @@ def _replaced(layer: keras.Operation, attribute: str, change: Callable[[Callable
     finally:
         del attributes[attribute]
         attributes.update(own)
-
-
-def _guided(function: Callable) -> Callable:
-    return lambda *args, **kwargs: positive_gradient_only(function(*args, **kwargs))
 
 
 def _changed(function: Callable, change: Callable[[Any, Any], Any], earlier: int) -> Callable:

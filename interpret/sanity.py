@@ -69,30 +69,6 @@ def randomisation_check(
     return Randomisation(tuple(names), np.array(similarity, np.float32), original, np.stack(maps))
 
 
-def completeness_gap(
-    model: keras.Model | Network,
-    images: Any,
-    attributions: np.ndarray,
-    target: Targets = None,
-    *,
-    baseline: float | np.ndarray = 0.0,
-    batch_size: int = 32,
-) -> np.ndarray:
-    """How far integrated gradients miss what they are to add up to, as a share of it: shape (n,), 0 is perfect.
-
-    `attributions` (n, height, width, channels) are to add up to the target's logit of the image less that of the
-    baseline: Sundararajan, Taly and Yan, https://arxiv.org/abs/1703.01365. More `steps` make the gap smaller.
-    """
-    network = prepared(model)
-    images = network.images(images)
-    targets = network.targets(images, target, batch_size)
-    rows = np.arange(len(images))
-    baselines = np.broadcast_to(np.asarray(baseline, np.float32), images.shape)
-    there, here = (network.logits(ends, batch_size)[rows, targets].astype(np.float64) for ends in (images, baselines))
-    added = np.asarray(attributions, np.float64).reshape(len(images), -1).sum(axis=1)
-    return (np.abs(added - (there - here)) / np.maximum(np.abs(there - here), 1e-12)).astype(np.float32)
-
-
 @dataclass(frozen=True)
 class Curves:
     """The target's probability while pixels go or come, those first that a map calls most important."""

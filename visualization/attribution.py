@@ -1,0 +1,226 @@
+"""Why this class, as pictures: where each method finds the reason, and how far it is to be believed."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from visualization import palette
+from visualization.caption import UNKNOWN, Caption, heading
+from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from visualization.tiles import enlarge
+
+SIDE, GAP, STRIP = 230, 26, 14
+LINE = line_height(palette.LABEL_SIZE)
+
+
+def attribution_figure(
+    images: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    *,
+    targets: Sequence[int],
+    logits: np.ndarray,
+    labels: Sequence[str],
+    true: Sequence[int] | None = None,
+    by_root: Collection[str] = (),
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """What each method answers to "why this class?": a row an image, a column a method, over the image and alone.
+
+    `images` are (n, height, width, channels) in [0, 255]. `maps` holds a method's maps by its name, (n, rows, columns)
+    of any resolution, drawn as they are; each has its own norm, from zero or, where a value is negative, about zero,
+    and its range stands under it. Alone, the methods in `by_root` have colours by square root;
+    over the image, opacity is the value itself. `targets` (n,) are the
+    classes explained, `logits` (n, classes) what the model said, `true` (n,) the right classes.
+    """
+    sheet = Sheet(width=900)
+    count = len(images)
+    facts = caption.facts(
+        f"{count} {'image' if count == 1 else 'images'}",
+        "red speaks for the class, blue against it",
+        "scale: each map has its own range, written under it; √: the lower map's colours by square root",
+    )
+    width = MARGIN + (len(maps) + 1) * (SIDE + GAP)
+    y = heading(sheet, "Why this class?", facts, max(900, width - MARGIN))
+    tops = [f"{name} √" if name in by_root else name for name in maps]
+    for column, text in enumerate(["image", *tops]):
+        place = (MARGIN + column * (SIDE + GAP), y)
+        sheet.text(*place, shorten(text, SIDE + GAP - 40, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
+    y += LINE + 8
+    for index, image in enumerate(np.asarray(images)):
+        wide, high = _fitted(image)
+        sheet.photo(MARGIN, y, image, wide, high)
+        _draw_answer(sheet, y + high + 10, logits[index], targets[index], labels, None if true is None else true[index])
+        for column, (name, of_images) in enumerate(maps.items(), 1):
+            x = MARGIN + column * (SIDE + GAP)
+            _draw_map(sheet, x, y, image, np.asarray(of_images)[index], wide, high, name in by_root)
+        y += max(2 * high + 10 + STRIP + LINE + 40, high + 10 + 5 * LINE + 40)
+    return sheet.figure()
+
+
+def overlaid(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A map over an image turned grey: red for, blue against, as opaque as the value is large.
+
+    `image` is (height, width, channels) in [0, 255], `values` (rows, columns); gives (height, width, 3) uint8. Where a
+    value is zero, nothing covers the image.
+    """
+    height, width = image.shape[:2]
+    grey = palette.colour_image(image) @ np.array([0.299, 0.587, 0.114])
+    shares = enlarge(np.asarray(values, np.float64), height, width) / palette.largest(values)
+    opacity = 0.85 * np.abs(shares)[..., None]
+    ends = np.where(shares[..., None] < 0, palette.DIVERGING[60], palette.DIVERGING[-60]).astype(float)
+    return np.rint(grey[..., None] * (1 - opacity) + ends * opacity).astype(np.uint8)
+
+
+def deletion_insertion_figure(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    shares: np.ndarray,
+    *,
+    reference: tuple[np.ndarray, np.ndarray] | None = None,
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """How the class fares when a method is believed: a panel a method, the best first.
+
+    `curves` holds the target's probability by method, (deletion, insertion), each (n, steps), against the `shares`
+    (steps,) of the pixels. Thin lines are images, thick ones their mean. `reference` is what random maps score, dashed.
+    Best is the largest area between insertion and deletion.
+    """
+    areas = {name: [_area(one, shares) for one in pair] for name, pair in curves.items()}
+    order = sorted(curves, key=lambda name: areas[name][0] - areas[name][1])
+    images = len(next(iter(curves.values()))[0])
+    columns = min(4, len(order))
+    wide, high = 400, 300
+    sheet = Sheet(width=1000)
+    dashed = "dashed: random order" if reference is not None else ""
+    facts = [f"{images} images", "thin lines: each image", "thick: their mean", dashed, "best method first"]
+    title = "Deletion and insertion: what a map is worth"
+    y = heading(sheet, title, caption.facts(*filter(None, facts)), max(1000, columns * (wide + 110)))
+    for place, name in enumerate(order):
+        x = MARGIN + 90 + place % columns * (wide + 110)
+        top = y + place // columns * (high + 210)
+        deleted, inserted = areas[name]
+        sheet.text(x, top, shorten(name, wide, palette.HEADING_SIZE), palette.HEADING_SIZE, weight="bold")
+        top += line_height(palette.HEADING_SIZE)
+        sheet.text(x, top, f"insertion {inserted:.2f}", palette.BODY_SIZE, color=palette.POSITIVE)
+        sheet.text(x + wide / 2, top, f"deletion {deleted:.2f}", palette.BODY_SIZE, color=palette.NEGATIVE)
+        top += line_height(palette.BODY_SIZE) + 12
+        axes = sheet.axes(x, top, wide, high)
+        for lines, ink, index in zip(curves[name], (palette.NEGATIVE, palette.POSITIVE), (0, 1), strict=True):
+            axes.plot(shares, np.asarray(lines).T, color=ink, linewidth=0.5, alpha=0.25)
+            axes.plot(shares, np.mean(lines, axis=0), color=ink, linewidth=2)
+            if reference is not None:
+                axes.plot(shares, np.mean(reference[index], axis=0), color=ink, linewidth=1, linestyle="--")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axes.set_xticklabels(["0", "50%", "100%"])
+        axes.set_yticklabels(["0", "50%", "100%"])
+        if place % columns == 0:
+            axes.set_ylabel("probability of the class", fontsize=palette.LABEL_SIZE)
+        axes.set_xlabel("pixels removed or shown", fontsize=palette.LABEL_SIZE)
+        axes.grid(color=palette.GRID, linewidth=0.5)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    rows = math.ceil(len(order) / columns)
+    sheet.text(MARGIN, y + rows * (high + 210), READING, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    return sheet.figure()
+
+
+READING = (
+    "Numbers are areas under the mean curves. A good map: red rises early (insertion), blue falls early (deletion)."
+)
+
+
+def randomisation_figure(
+    image: np.ndarray,
+    original: Mapping[str, np.ndarray],
+    maps: Mapping[str, np.ndarray],
+    similarity: Mapping[str, np.ndarray],
+    layers: Sequence[str],
+    *,
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """What remains of a method's map while weights are shuffled from the logits down: a row a method.
+
+    `image` is (height, width, channels) in [0, 255]; by method, `original` is (height, width) from zero, `maps`
+    (layers, height, width), each on its own norm from zero, and `similarity` (layers,) the rank correlation with the
+    original.
+    """
+    wide, high = _fitted(image, 170)
+    step = wide + GAP
+    sheet = Sheet(width=1000)
+    facts = caption.facts("each column also keeps the shuffles left of it", "scale: each map has its own, from zero")
+    title = "Does the map depend on what was learned? Weights shuffled layer by layer"
+    y = heading(sheet, title, facts, max(1000, (len(layers) + 3) * step))
+    left = MARGIN + step + 40
+    sheet.photo(MARGIN, y + 2 * LINE + 8, image, wide, high)
+    for column, name in enumerate(["trained", *layers]):
+        x = left + (column + 1) * step
+        words = ["trained", ""] if column == 0 else ["shuffled:", shorten(name, step - 8, palette.LABEL_SIZE)]
+        for row, word in enumerate(words):
+            sheet.text(x, y + row * LINE, word, palette.LABEL_SIZE, weight="bold")
+    y += 2 * LINE + 8
+    for name in original:
+        label = shorten(name, step - 10, palette.BODY_SIZE)
+        sheet.text(left + step - 16, y + high / 2, label, palette.BODY_SIZE, ha="right", va="center")
+        for column, values in enumerate([original[name], *maps[name]]):
+            x = left + (column + 1) * step
+            sheet.tile(x, y, palette.colour_activations(values, palette.largest(values)), wide, high)
+            alike = similarity[name][column - 1] if column else None
+            note = f"0 to {number(float(np.max(values)))}" if alike is None else f"similarity {alike:.2f}"
+            sheet.text(x, y + high + 6, note.replace("-", "−"), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+        y += high + LINE + 24
+    sheet.text(MARGIN, y, ROOT_NOTE, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    return sheet.figure()
+
+
+ROOT_NOTE = "similarity: Spearman's rank correlation with the trained model's map; colours by square root"
+
+
+def _fitted(image: np.ndarray, side: int = SIDE) -> tuple[int, int]:
+    """(width, height) in pixels at which an image fills a square of `side`."""
+    height, width = image.shape[:2]
+    return max(1, round(width * side / max(height, width))), max(1, round(height * side / max(height, width)))
+
+
+def _draw_answer(sheet, y, logits, target, labels, true) -> None:
+    logits = np.asarray(logits, np.float64)
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    name = shorten(labels[target], SIDE, palette.BODY_SIZE)
+    sheet.text(MARGIN, y, name, palette.BODY_SIZE, weight="bold")
+    y += line_height(palette.BODY_SIZE)
+    facts = [f"logit {number(float(logits[target]))}", f"probability {shares[target]:.1%}"]
+    if true is not None:
+        facts.append("right" if true == target else f"truly {labels[true]}")
+    for fact in facts:
+        wrong = fact.startswith("truly")
+        ink = palette.POSITIVE if wrong else palette.QUIET_TEXT
+        sheet.text(MARGIN, y, shorten(fact, SIDE, palette.LABEL_SIZE), palette.LABEL_SIZE, color=ink)
+        y += LINE
+
+
+def _draw_map(sheet, x, y, image, values, wide, high, by_root) -> None:
+    limit = palette.largest(values)
+    signed = np.nanmin(values) < 0
+    sheet.photo(x, y, overlaid(enlarge(image, *_at_least(image, values)), values), wide, high)
+    y += high + 10
+    colour = palette.colour_activations if by_root else palette.colour_weights
+    sheet.tile(x, y, colour(values, limit), wide, high)
+    y += high + 8
+    table = palette.DIVERGING if signed else palette.SEQUENTIAL
+    sheet.tile(x, y, table[None, np.linspace(0, len(table) - 1, wide).astype(int)], wide, STRIP)
+    y += STRIP + 4
+    zero = "0" if np.any(values) else "0 everywhere"
+    sheet.text(x, y, number(-limit) if signed else zero, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    if np.any(values):
+        sheet.text(x + wide, y, number(limit), palette.LABEL_SIZE, ha="right", color=palette.QUIET_TEXT)
+
+
+def _at_least(image: np.ndarray, values: np.ndarray) -> tuple[int, int]:
+    """The finer of an image's and a map's resolution, (height, width)."""
+    return max(image.shape[0], values.shape[0]), max(image.shape[1], values.shape[1])
+
+
+def _area(lines: np.ndarray, shares: np.ndarray) -> float:
+    mean = np.mean(lines, axis=0)
+    return float(((mean[1:] + mean[:-1]) / 2 * np.diff(shares)).sum())

@@ -13,6 +13,7 @@ from models.images import batches
 from models.taps import noted_pass
 
 Features = dict[str, dict[str, np.ndarray]]
+BATCH = 32  # images; the largest maps of 64 do not fit into memory that the allocator keeps, and cost page faults
 
 
 class FeatureExtractor:
@@ -41,8 +42,8 @@ class FeatureExtractor:
         if self._image_shape[2] is not None:
             self._prepare(self._image_shape)
 
-    def __call__(self, images: Any, batch_size: int = 64) -> Features:
-        """`{layer: {stage: array (n, height, width, units)}}`, float32, for all `images` at once.
+    def __call__(self, images: Any, batch_size: int = BATCH) -> Features:
+        """`{layer: {stage: array (n, height, width, units)}}`, float32, for all `images` at once; copy before writing.
 
         `images` is anything that `stream` takes. Raises ModelError for images that the model does not take.
         """
@@ -56,7 +57,7 @@ class FeatureExtractor:
             for layer, stages in parts[0].items()
         }
 
-    def stream(self, source: Any, batch_size: int = 64) -> Iterator[Features]:
+    def stream(self, source: Any, batch_size: int = BATCH) -> Iterator[Features]:
         """The same, batch by batch, holding one batch at a time.
 
         `source` is an array of images (n, height, width, channels) in [0, 255], a list of image files, or an iterable

@@ -161,7 +161,7 @@ def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
             rest = parts[depth + 1 :]
             if rest and not _takes_names(field.annotation):
                 raise UserError(f"Unknown key '{key}': {'.'.join(parts[: depth + 1])} is a value, not a group of keys.")
-            return bool(rest)
+            return _takes_names(field.annotation)
         section = inner
     return False
 

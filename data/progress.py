@@ -13,7 +13,7 @@ _console = Console(stderr=True)
 def track(description: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """A bar with the time remaining, on stderr; yields the function that advances it by a number of items."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=_console, transient=True, disable=not shown) as progress:
+    with Progress(*columns, console=_console, transient=True, disable=not (shown and _console.is_terminal)) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)
 

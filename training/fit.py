@@ -12,7 +12,7 @@ from rich.console import Console
 from configs import Train, UserError, unknown
 from configs.schema import Training
 from training import callbacks
-from training.backend import one_hot_batches, weighted_batches
+from training.backend import one_hot_batches, weighted_batches, xla_pays_off
 from training.optimization import build_optimizer
 from training.run import Run
 from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
@@ -59,6 +59,7 @@ def fit_model(
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
         metrics=["accuracy", confusion],
         steps_per_execution=training.steps_per_execution,
+        jit_compile=xla_pays_off(),
     )
     best = callbacks.KeepBest(run, training.monitor)
     table = callbacks.MetricsTable(run)

@@ -92,3 +92,8 @@ def test_help_imports_neither_tensorflow_nor_keras(script):
     assert done.returncode == 0
     assert f"usage: python {script}.py" in done.stdout
     assert done.stdout.endswith("imported: False False\n")
+
+
+def test_optimizer_options_may_be_given_together():
+    config = compose("train", Train, ["training.optimizer.options={beta_1: 0.5, beta_2: 0.98}"])
+    assert config.training.optimizer.options == {"beta_1": 0.5, "beta_2": 0.98}

@@ -35,7 +35,7 @@ def activation_maximization(
     image_size: tuple[int, int] | None = None,
     value_range: tuple[float, float] = (0.0, 255.0),
     steps: int = 256,
-    learning_rate: float = 0.1,
+    learning_rate: float = 0.05,
     jitter: float = 0.06,
     seed: int = 0,
     batch_size: int = 16,

@@ -51,7 +51,7 @@ def dataset():
     ids=["class", "channel", "channel before normalization", "channel at its ReLU", "neuron"],
 )
 def test_an_image_made_for_a_unit_beats_every_image_of_a_dataset(network, dataset, where):
-    made = activation_maximization(network, [0, 1, 2], **where)
+    made = activation_maximization(network, [0, 1, 2], learning_rate=0.1, **where)
     assert made.images.shape == (3, SIDE, SIDE, 3) and made.images.dtype == np.float32
     assert made.images.min() >= 0 and made.images.max() <= 255
     assert made.history.shape == (256, 3)

@@ -13,7 +13,6 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticUndefined
 
 from configs.errors import UserError, nearest, unknown
 from configs.schema import Section
@@ -32,8 +31,7 @@ def defaults(schema: type[Section]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, field in schema.model_fields.items():
         inner = section_of(field.annotation)
-        default = None if field.default is PydanticUndefined else field.default
-        values[name] = defaults(inner) if inner else default
+        values[name] = defaults(inner) if inner else field.default
     return values
 
 

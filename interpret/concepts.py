@@ -143,13 +143,12 @@ def bin_edges() -> np.ndarray:
 
 def _tally(values: np.ndarray, parts: np.ndarray | None, counts: np.ndarray) -> None:
     """Count `values` (places, units) above zero into `counts` (units, BINS), or (parts, units, BINS) by place."""
-    flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-    positive = np.flatnonzero(flat >= np.finfo(np.float32).tiny)
-    place, row = np.divmod(positive, values.shape[1])
+    bits = np.ascontiguousarray(values, np.float32).view(np.int32)
+    bins = np.clip((bits >> SHIFT) - FIRST, 0, BINS - 1)
+    bins += np.arange(values.shape[1], dtype=np.int32) * BINS
     if parts is not None:
-        row += parts[place] * values.shape[1]
-    bins = np.clip((flat[positive].view(np.int32) >> SHIFT) - FIRST, 0, BINS - 1)
-    np.add.at(counts.reshape(-1), row * BINS + bins, 1)
+        bins += (parts * (values.shape[1] * BINS))[:, None]
+    np.add.at(counts.reshape(-1), bins[values >= np.finfo(np.float32).tiny], 1)
 
 
 def enlarge(maps: np.ndarray, field: ReceptiveField, size: tuple[int, int]) -> np.ndarray:
@@ -157,19 +156,15 @@ def enlarge(maps: np.ndarray, field: ReceptiveField, size: tuple[int, int]) -> n
 
     A unit's value stands at the centre of what it sees; outside the outermost centres the map goes on unchanged.
     """
-    down, across = (
-        _interpolation(centres, pixels, length)
-        for centres, pixels, length in zip(field.centres(), field.image_size, size, strict=True)
-    )
-    return np.tensordot(down, np.tensordot(across, maps, axes=(1, 1)), axes=(1, 1))
-
-
-def _interpolation(centres: np.ndarray, pixels: int, length: int) -> np.ndarray:
-    """Weights (length, cells) by which `length` points along a side of `pixels` are made of values at `centres`."""
-    points = (np.arange(length) + 0.5) * pixels / length - 0.5
-    return np.stack([np.interp(points, centres, one) for one in np.eye(len(centres), dtype=np.float32)], axis=1).astype(
-        np.float32
-    )
+    for axis, (centres, pixels, length) in enumerate(zip(field.centres(), field.image_size, size, strict=True)):
+        points = (np.arange(length) + 0.5) * pixels / length - 0.5
+        cells = np.interp(points, centres, np.arange(len(centres)))
+        before = cells.astype(int)
+        after = np.minimum(before + 1, len(centres) - 1)
+        share = np.expand_dims((cells - before).astype(np.float32), (1, 2) if axis == 0 else (0, 2))
+        low = maps.take(before, axis=axis)
+        maps = low + share * (maps.take(after, axis=axis) - low) if share.any() else low
+    return maps
 
 
 def strong_places(maps: np.ndarray, scores: ConceptScores, size: tuple[int, int]) -> np.ndarray:

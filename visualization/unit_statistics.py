@@ -38,8 +38,8 @@ def unit_statistics_figure(
 ) -> Figure:
     """The statistics of a layer's units as a table with bars, beside the matrix of who is like whom.
 
-    `table` is a structured array, a row a unit, with the fields unit, active, mean, maximum, class_entropy, selectivity,
-    preferred_class, dead, twin and twin_correlation. `correlation` (units, units) is of maps, `cosine` of kernels: the
+    `table` is a structured array, a row a unit, with the fields active, mean, maximum, selectivity, preferred_class,
+    dead, twin and twin_correlation. `correlation` (units, units) is of maps, `cosine` of kernels: the
     matrix shows the former above its diagonal, the latter below. `labels` are class names, `images` says on how many
     the table is based. `sort` is one of SORTS.
     """

@@ -1,0 +1,227 @@
+import warnings
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from visualization import Caption, palette, save_figure
+from visualization.ablation import ablation_figure
+from visualization.concepts import concepts_figure
+from visualization.overlays import DIMNESS, boxed_tile, crop_tile, masked_tile, rgb
+from visualization.patches import top_patches_figure
+from visualization.receptive_field import Sight, receptive_field_figure
+from visualization.spectrum import Spectrum, kernel_spectrum_figure
+from visualization.unit_statistics import unit_statistics_figure
+
+CAPTION = Caption("run cars/1", "block1_conv1", 7, (5, 5))
+CLASSES = ["car $x$", "lorry\nlong", "自動車"]
+GREY = np.full((16, 24, 3), 100, np.uint8)
+INK = rgb(palette.POSITIVE)
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+def area(figure: Figure, colour) -> int:
+    """How many pixels of the figure have a colour."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return int((np.asarray(canvas.buffer_rgba())[..., :3] == np.asarray(colour)).all(axis=-1).sum())
+
+
+def shows(figure: Figure, colour) -> bool:
+    return area(figure, colour) > 0
+
+
+def table(units=6, dead=(2,)):
+    random = np.random.default_rng(0)
+    fields = ("active", "mean", "maximum", "selectivity", "twin_correlation")
+    whole = ("preferred_class", "twin")
+    rows = np.zeros(units, [*((name, "f8") for name in fields), *((name, "i4") for name in whole), ("dead", "?")])
+    for name in fields:
+        rows[name] = random.uniform(0.1, 0.9, units)
+    rows["twin"], rows["preferred_class"] = (np.arange(units) + 1) % units, 1
+    rows["dead"][list(dead)] = True
+    rows["selectivity"][list(dead)] = np.nan
+    return rows
+
+
+def correlation(units=6, dead=(2,)):
+    values = np.random.default_rng(0).uniform(-0.9, 0.9, (units, units))
+    values[list(dead)] = values[:, list(dead)] = np.nan
+    return values
+
+
+def patches(units=3, ranks=4, channels=3, size=5, **options):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (7, 16, 24, channels)).astype(np.uint8)
+    corners = random.integers(-2, 14, (units, ranks, 2))
+    boxes = np.concatenate([corners, corners + size], axis=-1)
+    values = np.sort(random.uniform(1, 9, (units, ranks)))[:, ::-1]
+    values[-1] = 0
+    rows = random.integers(0, 7, (units, ranks))
+    return top_patches_figure(images, rows, boxes, values, caption=CAPTION, **options)
+
+
+def concepts(units=(2, 0), **options):
+    iou = np.array([[0.1, 0.02], [0.01, 0.03], [0.05, 0.3]])
+    images = [np.random.default_rng(0).integers(0, 256, (3, 16, 24, 3)).astype(np.uint8)] * len(units)
+    strong = [np.random.default_rng(unit).random((3, 16, 24)) > 0.5 for unit in units]
+    parts = [np.zeros((3, 16, 24), bool)] * len(units)
+    return concepts_figure(iou, ["wheel", "window $x$"], units, images, strong, parts, caption=CAPTION, **options)
+
+
+def sights(count=7, effective=True):
+    seen = np.random.default_rng(0).random((16, 24)) if effective else None
+    return [Sight(f"block{index}_conv1", (-2, 3, 8, 13), (8, 8), (1, 4), seen, 6.2) for index in range(count)]
+
+
+def ablation(units=30, classes=3, curves=True, **options):
+    random = np.random.default_rng(0)
+    changes = random.uniform(-0.1, 0.02, (units, classes))
+    changes[:, -1] = np.nan
+    extra = {"counts": np.array([0, 2, 4]), "ordered": np.array([0.9, 0.5, 0.1])} if curves else {}
+    extra |= {"random": random.uniform(0.1, 0.9, (5, 3))} if curves else {}
+    return ablation_figure(
+        np.arange(units), changes[:, 0], changes, changes[:, 0], intact=0.9, caption=CAPTION, **extra, **options
+    )
+
+
+def spectra(count=5):
+    values = np.linspace(3, 0, 8)
+    return [Spectrum(f"block{index}_conv1", (27, 8), values, 6.1, 0.2, values / 2, 7.5, 0.1) for index in range(count)]
+
+
+FIGURES = {
+    "unit_statistics": lambda: unit_statistics_figure(
+        table(), correlation(), correlation(), caption=CAPTION, images=300, split="test", labels=CLASSES
+    ),
+    "statistics of many units without classes or kernels": lambda: unit_statistics_figure(
+        table(300, ()), correlation(300, ()), caption=CAPTION, sort="active"
+    ),
+    "top_patches": lambda: patches(labels=(CLASSES * 3)[:7], split="test"),
+    "patches in grey": lambda: patches(channels=1),
+    "patches of whole images": lambda: patches(size=40),
+    "receptive_field": lambda: receptive_field_figure(GREY, sights(), caption=CAPTION, note="mean over 3 images"),
+    "receptive field without gradients": lambda: receptive_field_figure(GREY[..., :1], sights(1, False)),
+    "concepts": lambda: concepts(share=0.005, split="test"),
+    "ablation": lambda: ablation(labels=CLASSES, images=300, split="test"),
+    "ablation of one unit without curves": lambda: ablation(1, 2, False),
+    "ablation for 200 classes": lambda: ablation(classes=200),
+    "kernel_spectrum": lambda: kernel_spectrum_figure(spectra(), caption=CAPTION),
+    "one spectrum": lambda: kernel_spectrum_figure(spectra(1)),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_at_a_size_that_fits_a_page_and_without_a_warning(name, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = FIGURES[name]()
+        paths = save_figure(figure, {}, tmp_path / "figure")
+    assert figure.get_size_inches().max() < 25
+    assert [path.suffix for path in paths] == [".png", ".svg", ".npz"]
+
+
+@pytest.mark.parametrize("name", ["unit_statistics", "top_patches", "concepts", "ablation"])
+def test_titles_name_run_epoch_layer_and_receptive_field(name):
+    told = " ".join(texts(FIGURES[name]()))
+    for fact in ("run cars/1", "epoch 7", "block1_conv1", "receptive field 5×5 px", "test"):
+        assert fact in told
+
+
+def test_the_table_marks_dead_units_and_duplicates_and_drops_none():
+    rows = table()
+    rows["twin_correlation"][4] = 0.97
+    figure = unit_statistics_figure(rows, correlation(), labels=CLASSES)
+    told = texts(figure)
+    assert told.count("dead") == 1 and any(text == "5  (0.97) duplicate" for text in told)
+    assert {str(unit) for unit in range(6)} <= set(told)
+
+
+def test_the_table_is_sorted_by_what_is_asked_for():
+    rows = table(dead=())
+    told = texts(unit_statistics_figure(rows, correlation(dead=()), sort="active"))
+    shares = [f"{share:.0%}" for share in np.sort(rows["active"])[::-1]]
+    assert [text for text in told if text in shares] == shares
+    with pytest.raises(ValueError, match="expected one of index, active"):
+        unit_statistics_figure(rows, correlation(), sort="name")
+
+
+def test_maps_stand_above_the_diagonal_and_kernels_below():
+    maps, kernels = np.full((4, 4), 0.8), np.full((4, 4), -0.4)
+    both, alone = (unit_statistics_figure(table(4, ()), maps, cosine) for cosine in (kernels, None))
+    red, blue = (palette.colour_weights(np.array(value), 1.0) for value in (0.8, -0.4))
+    half = 6 * 40**2  # pixels of the cells on one side of the diagonal; the colour bar holds some more
+    assert half <= area(both, red) < 1.5 * half and half <= area(both, blue) < 1.5 * half
+    assert area(alone, red) >= 2 * half and area(alone, blue) < half
+
+
+def test_a_crop_shows_the_pixels_in_its_box_and_hatches_what_lies_outside_the_image():
+    image = np.arange(16 * 24 * 3).reshape(16, 24, 3).astype(np.uint8)
+    np.testing.assert_array_equal(crop_tile(image, (2, 3, 6, 7), 40)[::10, ::10], image[2:6, 3:7])
+    tile = crop_tile(image, (-2, -2, 2, 2), 40)
+    np.testing.assert_array_equal(tile[20::10, 20::10], image[:2, :2])
+    np.testing.assert_array_equal(tile[:20], palette.hatch(40, 40)[:20])
+
+
+def test_outside_its_box_an_image_is_dimmed():
+    tile = boxed_tile(GREY, (4, 4, 12, 12), 96, INK)
+    dimmed = round(100 * (1 - DIMNESS) + 255 * DIMNESS)
+    assert (tile[20:44, 20:44] == 100).all() and (tile[60:, 60:] == dimmed).all()
+    assert (tile[14:16, 16:48] == INK).all()  # the outline lies around the box
+
+
+def test_a_part_is_outlined_and_the_unit_s_places_keep_their_colour():
+    strong, part = np.zeros((2, 16, 24), bool)
+    strong[:, :12], part[4:12, 4:12] = True, True
+    tile = masked_tile(GREY, strong, part, 96, INK)
+    assert (tile[16, 16:48] == INK).all() and (tile[24, 24] == 100).all() and (tile[:, 90] > 200).all()
+
+
+def test_a_dead_unit_has_no_patches():
+    figure = patches()
+    assert texts(figure).count("dead") == 1 and shows(figure, palette.HATCH[0])
+
+
+def test_patches_are_told_with_their_strength_and_class():
+    figure = top_patches_figure(
+        GREY[None], np.zeros((1, 1), int), np.array([[[0, 0, 3, 3]]]), np.array([[2.5]]), labels=["lorry"]
+    )
+    assert "2.5 lorry" in texts(figure)
+
+
+def test_a_receptive_field_states_its_size_also_in_the_padding():
+    told = texts(receptive_field_figure(GREY, sights(1)))
+    assert "sees 10×10 px" in told and "matters: about 6×6 px" in told
+
+
+def test_concepts_state_the_overlap_with_the_best_part_first():
+    told = texts(concepts(share=0.02))
+    assert [text for text in told if text.startswith("unit ")] == ["unit 2: window $x$  0.30", "unit 0: wheel  0.10"]
+    assert "detectors by part: wheel 1, window $x$ 1" in " ".join(told)
+    assert "2 of 3 units overlap a part by 4% or more" in " ".join(told)
+
+
+def test_ablation_states_changes_in_points_and_colours_classes_on_one_norm_about_zero():
+    changes = np.array([[-0.2, 0.1], [0.0, 0.05]])
+    figure = ablation_figure(np.array([4, 1]), np.array([-0.05, 0.0]), changes, np.array([0.1, -0.0001]), intact=0.8)
+    told = texts(figure)
+    assert {"−5.0 pp", "0 pp", "+0.100", "0"} <= set(told)
+    for change in changes.ravel():
+        assert shows(figure, palette.colour_weights(np.array(change), 0.2))
+
+
+def test_ablation_shows_what_is_left_of_accuracy_beside_units_drawn_at_random():
+    axes = ablation().axes[-1]
+    ordered = axes.lines[1]
+    np.testing.assert_allclose(ordered.get_xydata(), [[0, 0.9], [2, 0.5], [4, 0.1]])
+
+
+def test_a_spectrum_is_drawn_beside_that_of_random_weights():
+    figure = kernel_spectrum_figure(spectra(1))
+    random, learned = figure.axes[0].lines
+    np.testing.assert_allclose(learned.get_ydata(), 2 * random.get_ydata())
+    assert "effective rank 6.1 (random 7.5) of 8" in texts(figure)

@@ -31,7 +31,7 @@ def top_patches_figure(
 
     `images` (found, height, width, channels) in [0, 255]; for each unit and rank `rows` (units, count) names an image,
     `boxes` (units, count, 4) what the unit sees of it (top, left, bottom, right) and `values` (units, count) how
-    strongly it responds. Outside the box the image is dimmed; where the box reaches into the padding the patch is hatched.
+    strongly it responds. Outside the box the image is dimmed; where the box reaches into padding the patch is hatched.
     Where a unit sees whole images they are drawn once. `labels` (found,) are class names; `dead` (units,) marks units.
     """
     count, ranks = rows.shape

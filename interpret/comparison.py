@@ -1,0 +1,287 @@
+"""What differs between two models: how alike their layers are, which units match, who recognises what."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from interpret.assignment import best_assignment
+from interpret.backend import compiled
+from interpret.passes import labelled_batches, unit_tap
+from interpret.receptive_field import graph_at
+from models.errors import ModelError, unknown
+from models.graph import image_dtype, image_shape
+from models.images import check_images
+from models.taps import noted_pass
+
+LEAST_IMAGES = 4  # of a batch: the unbiased estimate divides by n (n - 3)
+
+
+@dataclass(frozen=True)
+class UnitMatch:
+    """Which unit of the other model's layer does what each unit of the one's does."""
+
+    layers: tuple[str, str]  # of the one, of the other
+    correlation: np.ndarray  # (units of the one, units of the other) of maps; NaN for a unit that is always the same
+    matches: np.ndarray  # (units of the one,) the partner, each used once; -1: none is left
+    by_place: bool  # whether maps were compared place by place, or by their means over an image
+
+    @property
+    def strengths(self) -> np.ndarray:
+        """(units of the one,) the correlation with the partner; NaN where there is none, or one is always the same."""
+        found = np.take_along_axis(self.correlation, np.maximum(self.matches, 0)[:, None], axis=1)[:, 0]
+        return np.where(self.matches >= 0, found, np.nan)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What two models say of the same labelled images."""
+
+    confusion: np.ndarray  # (2, classes, classes) counts: model, true class, predicted class
+    both: np.ndarray  # (2, 2) counts: the one is wrong or right, the other is wrong or right
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """(2,)"""
+        return np.trace(self.confusion, axis1=1, axis2=2) / self.confusion[0].sum()
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """(2, classes) share of each true class that is right; NaN for a class without images."""
+        right, total = np.diagonal(self.confusion, axis1=1, axis2=2), self.confusion.sum(axis=2)
+        return np.divide(right, total, out=np.full(right.shape, np.nan), where=total > 0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two models, on the same images."""
+
+    layers: tuple[tuple[str, ...], tuple[str, ...]]
+    images: int
+    similarity: np.ndarray  # (layers of the one, layers of the other) linear CKA
+    units: dict[tuple[str, str], UnitMatch]
+    answers: Answers | None  # None without labels
+
+
+def compare(
+    one: keras.Model,
+    other: keras.Model,
+    batches: Any,
+    layers: Sequence[str] | None = None,
+    other_layers: Sequence[str] | None = None,
+    *,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    batch_size: int = 64,
+    progress: Callable[[int], object] | None = None,
+) -> Comparison:
+    """How alike two models are on the same images, after one pass of each.
+
+    `batches` are as for `unit_pass`, both models take the same images; labels are needed for `answers` alone. `layers`
+    and `other_layers` (None: every convolution) are compared each with each by linear CKA of all their values; units
+    are matched within `pairs` (None: layers of the same name). What is kept grows with layers and units only.
+
+    CKA: Kornblith et al., "Similarity of Neural Network Representations Revisited", https://arxiv.org/abs/1905.00414;
+    as a ratio of sums of unbiased estimates over batches: Nguyen, Raghu and Kornblith,
+    https://arxiv.org/abs/2010.15327. It is 1 for layers that are the same up to a rotation and a scale, about 0 for
+    unrelated ones, and, being an estimate, may fall a little below 0. Matched units: Li et al., "Convergent Learning",
+    https://arxiv.org/abs/1511.07543; the sum of correlations is the largest that any pairing has.
+
+    Raises ModelError for layers that do not exist, images that do not suit both models, and fewer than 4 images.
+    """
+    watches, tallies, answers, seen = None, None, None, 0
+    shape = image_shape(one) or (None, None, None)
+    for images, labels, _ in _full_batches(labelled_batches(batches, batch_size, shape)):
+        if watches is None:
+            check_images(images, image_shape(other) or (None, None, None))
+            wanted = (layers, other_layers)
+            watches = [_Side(*each, images.shape[1:]) for each in zip((one, other), wanted, strict=True)]
+            pairs = _pairs(watches, pairs)
+            tallies = _Similarity(*(side.layers for side in watches)), {pair: _Moments() for pair in pairs}
+        (maps, logits), (other_maps, other_logits) = (side(images) for side in watches)
+        tallies[0].add(maps, other_maps)
+        for (first, second), moments in tallies[1].items():
+            moments.add(maps[first], other_maps[second])
+        if labels is not None and logits is not None and other_logits is not None:
+            answers = answers or _Answers(logits.shape[1], other_logits.shape[1])
+            answers.add(labels, logits.argmax(axis=1), other_logits.argmax(axis=1))
+        seen += len(images)
+        if progress:
+            progress(seen)
+    if watches is None:
+        raise ModelError(f"comparing needs at least {LEAST_IMAGES} images")
+    return Comparison(
+        layers=tuple(side.layers for side in watches),
+        images=seen,
+        similarity=tallies[0].result(),
+        units={pair: moments.result(pair) for pair, moments in tallies[1].items()},
+        answers=answers and answers.result(),
+    )
+
+
+def kernel_difference(
+    kernel: np.ndarray, other: np.ndarray, matches: np.ndarray | None = None, inputs: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The other model's kernels in the order of the one's, and what they differ by.
+
+    Both are (height, width, inputs, units). `matches` (units,) are the partners of the units (None: the same index),
+    `inputs` (inputs,) those of the units of the layer before, whose maps this one reads. The difference is the other's
+    less the one's; NaN where there is no partner. Raises ValueError for kernels of different sizes.
+    """
+    if kernel.shape[:3] != other.shape[:3]:
+        raise ValueError(f"kernels of shape {kernel.shape} and {other.shape}; they differ in more than their units")
+    units = np.arange(kernel.shape[3]) if matches is None else np.asarray(matches)
+    inputs = np.arange(kernel.shape[2]) if inputs is None else np.asarray(inputs)
+    if units.max(initial=-1) >= other.shape[3] or inputs.max(initial=-1) >= other.shape[2]:
+        raise ValueError(f"matches of units or inputs that a kernel of shape {other.shape} does not have")
+    arranged = other[:, :, inputs][..., units].astype(np.float32)
+    arranged[:, :, inputs < 0] = np.nan
+    arranged[..., units < 0] = np.nan
+    return arranged, arranged - kernel
+
+
+class _Side:
+    """One of the two models: its maps by layer, and its answers."""
+
+    def __init__(self, model: keras.Model, layers: Sequence[str] | None, shape: tuple[int, int, int]):
+        graph = graph_at(model, shape[:2], shape[2])
+        nodes = {node.name: node for node in graph.nodes}
+        if layers is None:
+            layers = [node.name for node in graph.convolutions()]
+        self.layers = tuple(dict.fromkeys(layers))
+        for layer in self.layers:
+            if layer not in nodes:
+                raise unknown("layer", layer, nodes)
+        taps = [unit_tap(graph, nodes[layer]) for layer in self.layers]
+        self._answers = [len(one) for one in graph.nodes[-1].output_shapes] == [2]
+
+        def forward(values: list[Any], images: Any) -> list[Any]:
+            calls = {call.name: call for call in noted_pass(model, images, values)}
+            wanted = [tap.of(calls[tap.call]) for tap in taps]
+            return [ops.cast(one, "float32") for one in (*wanted, calls[graph.nodes[-1].name].outputs[0])]
+
+        self._run, self._dtype = compiled(model, forward), image_dtype(model)
+
+    def __call__(self, images: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        *arrays, output = self._run(images.astype(self._dtype, copy=False))
+        maps = {
+            layer: array.reshape(len(images), *(array.shape[1:3] if array.ndim == 4 else (1, 1)), array.shape[-1])
+            for layer, array in zip(self.layers, arrays, strict=True)
+        }
+        return maps, output if self._answers else None
+
+
+class _Similarity:
+    """Sums of unbiased estimates of the Hilbert-Schmidt independence criterion (HSIC), batch by batch."""
+
+    def __init__(self, layers: Sequence[str], other_layers: Sequence[str]):
+        self._cross = np.zeros((len(layers), len(other_layers)))
+        self._own, self._other = np.zeros(len(layers)), np.zeros(len(other_layers))
+
+    def add(self, maps: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> None:
+        grams, others = ([_gram(values) for values in side.values()] for side in (maps, other))
+        for row, gram in enumerate(grams):
+            self._own[row] += _hsic(gram, gram)
+            self._cross[row] += [_hsic(gram, one) for one in others]
+        self._other += [_hsic(gram, gram) for gram in others]
+
+    def result(self) -> np.ndarray:
+        scale = np.sqrt(np.outer(np.maximum(self._own, 0), np.maximum(self._other, 0)))
+        # A layer that answers every image alike resembles nothing.
+        return np.divide(self._cross, scale, out=np.full(self._cross.shape, np.nan), where=scale > 0)
+
+
+def _gram(maps: np.ndarray) -> np.ndarray:
+    """Products of images (n, n), with the mean image taken off, which changes no HSIC but saves digits."""
+    flat = maps.reshape(len(maps), -1).astype(np.float32)
+    flat = flat - flat.mean(axis=0)
+    gram = (flat @ flat.T).astype(np.float64)
+    np.fill_diagonal(gram, 0)
+    return gram
+
+
+def _hsic(one: np.ndarray, other: np.ndarray) -> float:
+    """Song et al., "Feature Selection via Dependence Maximization", JMLR 2012, of products with a zero diagonal."""
+    n = len(one)
+    sums, other_sums = one.sum(axis=0), other.sum(axis=0)
+    mixed = sums.sum() * other_sums.sum() / ((n - 1) * (n - 2)) - 2 * sums @ other_sums / (n - 2)
+    return float(((one * other).sum() + mixed) / (n * (n - 3)))
+
+
+class _Moments:
+    """Sums from which the correlations of one layer's units with another's are found."""
+
+    def __init__(self):
+        self._count, self._centres = 0, None
+
+    def add(self, maps: np.ndarray, other: np.ndarray) -> None:
+        self._by_place = maps.shape[1:3] == other.shape[1:3]
+        if not self._by_place:
+            maps, other = (values.mean(axis=(1, 2), keepdims=True) for values in (maps, other))
+        sides = [values.reshape(-1, values.shape[-1]).astype(np.float32) for values in (maps, other)]
+        if self._centres is None:
+            # Products of what is far from zero and varies little would cancel to noise.
+            self._centres = [values.mean(axis=0) for values in sides]
+            self._sums = [np.zeros(values.shape[1]) for values in sides]
+            self._squares = [np.zeros(values.shape[1]) for values in sides]
+            self._products = np.zeros([values.shape[1] for values in sides])
+        first, second = (values - centre for values, centre in zip(sides, self._centres, strict=True))
+        self._count += len(first)
+        self._products += first.T @ second
+        for sums, squares, values in zip(self._sums, self._squares, (first, second), strict=True):
+            sums += values.sum(axis=0, dtype=np.float64)
+            squares += np.square(values, dtype=np.float64).sum(axis=0)
+
+    def result(self, layers: tuple[str, str]) -> UnitMatch:
+        means = [sums / self._count for sums in self._sums]
+        covariance = self._products / self._count - np.outer(*means)
+        deviations = []
+        for mean, squares, centre in zip(means, self._squares, self._centres, strict=True):
+            variance = squares / self._count - mean**2
+            # A unit that never changes has a variance of rounding errors.
+            variance[variance <= 1e-12 * (centre.astype(np.float64) ** 2 + 1e-30)] = np.nan
+            deviations.append(np.sqrt(variance))
+        correlation = np.clip(covariance / np.outer(*deviations), -1, 1)
+        # A unit that never changes is left to what the others leave over.
+        return UnitMatch(layers, correlation, best_assignment(np.nan_to_num(correlation, nan=-1.0)), self._by_place)
+
+
+class _Answers:
+    def __init__(self, classes: int, other_classes: int):
+        if classes != other_classes:
+            raise ModelError(f"the models tell {classes} and {other_classes} classes apart; they cannot be compared")
+        self._confusion, self._both = np.zeros((2, classes, classes), np.int64), np.zeros((2, 2), np.int64)
+
+    def add(self, labels: np.ndarray, *predictions: np.ndarray) -> None:
+        for confusion, predicted in zip(self._confusion, predictions, strict=True):
+            np.add.at(confusion, (labels, predicted), 1)
+        np.add.at(self._both, tuple((predicted == labels).astype(int) for predicted in predictions), 1)
+
+    def result(self) -> Answers:
+        return Answers(self._confusion, self._both)
+
+
+def _pairs(sides: Sequence[_Side], pairs: Sequence[tuple[str, str]] | None) -> list[tuple[str, str]]:
+    if pairs is None:
+        return [(name, name) for name in sides[0].layers if name in sides[1].layers]
+    for pair in pairs:
+        if pair[0] not in sides[0].layers or pair[1] not in sides[1].layers:
+            raise ModelError(f"the pair {tuple(pair)} names a layer that is not compared")
+    return [tuple(pair) for pair in pairs]
+
+
+def _full_batches(batches: Any) -> Any:
+    """The same, but what is too few for an estimate is put to the batch before."""
+    held = None
+    for batch in batches:
+        if held is None:
+            held = batch
+        elif min(len(batch[0]), len(held[0])) < LEAST_IMAGES:
+            held = tuple(None if a is None else np.concatenate([a, b]) for a, b in zip(held, batch, strict=True))
+        else:
+            yield held
+            held = batch
+    if held is not None and len(held[0]) >= LEAST_IMAGES:
+        yield held

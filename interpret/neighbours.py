@@ -1,0 +1,174 @@
+"""How images lie in the feature space of a layer: their vectors, and who is near whom."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from interpret.passes import Batch, UnitLayer, labelled_batches, unit_pass
+from models.errors import ModelError
+from models.graph import image_shape
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The images of a split that are nearest to each of q images in a layer, the nearest first.
+
+    `images[rows[query, rank]]` is the image.
+    """
+
+    layer: str
+    distances: np.ndarray  # (q, count) float32: 1 less the cosine, from 0 to 2
+    index: np.ndarray  # (q, count) the image's index in the split
+    rows: np.ndarray  # (q, count) into `images` and `labels`
+    images: np.ndarray  # (found, height, width, channels), each image once, by its index
+    labels: np.ndarray | None  # (found,)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Images as vectors of a layer's features."""
+
+    layer: str
+    vectors: np.ndarray  # (n, units) float32
+    images: np.ndarray  # (n, height, width, channels)
+    labels: np.ndarray | None  # (n,)
+
+
+def nearest_neighbours(
+    model: keras.Model,
+    queries: np.ndarray,
+    batches: Any,
+    layer: str,
+    *,
+    count: int = 8,
+    skip: Sequence[int] | None = None,
+    by_place: bool = False,
+    batch_size: int = 64,
+    progress: Callable[[int], object] | None = None,
+) -> Neighbours:
+    """The `count` images of a split that are nearest to each of `queries` (q, height, width, channels), in one pass.
+
+    Distance is 1 less the cosine between features: of a layer with maps their means over the image or, with
+    `by_place`, all their values, so that what is seen must be seen in the same place. `batches` are as for `unit_pass`;
+    nothing is kept but the best so far. `skip` (q,) are the queries' own indices in the split, -1 for none, which are
+    left out. Of equals the earlier image wins. An image without any features is at distance 1 from every other.
+
+    Raises ModelError for a layer that does not exist.
+    """
+    found = _Vectors(by_place)
+    unit_pass(model, queries, [layer], collectors=[found], batch_size=batch_size)
+    nearest = _Nearest(np.concatenate(found.vectors), count, skip, by_place)
+    return unit_pass(model, batches, [layer], collectors=[nearest], batch_size=batch_size, progress=progress)[0]
+
+
+def embedding(
+    model: keras.Model,
+    batches: Any,
+    layer: str,
+    *,
+    most: int = 2000,
+    by_place: bool = False,
+    batch_size: int = 64,
+    progress: Callable[[int], object] | None = None,
+) -> Embedding:
+    """The features of the first `most` images of a split in a layer, a vector each, for a projector or a table.
+
+    Of a layer with maps: their means over the image or, with `by_place`, all their values.
+    """
+    taken = _Vectors(by_place)
+    shape = image_shape(model) or (None, None, None)
+    first = _first(labelled_batches(batches, batch_size, shape), most)
+    unit_pass(model, first, [layer], collectors=[taken], batch_size=batch_size, progress=progress)
+    labels = None if taken.labels[0] is None else np.concatenate(taken.labels)
+    return Embedding(layer, np.concatenate(taken.vectors), np.concatenate(taken.images), labels)
+
+
+def _first(batches: Iterable, most: int) -> Iterator:
+    """Batches of no more than `most` images; what comes after them is not read."""
+    left = most
+    for batch in batches:
+        yield tuple(None if part is None else part[:left] for part in batch)
+        left -= len(batch[0])
+        if left <= 0:
+            return
+
+
+def _features(maps: np.ndarray, by_place: bool) -> np.ndarray:
+    """Maps (n, rows, columns, units) as vectors (n, ...)."""
+    return maps.reshape(len(maps), -1) if by_place else maps.mean(axis=(1, 2))
+
+
+class _Vectors:
+    """Keeps the vector of every image, and the image."""
+
+    def __init__(self, by_place: bool):
+        self._by_place = by_place
+
+    def start(self, layers: Mapping[str, UnitLayer]) -> None:
+        self.vectors, self.images, self.labels = [], [], []
+
+    def add(self, batch: Batch) -> None:
+        (maps,) = batch.maps.values()
+        self.vectors.append(_features(maps, self._by_place))
+        self.images.append(batch.images)
+        self.labels.append(batch.labels)
+
+    def result(self) -> None:
+        return None
+
+
+class _Nearest:
+    """Keeps the images that are among any query's nearest so far, each once."""
+
+    def __init__(self, queries: np.ndarray, count: int, skip: Sequence[int] | None, by_place: bool):
+        self._queries, self._count, self._by_place = _directions(queries), count, by_place
+        self._skip = np.full(len(queries), -1) if skip is None else np.asarray(skip, int)
+        if self._skip.shape != (len(queries),):
+            raise ModelError(f"skip={skip} for {len(queries)} images; expected an index for each")
+
+    def start(self, layers: Mapping[str, UnitLayer]) -> None:
+        (self._layer,) = layers
+        self._distances = np.empty((len(self._queries), 0), np.float32)
+        self._index = np.empty((len(self._queries), 0), int)
+        self._kept: dict[int, tuple[np.ndarray, Any]] = {}
+
+    def add(self, batch: Batch) -> None:
+        (maps,) = batch.maps.values()
+        distances = 1 - self._queries @ _directions(_features(maps, self._by_place)).T
+        index = np.broadcast_to(batch.start + np.arange(len(batch.images)), distances.shape)
+        distances = np.where(index == self._skip[:, None], np.inf, distances)
+        distances = np.concatenate([self._distances, distances], axis=1)
+        order = np.argsort(distances, axis=1, kind="stable")[:, : self._count]
+        self._distances = np.take_along_axis(distances, order, axis=1)
+        self._index = np.take_along_axis(np.concatenate([self._index, index], axis=1), order, axis=1)
+        wanted = set(np.unique(self._index).tolist())
+        self._kept = {at: kept for at, kept in self._kept.items() if at in wanted}
+        for row in range(len(batch.images)):
+            if batch.start + row in wanted:
+                label = None if batch.labels is None else batch.labels[row]
+                self._kept[batch.start + row] = (batch.images[row].copy(), label)  # a view would hold the whole batch
+
+    def result(self) -> Neighbours:
+        # A query's own image is the last, where a split has no more than `count` images.
+        shown = self._index.shape[1] - int(np.isinf(self._distances).any())
+        distances, index = self._distances[:, :shown], self._index[:, :shown]
+        found, rows = np.unique(index, return_inverse=True)
+        images, labels = zip(*(self._kept[at] for at in found.tolist()), strict=True)
+        return Neighbours(
+            layer=self._layer,
+            distances=np.maximum(distances, 0).astype(np.float32),
+            index=index,
+            rows=rows.reshape(index.shape),
+            images=np.stack(images),
+            labels=None if labels[0] is None else np.array(labels),
+        )
+
+
+def _directions(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length one; a zero one stays zero."""
+    vectors = vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)

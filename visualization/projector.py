@@ -1,0 +1,113 @@
+"""TensorBoard's projector: images as points in feature space, to be turned and searched."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from visualization import palette
+from visualization.files import write_whole
+
+SPRITE_SIDE = 8192  # pixels; what browsers take as one texture
+LARGEST_IMAGE = 64
+
+
+def write_projector(
+    folder: str | Path,
+    vectors: np.ndarray,
+    images: np.ndarray,
+    columns: Mapping[str, Sequence[object]],
+    *,
+    name: str = "features",
+) -> list[Path]:
+    """Write what TensorBoard's projector shows into `folder`, and return the paths.
+
+    `vectors` are (n, units), `images` (n, height, width, channels) in [0, 255], `columns` what is told of each image by
+    column, n values each, such as {"label": [...], "predicted": [...]}; the first is what points are labelled with.
+    `tensorboard --logdir FOLDER` then has a tab "Projector". The files, in TensorBoard's own formats: tensors.tsv,
+    metadata.tsv, sprite.png (images in rows, shrunk to fit 8192 pixels) and projector_config.pbtxt; see
+    https://www.tensorflow.org/tensorboard/tensorboard_projector_plugin. Each appears whole or not at all.
+
+    Raises ValueError where the numbers of vectors, images and values differ, or where there are none.
+    """
+    vectors, images = np.asarray(vectors), np.asarray(images)
+    if vectors.ndim != 2 or not len(vectors) or not columns:
+        raise ValueError(
+            f"vectors of shape {vectors.shape} and {len(columns)} columns; expected (n, units), and a column"
+        )
+    for what, many in (("images", len(images)), *((f"values of '{key}'", len(one)) for key, one in columns.items())):
+        if many != len(vectors):
+            raise ValueError(f"{many} {what} for {len(vectors)} vectors")
+    folder = Path(folder)
+    sprite, side = _sprite(images)
+    png = io.BytesIO()
+    sprite.save(png, format="PNG")
+    config = _CONFIG.format(name=_quoted(name), side=side)
+    return [
+        write_whole(
+            folder / "tensors.tsv", "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist())
+        ),
+        write_whole(folder / "metadata.tsv", _metadata(columns)),
+        write_whole(folder / "sprite.png", png.getvalue()),
+        # Last: TensorBoard looks for this file.
+        write_whole(folder / "projector_config.pbtxt", config),
+    ]
+
+
+_CONFIG = """\
+embeddings {{
+  tensor_name: "{name}"
+  tensor_path: "tensors.tsv"
+  metadata_path: "metadata.tsv"
+  sprite {{
+    image_path: "sprite.png"
+    single_image_dim: {side}
+    single_image_dim: {side}
+  }}
+}}
+"""
+
+
+def _metadata(columns: Mapping[str, Sequence[object]]) -> str:
+    """A table; of a single column, TensorBoard takes no header."""
+    rows = zip(*columns.values(), strict=True)
+    lines = ["\t".join(map(_escaped, row)) for row in rows]
+    header = ["\t".join(map(_escaped, columns))] if len(columns) > 1 else []
+    return "".join(f"{line}\n" for line in header + lines)
+
+
+def _escaped(value: object) -> str:
+    """A value on one line and in one column, whatever it holds."""
+    text = str(value).replace("\\", "\\\\")
+    for character, escape in (("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(character, escape)
+    # Other characters at which a reader may break a line.
+    return " ".join(text.splitlines()) or " "
+
+
+def _quoted(name: str) -> str:
+    """A string of protocol buffers' text format, without its quotation marks."""
+    return "".join(
+        character
+        if character.isalnum() or character in " _-./():,"
+        else "".join(f"\\{byte:03o}" for byte in character.encode())
+        for character in name
+    )
+
+
+def _sprite(images: np.ndarray) -> tuple[Image.Image, int]:
+    """All images in rows of a square, each as a square of so many pixels, letterboxed in white."""
+    across = math.ceil(math.sqrt(len(images)))
+    side = min(LARGEST_IMAGE, max(images.shape[1:3]), SPRITE_SIDE // across)
+    if side < 1:
+        raise ValueError(f"{len(images)} images do not fit into one sprite of {SPRITE_SIDE} pixels; give fewer")
+    sheet = Image.new("RGB", (across * side, math.ceil(len(images) / across) * side), palette.BACKGROUND)
+    for place, image in enumerate(images):
+        picture = Image.fromarray(np.ascontiguousarray(palette.colour_image(image)))
+        picture.thumbnail((side, side), Image.Resampling.BOX)
+        left, top = place % across * side, place // across * side
+        sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
+    return sheet, side

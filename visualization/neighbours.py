@@ -31,7 +31,7 @@ def neighbours_figure(
 
     `queries` are (q, height, width, channels), `neighbours` (q, count, height, width, channels), both in [0, 255];
     `distances` (q, count) are 1 less the cosine. `query_classes` (q,) and `classes` (q, count) index `labels`; where a
-    neighbour's class is not the query's, it is written in red and framed. `names` tell where the queries come from,
+    neighbour's class is not the query's, it is written in red. `names` tell where the queries come from,
     `images` how many were searched.
     """
     queries, distances = np.asarray(queries), np.asarray(distances)

@@ -1,0 +1,208 @@
+"""Where each layer of a network stands in a drawing: what is drawn at all, in which column, lane and row.
+
+A *stop* is what is drawn: the image, and every layer that has a cost or changes how many numbers there are. Layers that
+only change numbers one by one (normalization, activation, dropout, padding) are told at the stop before them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+SYMBOLS = {"Concatenate": "c", "Multiply": "×", "Subtract": "−", "Maximum": "max", "Minimum": "min"}
+FOLDED_FROM = 24  # stops; a network of fewer is drawn in full
+LONGEST_UNIT = 24  # stops that are looked for as one repeated unit
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a layer; the fields of `interpret.LayerCost`."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    kernel: tuple[int, ...]
+    parameters: int
+    multiply_adds: int | None
+    receptive_field: tuple[int, int] | None
+    sources: tuple[int, ...]
+
+
+@dataclass
+class Stop:
+    """A step that is drawn, with what is told beside it; `sources` and `merges` name other stops."""
+
+    step: Step
+    sources: list[int]
+    parameters: int
+    multiply_adds: int | None
+    told: list[str] = field(default_factory=list)  # kinds of the layers folded into it
+    merges: list[tuple[str, list[int]]] = field(default_factory=list)  # a symbol, and what else goes into it
+    fields: list[tuple[int, int] | None] = field(default_factory=list)  # of its first and last repetition
+    repeated: tuple[int, int] = (0, 1)  # which group of repeated stops it is in, 0: none; how often it is repeated
+    column: int = 0
+    lane: int = 0  # 0: the longest way through the network
+
+    @property
+    def is_vector(self) -> bool:
+        shape = self.step.shape
+        return len(shape) != 3 or shape[:2] == (1, 1)
+
+    @property
+    def others(self) -> list[int]:
+        """All stops that lead here other than by a single line."""
+        return [source for _, sources in self.merges for source in sources]
+
+
+def stops_of(image_shape: Sequence[int], steps: Sequence[Step], *, fold: bool | None = None) -> list[Stop]:
+    """The stops of a network, in the order of their computation, placed in columns and lanes.
+
+    With `fold` (None: where there are many) units of stops that follow each other and are alike become one, with the
+    sum of their costs.
+    """
+    stops = _by_column(_stops(image_shape, steps))
+    if fold or (fold is None and len(stops) > FOLDED_FROM):
+        stops = _folded(stops)
+    _place(stops)
+    return stops
+
+
+def rows_of(stops: Sequence[Stop], most: int) -> list[list[int]]:
+    """Columns in rows of at most `most`, broken where the maps become smaller if there is more than one row."""
+    columns = max(stop.column for stop in stops) + 1
+    if columns <= most:
+        return [list(range(columns))]
+    stages: list[list[int]] = []
+    size = None
+    main = {stop.column: stop for stop in stops if stop.lane == 0}
+    for column in range(columns):
+        stop = main.get(column)
+        new = size if stop is None or stop.is_vector else stop.step.shape[:2]
+        if not stages or new != size:
+            stages.append([])
+        stages[-1].append(column)
+        size = new
+    rows: list[list[int]] = [[]]
+    for stage in stages:
+        if rows[-1] and len(rows[-1]) + len(stage) > most:
+            rows.append([])
+        for column in stage:
+            if len(rows[-1]) == most:
+                rows.append([])
+            rows[-1].append(column)
+    return rows
+
+
+def _stops(image_shape: Sequence[int], steps: Sequence[Step]) -> list[Stop]:
+    image = Step("image", "", tuple(image_shape), (), 0, 0, None, ())
+    stops, depth = [Stop(image, [], 0, 0, fields=[None])], [0]
+    at, numbers = {-1: 0}, {-1: math.prod(image_shape)}  # of each step: its stop, and how many numbers it gives
+    for place, step in enumerate(steps):
+        # A layer whose source was not seen takes its input from the one before it.
+        feeding = [source for source in step.sources if source < place] or [place - 1]
+        sources = sorted({at[source] for source in feeding})
+        numbers[place] = math.prod(step.shape)
+        framed = "Padding" in step.kind or "Cropping" in step.kind
+        changes = step.kernel or (numbers[place] != numbers[feeding[0]] and not framed)
+        deepest = max(sources, key=lambda stop: (depth[stop], stop))
+        if step.multiply_adds != 0 or (len(sources) == 1 and changes and len(feeding) == 1):
+            at[place] = len(stops)
+            stops.append(Stop(step, sources, step.parameters, step.multiply_adds, fields=[step.receptive_field]))
+            depth.append(1 + depth[deepest])
+            continue
+        at[place] = deepest
+        stop = stops[deepest]
+        stop.parameters += step.parameters
+        if len(sources) > 1:
+            stop.merges.append((SYMBOLS.get(step.kind, "+"), [source for source in sources if source != deepest]))
+        elif len(feeding) == 1:
+            stop.told.append(step.kind)
+    return stops
+
+
+def _by_column(stops: list[Stop]) -> list[Stop]:
+    """The same in the order of columns: branches are computed in an order that depends on what stands before them."""
+    _place(stops)
+    order = sorted(range(len(stops)), key=lambda place: (stops[place].column, -stops[place].lane))
+    now = {old: new for new, old in enumerate(order)}
+    return [_renamed(stops[old], now) for old in order]
+
+
+def _renamed(stop: Stop, now: dict[int, int]) -> Stop:
+    merges = [(symbol, sorted({now[source] for source in sources})) for symbol, sources in stop.merges]
+    return replace(stop, sources=sorted({now[source] for source in stop.sources}), merges=merges)
+
+
+def _folded(stops: list[Stop]) -> list[Stop]:
+    looks = [_look(stop, place) for place, stop in enumerate(stops)]
+    kept: list[Stop] = []
+    now: dict[int, int] = {}  # where each stop has gone
+    place = group = 0
+    while place < len(stops):
+        length, times = _repetition(looks, place, [bool(stop.merges) for stop in stops])
+        group += times > 1
+        for offset in range(length):
+            same = [stops[place + offset + turn * length] for turn in range(times)]
+            for turn in range(times):
+                now[place + offset + turn * length] = len(kept)
+            known = all(stop.multiply_adds is not None for stop in same)
+            kept.append(
+                replace(
+                    same[0],
+                    parameters=sum(stop.parameters for stop in same),
+                    multiply_adds=sum(stop.multiply_adds for stop in same) if known else None,
+                    fields=[same[0].fields[0], same[-1].fields[-1]],
+                    repeated=(group, times) if times > 1 else (0, 1),
+                )
+            )
+        place += length * times
+    return [_renamed(stop, now) for stop in kept]
+
+
+def _look(stop: Stop, place: int) -> tuple:
+    """What makes two stops alike: what they are, and how far back their sources are."""
+    merges = tuple((symbol, tuple(place - source for source in sources)) for symbol, sources in stop.merges)
+    back = tuple(place - source for source in stop.sources)
+    return stop.step.kind, stop.step.shape, stop.step.kernel, tuple(stop.told), back, merges
+
+
+def _repetition(looks: Sequence[tuple], place: int, meets: Sequence[bool]) -> tuple[int, int]:
+    """Length and number of the alike units that start at a place and hold the most stops.
+
+    Where ways meet in a unit, they do so at its end: a residual unit is drawn whole, not from its middle on.
+    """
+    best = (1, 1)
+    for length in range(1, min(LONGEST_UNIT, (len(looks) - place) // 2) + 1):
+        if any(meets[place : place + length]) and not meets[place + length - 1]:
+            continue
+        unit, times = looks[place : place + length], 1
+        while looks[place + times * length : place + (times + 1) * length] == unit:
+            times += 1
+        if times > 1 and length * times > best[0] * best[1]:
+            best = (length, times)
+    return best
+
+
+def _place(stops: list[Stop]) -> None:
+    readers: dict[int, list[int]] = {}
+    for place, stop in enumerate(stops):
+        stop.column = 1 + max((stops[source].column for source in stop.sources), default=-1)
+        for source in (*stop.sources, *stop.others):
+            readers.setdefault(source, []).append(place)
+    main, place = set(), len(stops) - 1
+    while place not in main:
+        main.add(place)
+        place = max(stops[place].sources, key=lambda source: stops[source].column, default=place)
+    taken: dict[int, dict[int, int]] = {}  # by lane: the columns that are taken, and by which stop
+    for place, stop in enumerate(stops):
+        if place in main:
+            continue
+        reach = max((stops[reader].column for reader in readers.get(place, [])), default=stop.column)
+        span = range(stop.column, max(reach, stop.column + 1))
+        # A chain goes on in its own lane, whose columns were taken for it.
+        before = [stops[source].lane for source in stop.sources if stops[source].lane]
+        for lane in (*before, *range(1, len(stops) + 1)):
+            owners = {taken.get(lane, {}).get(column, place) for column in span}
+            if owners <= {place, *stop.sources}:
+                break
+        stop.lane = lane
+        taken.setdefault(lane, {}).update(dict.fromkeys(span, place))

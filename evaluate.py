@@ -6,6 +6,7 @@ import numpy as np
 
 from configs import Evaluate, quietly
 from configs.cli import command
+from models import ModelError
 from training import Run
 
 
@@ -80,4 +81,4 @@ def _print_scores(console, run: Run, evaluation, split: str) -> None:
 
 
 if __name__ == "__main__":
-    command("evaluate", Evaluate, evaluate)
+    command("evaluate", Evaluate, evaluate, mistakes=(ModelError,))

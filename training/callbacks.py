@@ -76,7 +76,7 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, run: Run, monitor: str):
         super().__init__()
         self.run, self.monitor = run, monitor
-        best = run.facts.get("best", {})
+        best = run.best
         self.epoch: int | None = best.get("epoch")
         self.value: float | None = best.get(monitor)
 

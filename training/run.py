@@ -2,30 +2,28 @@
 
 import csv
 import functools
+import hashlib
 import io
 import json
 import os
 import re
 import secrets
-import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
 
-from configs import Train, UserError, nearest, unknown
+from configs import Train, UserError, nearest
+from configs.saved import read_config
 from configs.schema import Where
+from models.reading import read_model
 from training.files import atomic_symlink, atomic_write
 
 if TYPE_CHECKING:
     import keras
 
     from data import Dataset
-
-CONFIG_BYTES = 1_000_000
-CONFIG_DEPTH = 20
 
 
 class Run:
@@ -136,7 +134,7 @@ class Run:
     @functools.cached_property
     def config(self) -> Train:
         """The configuration that the run was trained with. It is parsed as data and checked, never instantiated."""
-        return read_config(self.config_path)
+        return read_config(self.config_path, Train)
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...]:
@@ -150,7 +148,7 @@ class Run:
     @functools.cached_property
     def model(self) -> "keras.Model":
         """The best model by the monitored metric, not compiled."""
-        return load_model(self.model_path)
+        return read_model(self.model_path, sha256=self.best.get("sha256"))
 
     @functools.cached_property
     def data(self) -> "Dataset":
@@ -165,7 +163,17 @@ class Run:
     @property
     def epoch(self) -> int | None:
         """The epoch that the saved model comes from, counted from 1; None before the first one."""
-        return self.facts.get("best", {}).get("epoch")
+        return self.best.get("epoch")
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """What is known of the saved model: its epoch, its score and its SHA-256 sum; empty before there is one."""
+        facts = self.facts
+        before = facts.get("best_before")
+        # A model gets its name after what is known of it is written, so that it may still be the one before.
+        if before and self.model_path.exists() and _sha256(self.model_path) == before.get("sha256"):
+            return before
+        return facts.get("best", {})
 
     @property
     def metrics(self) -> list[dict[str, float]]:
@@ -219,8 +227,14 @@ class Run:
         # A second Model over the same graph: Keras saves the compile state of a compiled one, and loading it then
         # needs every custom schedule and metric.
         bare = keras.Model(model.inputs, model.outputs, name=model.name)
-        atomic_write(self.model_path, bare.save, size=4 * bare.count_params())
-        self.write_facts(best={"epoch": epoch, **scores})
+        before = self.best
+
+        def write(path: Path) -> None:
+            bare.save(path)
+            # Told before the file has its name: killed in between, the run still knows the model that it has.
+            self.write_facts(best={"epoch": epoch, **scores, "sha256": _sha256(path)}, best_before=before)
+
+        atomic_write(self.model_path, write, size=4 * bare.count_params())
         self.__dict__.pop("model", None)
 
     def write_json(self, path: Path, content: Any) -> None:
@@ -241,54 +255,25 @@ class Run:
 _ESCAPED = {"n": "\n", "r": "\r"}
 
 
-def read_config(path: Path) -> Train:
-    """A saved configuration, read as plain data within limits and checked against the schema.
-
-    Raises `UserError` for a file that is too large or too deep, has aliases or tags, or says what the schema does
-    not allow.
-    """
-    try:
-        size = path.stat().st_size
-        if size > CONFIG_BYTES:
-            raise UserError(f"{path} has {size:,} bytes; a configuration has at most {CONFIG_BYTES:,}.")
-        text = path.read_text(encoding="utf-8")
-        _check_shape(text, path)
-        values = yaml.safe_load(text)
-        if not isinstance(values, dict):
-            raise UserError(f"{path} is not a configuration: found {type(values).__name__}, expected keys and values.")
-        return Train.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first_mistake(error)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not readable YAML: {reason[:200]}") from None
-
-
 def model_file(source: str | os.PathLike) -> Path:
-    """The model file of a run, or the `.keras` file itself. Raises `UserError` for what cannot be one."""
+    """The model file of a run, or the file itself. Raises `UserError` where there is none."""
     path = Path(source) if Path(source).suffix in (".keras", ".h5", ".hdf5") else Run.open(source).model_path
-    if not path.is_file():
-        kind = "is not a regular file" if path.exists() else "does not exist"
-        raise UserError(f"Model file {path} {kind}; give a .keras file.")
-    if path.suffix != ".keras":
-        raise UserError(f"Model file {path} ends in '{path.suffix}'; only the .keras format is read.")
-    if not zipfile.is_zipfile(path):
-        size = path.stat().st_size
-        raise UserError(f"Model file {path} is damaged or cut short ({size:,} bytes): it is not a .keras archive.")
+    if not path.exists():
+        raise UserError(f"Model file {path} does not exist; give a run or a .keras file.")
     return path
 
 
-def load_model(path: str | os.PathLike) -> "keras.Model":
-    """A `.keras` file's model, not compiled. Raises `UserError` for a file that is missing, damaged or not a model."""
-    path = model_file(path)
+def load_model(source: str | os.PathLike) -> "keras.Model":
+    """The model of a run, or in a `.keras` file, not compiled.
 
-    import keras
+    Raises `UserError` where there is no file, `models.ModelError` for one that is damaged, hostile or not a model.
+    """
+    return read_model(model_file(source))
 
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its layers raise on what a file says
-        reason = " ".join(str(error).split())
-        raise UserError(f"Model file {path} cannot be loaded: {type(error).__name__}: {reason[:300]}") from None
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _new_folder(family: Path) -> Path:
@@ -327,28 +312,3 @@ def _how_to_train() -> str:
 def _few(names: tuple[str, ...]) -> str:
     shown = ", ".join(names[:5])
     return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"
-
-
-def _check_shape(text: str, path: Path) -> None:
-    """Refuses, from the stream of YAML events alone, what could grow without bound when it is built."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise UserError(f"{path} has a YAML alias (*{event.anchor}); a saved configuration has none.")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > CONFIG_DEPTH:
-            raise UserError(f"{path} is nested deeper than {CONFIG_DEPTH} levels; a saved configuration is not.")
-
-
-def _first_mistake(error: ValidationError) -> str:
-    mistake = error.errors()[0]
-    key = ".".join(str(part) for part in mistake["loc"])
-    if mistake["type"] == "extra_forbidden":
-        section = Train
-        for part in mistake["loc"][:-1]:
-            section = section.model_fields[part].annotation
-        return unknown("key", key, section.model_fields)
-    return f"{key}: {mistake['msg']}"

@@ -3,7 +3,7 @@
 import keras
 
 from configs import UserError
-from training.run import load_model, model_file
+from training.run import load_model
 
 
 def initialize_from(model: keras.Model, source: str) -> list[str]:
@@ -12,7 +12,7 @@ def initialize_from(model: keras.Model, source: str) -> list[str]:
     The base must fit exactly. A layer of the head whose shape differs keeps its fresh weights, as it must where the
     classes are others. Returns the names of those layers. Raises `UserError` when the base does not fit.
     """
-    learned = {layer.name: layer for layer in load_model(model_file(source)).layers if layer.weights}
+    learned = {layer.name: layer for layer in load_model(source).layers if layer.weights}
     fresh = []
     for layer in model.layers:
         if not layer.weights:

@@ -1,6 +1,6 @@
 """What differs between TensorFlow and JAX: compiling a function of arrays, and taking gradients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -43,7 +43,16 @@ def _compiled_by_tensorflow(model: keras.Model, function: Callable) -> Callable[
     def run(*tensors):
         return function([variable.value for variable in model.variables], *tensors)
 
-    return lambda *arrays: [tensor.numpy() for tensor in run(*map(tf.constant, arrays))]
+    traced = {}
+
+    def run_traced(*arrays: np.ndarray) -> list[np.ndarray]:
+        # Traced by us, because TensorFlow warns of a function that it is given in many shapes.
+        shapes = tuple(tf.TensorSpec(array.shape, array.dtype) for array in arrays)
+        if shapes not in traced:
+            traced[shapes] = run.get_concrete_function(*shapes)
+        return [tensor.numpy() for tensor in traced[shapes](*map(tf.constant, arrays))]
+
+    return run_traced
 
 
 def _with_gradient_by_tensorflow(function: Callable, at: Any) -> tuple[Any, Any]:
@@ -66,7 +75,7 @@ def _compiled_by_jax(model: keras.Model, function: Callable) -> Callable[..., li
 
     jitted = jax.jit(function)
 
-    def run(*arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def run(*arrays: np.ndarray) -> list[np.ndarray]:
         values = [variable.value for variable in model.variables]
         return [np.asarray(array) for array in jitted(values, *arrays)]
 

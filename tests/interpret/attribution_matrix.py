@@ -88,9 +88,7 @@ def nested(channels):
 
 
 def application(channels):
-    return keras.applications.VGG16(
-        include_top=False, weights=None, input_shape=(SIDE, SIDE, channels), pooling="avg", name="vgg"
-    )
+    return keras.applications.MobileNet(weights=None, input_shape=(SIDE, SIDE, channels), alpha=0.25, classes=CLASSES)
 
 
 def reloaded(channels):
@@ -106,7 +104,7 @@ KINDS = {
     "application": application,
     "reloaded": reloaded,
 }
-FIRST_LAYER = {"application": "block1_conv1", "nested": "backbone/conv1"}
+FIRST_LAYER = {"nested": "backbone/conv1"}
 
 
 def methods(network, images, layer):
@@ -145,12 +143,23 @@ def seeded(model):
     """The same weights on every backend, drawn without it."""
     generator = np.random.default_rng(7)
     weights = []
-    for variable in model.variables:
-        spread = np.sqrt(2 / max(1, np.prod(variable.shape[:-1]))) if len(variable.shape) > 1 else 0.1
+    for variable in model.weights:
+        seen = np.prod(variable.shape[:2] if "depthwise" in variable.path else variable.shape[:-1])
+        spread = np.sqrt(6 / seen) if len(variable.shape) > 1 else 0.1
         middle = 1.0 if "gamma" in variable.path or "variance" in variable.path else 0.0
         weights.append(middle + spread * generator.uniform(-1, 1, variable.shape))
     model.set_weights(weights)
+    settle(model)
     return model
+
+
+def settle(model):
+    """Give batch normalization the statistics of some images, lest the signal die away in a deep model."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.0
+    images = np.random.default_rng(8).uniform(0, 255, (16, *model.input_shape[1:])).astype("float32")
+    model(images, training=True)
 
 
 def main(out):

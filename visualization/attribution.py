@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
+from visualization.caption import UNKNOWN, Caption, footnotes, heading
 from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 from visualization.tiles import enlarge
 
@@ -30,9 +30,9 @@ def attribution_figure(
 
     `images` are (n, height, width, channels) in [0, 255]. `maps` holds a method's maps by its name, (n, rows, columns)
     of any resolution, drawn as they are; each has its own norm, from zero or, where a value is negative, about zero,
-    and its range stands under it. Alone, the methods in `by_root` have colours by square root;
-    over the image, opacity is the value itself. `targets` (n,) are the
-    classes explained, `logits` (n, classes) what the model said, `true` (n,) the right classes.
+    and its range stands under it. Alone, the methods in `by_root` have colours by square root; over the image, opacity
+    is the value itself. `targets` (n,) are the classes explained, `logits` (n, classes) what the model said, `true`
+    (n,) the right classes.
     """
     sheet = Sheet(width=900)
     count = len(images)
@@ -56,6 +56,7 @@ def attribution_figure(
             x = MARGIN + column * (SIDE + GAP)
             _draw_map(sheet, x, y, image, np.asarray(of_images)[index], wide, high, name in by_root)
         y += max(2 * high + 10 + STRIP + LINE + 40, high + 10 + 5 * LINE + 40)
+    footnotes(sheet, y, list(maps.values()))
     return sheet.figure()
 
 
@@ -67,7 +68,7 @@ def overlaid(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     """
     height, width = image.shape[:2]
     grey = palette.colour_image(image) @ np.array([0.299, 0.587, 0.114])
-    shares = enlarge(np.asarray(values, np.float64), height, width) / palette.largest(values)
+    shares = enlarge(np.nan_to_num(values, posinf=0, neginf=0), height, width) / palette.largest(values)
     opacity = 0.85 * np.abs(shares)[..., None]
     ends = np.where(shares[..., None] < 0, palette.DIVERGING[60], palette.DIVERGING[-60]).astype(float)
     return np.rint(grey[..., None] * (1 - opacity) + ends * opacity).astype(np.uint8)
@@ -166,7 +167,7 @@ def randomisation_figure(
             x = left + (column + 1) * step
             sheet.tile(x, y, palette.colour_activations(values, palette.largest(values)), wide, high)
             alike = similarity[name][column - 1] if column else None
-            note = f"0 to {number(float(np.max(values)))}" if alike is None else f"similarity {alike:.2f}"
+            note = f"0 to {number(palette.largest(values))}" if alike is None else f"similarity {alike:.2f}"
             sheet.text(x, y + high + 6, note.replace("-", "−"), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         y += high + LINE + 24
     sheet.text(MARGIN, y, ROOT_NOTE, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
@@ -201,7 +202,7 @@ def _draw_answer(sheet, y, logits, target, labels, true) -> None:
 
 def _draw_map(sheet, x, y, image, values, wide, high, by_root) -> None:
     limit = palette.largest(values)
-    signed = np.nanmin(values) < 0
+    signed = (np.nan_to_num(values) < 0).any()
     sheet.photo(x, y, overlaid(enlarge(image, *_at_least(image, values)), values), wide, high)
     y += high + 10
     colour = palette.colour_activations if by_root else palette.colour_weights

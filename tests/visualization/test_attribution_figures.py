@@ -56,6 +56,15 @@ def test_a_map_of_nothing_says_so(images):
     assert "0 everywhere" in texts(explained(images, {"empty": np.zeros((2, SIDE, SIDE))}))
 
 
+def test_a_value_that_is_not_a_number_is_yellow_alone_and_covers_nothing_in_the_image(images):
+    values = np.ones((2, SIDE, SIDE))
+    values[:, 3, 3] = np.nan
+    figure = explained(images, {"broken": values})
+    assert has_colour(pixels(figure), palette.NOT_FINITE)
+    assert "yellow: not a finite number" in texts(figure)
+    np.testing.assert_allclose(overlaid(images[0], values[0])[3, 3], images[0][3, 3] @ [0.299, 0.587, 0.114], atol=1)
+
+
 def test_the_class_its_logit_and_its_probability_are_written(images):
     said = texts(explained(images, {"map": np.ones((2, SIDE, SIDE))}, true=[0, 1], caption=Caption("run cars/1")))
     assert {"car", "logit 2", "probability 88.1%", "right", "logit 0", "probability 26.9%", "truly truck"} <= set(said)

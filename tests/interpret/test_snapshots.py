@@ -1,0 +1,59 @@
+"""Snapshots of epochs: what is packed comes back, within what float16 holds, and is small."""
+
+import numpy as np
+import pytest
+
+from interpret.snapshots import pack_snapshot, stacked, unpack_snapshot
+
+
+def kernel(seed=0, shape=(3, 3, 5, 7), scale=1.0):
+    return scale * np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e8])
+def test_what_is_packed_comes_back_at_any_scale(scale):
+    weights = kernel(scale=scale)
+    snapshot = unpack_snapshot(pack_snapshot(3, {"outer/conv1": weights}, {"outer/conv1": weights}))
+    assert snapshot.epoch == 3
+    for found in (snapshot.kernels, snapshot.maps):
+        np.testing.assert_allclose(found["outer/conv1"], weights, rtol=5e-4, atol=1e-7 * np.abs(weights).max())
+        assert found["outer/conv1"].dtype == np.float32
+
+
+def test_diverged_and_silent_layers_are_kept():
+    broken = kernel()
+    broken[0, 0, 0] = np.nan
+    broken[1, 1, 1] = np.inf
+    found = unpack_snapshot(pack_snapshot(1, {"broken": broken, "silent": np.zeros((3, 3, 1, 2))})).kernels
+    np.testing.assert_array_equal(np.isnan(found["broken"]), np.isnan(broken))
+    np.testing.assert_array_equal(np.isinf(found["broken"]), np.isinf(broken))
+    assert not found["silent"].any()
+
+
+def test_a_large_network_stays_small():
+    wide = {f"conv{number}": kernel(number, (3, 3, 512, 512)) for number in range(3)}
+    maps = {"conv0": np.ones((2, 224, 224, 512), np.float32)}
+    content = pack_snapshot(1, wide, maps)
+    assert len(content) < 100_000
+    snapshot = unpack_snapshot(content)
+    assert snapshot.kernels["conv0"].shape == (3, 3, 16, 64) and snapshot.maps["conv0"].shape == (2, 56, 56, 64)
+    np.testing.assert_allclose(snapshot.kernels["conv0"], wide["conv0"][:, :, :16, :64], rtol=1e-3, atol=1e-6)
+
+
+def test_epochs_are_stacked_in_their_order():
+    snapshots = [unpack_snapshot(pack_snapshot(epoch, {"conv": kernel(epoch)})) for epoch in (5, 0, 2)]
+    epochs, arrays = stacked(snapshots, "kernels", "conv")
+    assert epochs == [0, 2, 5] and arrays.shape == (3, 3, 3, 5, 7)
+    np.testing.assert_allclose(arrays[2], kernel(5), atol=1e-2)
+    with pytest.raises(ValueError, match="has no kernels of layer 'dense'; it has conv"):
+        stacked(snapshots, "kernels", "dense")
+    other = unpack_snapshot(pack_snapshot(7, {"conv": kernel(shape=(5, 5, 5, 7))}))
+    with pytest.raises(ValueError, match="have the shapes"):
+        stacked([*snapshots, other], "kernels", "conv")
+
+
+def test_damaged_bytes_are_refused():
+    content = pack_snapshot(1, {"conv": kernel()})
+    for damaged in (b"", b"not a zip", content[: len(content) // 2]):
+        with pytest.raises(ValueError, match="not a snapshot"):
+            unpack_snapshot(damaged)

@@ -1,0 +1,102 @@
+"""What a network takes for what, with the images themselves in the cells."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from visualization import palette
+from visualization.caption import UNKNOWN, Caption, heading
+from visualization.overlays import fitted, rgb, scaled
+from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+
+MOST_CLASSES = 12
+LINE = line_height(palette.LABEL_SIZE)
+FRAME, GAP = 5, 5
+
+
+def confusion_examples_figure(
+    matrix: np.ndarray,
+    images: np.ndarray,
+    examples: np.ndarray,
+    labels: Sequence[str],
+    *,
+    caption: Caption = UNKNOWN,
+) -> Figure:
+    """A confusion matrix with images in its cells: a row a true class, a column a predicted one.
+
+    `matrix` (classes, classes) holds counts; `images` (n, height, width, channels) in [0, 255] are those that
+    `examples` (classes, classes, count) index, -1 for none; at most four are shown in a cell. Its frame is blue where
+    the answer is right, red where it is wrong, the stronger the larger its share of the true class. Of more than 12
+    classes those with the most mistakes are shown.
+    """
+    matrix, examples = np.asarray(matrix), np.asarray(examples)
+    if matrix.shape != (len(labels), len(labels)) or examples.shape[:2] != matrix.shape:
+        raise ValueError(
+            f"matrix of shape {matrix.shape} and examples of shape {examples.shape} for {len(labels)} labels"
+        )
+    wrong = matrix - np.diag(np.diag(matrix))
+    shown = np.sort(np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:MOST_CLASSES])
+    totals = matrix.sum(axis=1)
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    worst = float((wrong / np.maximum(totals, 1)[:, None]).max(initial=0.0)) or 1.0
+
+    cell = int(np.clip(1900 // len(shown), 150, 300))
+    names = [shorten(labels[one], 330, palette.LABEL_SIZE) for one in shown]
+    sheet = Sheet(width=1200)
+    right = int(np.trace(matrix))
+    facts = caption.facts(
+        f"{right:,} of {int(matrix.sum()):,} images right",
+        "rows: true class, columns: what the network said",
+        "in a cell: how many, and the most confident of them",
+        f"{len(shown)} of {len(labels)} classes, those with the most mistakes" if len(shown) < len(labels) else "",
+    )
+    step_y = cell + LINE + 16
+    left = MARGIN + max(text_width(name, palette.LABEL_SIZE, "bold") for name in names) + 24
+    y = heading(sheet, "What does it confuse?", facts, max(1200, left + len(shown) * (cell + 16) - MARGIN))
+    for column, name in enumerate(names):
+        x = left + column * (cell + 16) + cell / 2
+        text = shorten(name, 0.85 * cell, palette.LABEL_SIZE)  # bold letters are wider
+        sheet.text(x, y, text, palette.LABEL_SIZE, ha="center", weight="bold")
+    y += LINE + 14
+    for row, true in enumerate(shown):
+        top = y + row * step_y
+        sheet.text(left - 16, top + cell / 2, names[row], palette.LABEL_SIZE, ha="right", va="center", weight="bold")
+        if not totals[true]:
+            sheet.text(
+                left - 16, top + cell / 2 + LINE, "no images", palette.LABEL_SIZE, ha="right", color=palette.DEAD_TEXT
+            )
+        for column, said in enumerate(shown):
+            x = left + column * (cell + 16)
+            found = [images[at] for at in examples[true, said] if at >= 0]
+            is_right = true == said
+            strength = shares[true, said] / (1.0 if is_right else worst)
+            table = palette.AGREEMENT if is_right else palette.SEQUENTIAL
+            frame = table[round(40 + 180 * strength)] if matrix[true, said] else np.array(palette.HATCH[1])
+            sheet.paint(x, top, _cell(found, cell, frame))
+            if matrix[true, said]:
+                ink = palette.NEGATIVE if is_right else palette.POSITIVE
+                told = (
+                    f"{int(matrix[true, said]):,}  ({shares[true, said]:.0%})"
+                    if cell >= 150
+                    else str(matrix[true, said])
+                )
+                sheet.text(x + 2, top + cell + 4, told, palette.LABEL_SIZE, color=ink)
+    sheet.text(MARGIN, y + len(shown) * step_y, "", palette.LABEL_SIZE)
+    return sheet.figure()
+
+
+def _cell(images: Sequence[np.ndarray], side: int, frame: np.ndarray) -> np.ndarray:
+    """One image large, or up to four in a square, inside a frame; (side, side, 3)."""
+    tile = np.empty((side, side, 3), np.uint8)
+    tile[:] = frame
+    inside = side - 2 * FRAME
+    tile[FRAME:-FRAME, FRAME:-FRAME] = palette.hatch(inside, inside) if not images else rgb("#ffffff")
+    across = 1 if len(images) == 1 else 2
+    room = (inside - (across + 1) * GAP) // across
+    for place, image in enumerate(images[: across * across]):
+        height, width = fitted(*image.shape[:2], room)
+        top = FRAME + GAP + place // across * (room + GAP) + (room - height) // 2
+        left = FRAME + GAP + place % across * (room + GAP) + (room - width) // 2
+        tile[top : top + height, left : left + width] = scaled(image, height, width)
+    return tile

@@ -284,6 +284,7 @@ class Visualize(Section):
     figures: list[str] = ["basics"]
     image: Annotated[list[str | int], BeforeValidator(_as_list)] | None = None  # paths, or indices into the split
     split: Literal["train", "validation", "test"] = "test"
+    images: Count = 2000  # of the split, evenly spread over it, where a figure asks how units behave over many
     layers: Annotated[list[str], BeforeValidator(_as_list)] | None = None  # null: every convolution
     units: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_as_list)] | None = None
     max_units: Count = 32  # tiles in a figure

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class DataInfo:
         channels: 1 or 3.
         sizes: images per role: train, validation, test.
         notes: lines that the user should read, such as how missing splits were made.
+        parts: what the values of the images' masks mean; empty where there are no masks.
     """
 
     name: str
@@ -37,6 +39,7 @@ class DataInfo:
     channels: int
     sizes: dict[str, int]
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 class Dataset:
@@ -62,6 +65,7 @@ class Dataset:
             channels=self._shape[2],
             sizes={role: len(source.splits[role]) for role in ROLES},
             notes=tuple(source.notes),
+            parts=source.parts(self._shape),
         )
         self._in_memory = _keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
 
@@ -150,6 +154,31 @@ class Dataset:
         feed = self._feed(self._role(split), few=limit_batches is not None)
         return pipeline.evaluation(feed, batch_size, limit_batches)
 
+    def sample(
+        self, split: str, batch_size: int, count: int, *, masks: bool = False
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """At most `count` images of a role, evenly spread over it, because a role may be sorted by class.
+
+        Returns:
+            batches of (images (batch, height, width, channels) uint8, labels (batch,) int32, masks), the last one
+            perhaps smaller. Masks, None where they are not asked for, are uint8 (batch, height, width) at the size in
+            which the dataset stores them; a pixel's value is an index into `info.parts`.
+        """
+        role = self._role(split)
+        images = self._source.splits[role]
+        if masks and not self.info.parts:
+            raise UserError(f"{self.info.name} has no masks of parts, or its images are cropped so that none fits.")
+        chosen = np.arange(min(count, len(images))) * len(images) // min(count, len(images))
+        batches = [chosen[start : start + batch_size].tolist() for start in range(0, len(chosen), batch_size)]
+        feed = self._feed(role)
+        if hasattr(feed, "read"):
+            pixels = (feed.read(batch) for batch in batches)
+        else:
+            pixels = _stacked(images.each(chosen.tolist(), self._shape, self._resize), batches)
+        shown = _stacked(images.masks(chosen.tolist()), batches) if masks else [None] * len(batches)
+        labels = (images.labels[batch] for batch in batches)
+        return zip(pixels, labels, shown, strict=True)
+
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Some images of a role by index: uint8 (n, height, width, channels), int32 labels (n,), names."""
         role = self._role(split)
@@ -181,6 +210,11 @@ class Dataset:
         if split not in ROLES:
             raise UserError(unknown("split", split, ROLES))
         return split
+
+
+def _stacked(arrays: Iterator[np.ndarray], batches: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
+    """Arrays that come one after another, as many together as each batch holds."""
+    return (np.stack(list(islice(arrays, len(batch)))) for batch in batches)
 
 
 def _pipeline():

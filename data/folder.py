@@ -122,6 +122,10 @@ class FolderSource:
             raise UserError(differing_sizes(self.root, sizes))
         return *(image_size or sizes[0]), channels or max(of_image for _, of_image in headers)
 
+    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+        """Photos come without masks of parts."""
+        return ()
+
     def _role_folders(self, config: Data) -> dict[str, Path]:
         inside = [entry.name for entry in os.scandir(self.root) if entry.is_dir()]
         folders = {}

@@ -24,6 +24,7 @@ from configs import Data, UserError, nearest, unknown
 from data.folder import differing_sizes, edges_of_file
 from data.images import decode_image, encoded_header
 from data.progress import track
+from data.rendered_cars import PARTS
 from data.splits import ROLES, carve, kept_classes
 
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
@@ -56,11 +57,14 @@ class TfdsSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def records(self) -> tf.data.Dataset:
-        """(encoded image, index within this role), both scalars, always in the same order."""
+    def records(self, key: str | None = None) -> tf.data.Dataset:
+        """(encoded image, index within this role), both scalars, always in the same order.
+
+        With the `key` of another feature, that one's value in the image's place.
+        """
         index_of = np.full(_count(self.builder, self.expression), -1, np.int64)
         index_of[self.positions] = np.arange(len(self))
-        data = _read(self.builder, self.expression, self.image_key, skip_decoding=True)
+        data = _read(self.builder, self.expression, key or self.image_key, skip_decoding=key is None)
         data = data.enumerate()
         data = data.map(lambda position, encoded: (encoded, tf.gather(index_of, position)))
         if len(self) < len(index_of):
@@ -74,14 +78,19 @@ class TfdsSplit:
 
     def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
         """Some images as a uint8 array (n, height, width, channels). Reads every record before the last of them."""
-        wanted = set(indices)
-        found = {}
-        for encoded, index in self.records().as_numpy_iterator():
-            if int(index) in wanted:
-                found[int(index)] = self.decode(encoded, int(index), shape, resize)
-                if len(found) == len(wanted):
-                    break
+        wanted = sorted(set(indices))
+        found = dict(zip(wanted, self.each(wanted, shape, resize), strict=True))
         return np.stack([found[index] for index in indices]) if found else np.empty((0, *shape), np.uint8)
+
+    def each(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> Iterator[np.ndarray]:
+        """Some images, by ascending index, one after another."""
+        for encoded, index in _some(self.records(), indices):
+            yield self.decode(encoded, index, shape, resize)
+
+    def masks(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """The part masks of some images, uint8 (height, width), by ascending index."""
+        for mask, _ in _some(self.records("parts"), indices):
+            yield mask[..., 0]
 
     def load(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
         """Every image, decoded in several threads."""
@@ -139,6 +148,13 @@ class TfdsSource:
             image_size = self._common_size()
         height, width = image_size or (height, width)
         return height, width, channels or (1 if own_channels == 1 else 3)
+
+    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+        """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
+        if self.builder.name != "rendered_cars":
+            return ()
+        height, width, _ = self.builder.info.features[self.image_key].shape
+        return PARTS if height * shape[1] == width * shape[0] else ()
 
     def _common_size(self) -> tuple[int, int]:
         sizes = [
@@ -421,6 +437,17 @@ def _damaged(builder, expression: str, error: Exception) -> str:
         except tf.errors.OpError:
             return f"{instruction.filename} is missing or damaged"
     return f"{builder.info.full_name} cannot be read ({_reason(error)})"
+
+
+def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
+    """Of (value, index) pairs, in stored order, those with certain indices; reads no further than the last of them."""
+    wanted = set(indices)
+    for value, index in records.as_numpy_iterator():
+        if not wanted:
+            return
+        if int(index) in wanted:
+            wanted.remove(int(index))
+            yield value, int(index)
 
 
 def _again(source: TfdsSource) -> str:

@@ -9,7 +9,6 @@ from PIL import Image
 
 from visualization import (
     FIGURES,
-    GROUPS,
     Caption,
     Layer,
     Look,
@@ -205,11 +204,6 @@ def test_units_are_chosen_by_index_norm_or_activation():
         choose_units(3, units=[3])
     with pytest.raises(ValueError, match="sort='norm'"):
         choose_units(3, sort="norm")
-
-
-def test_every_group_names_figures_that_exist():
-    assert set(GROUPS["all"]) == set(FIGURES)
-    assert all(set(names) <= set(FIGURES) for names in GROUPS.values())
 
 
 @pytest.mark.parametrize("classes", [2, 7, 30, 200])

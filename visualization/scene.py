@@ -1,4 +1,4 @@
-"""Which figures there are, and how each is made of the arrays of a network."""
+"""A network that looks at images, as arrays, and the figures that are drawn from them alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
 
 def _kernel(scene: Scene, look: Look) -> Iterator[Drawing]:
     for layer in filter(lambda layer: layer.paired, scene.layers):
-        for unit in _chosen(layer, look, 1):
+        for unit in chosen_units(layer, look, 1):
 
             def draw(layer=layer, unit=unit):
                 kernel = layer.kernel[..., unit]
@@ -176,7 +176,7 @@ def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
 def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
     overall = _largest_activation(scene)
     for layer in scene.layers:
-        for unit in _chosen(layer, look, 1):
+        for unit in chosen_units(layer, look, 1):
 
             def draw(layer=layer, unit=unit):
                 stages = {stage: array[..., unit] for stage, array in layer.maps.items()}
@@ -199,7 +199,7 @@ def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
             continue
 
         def draw(layer=layer):
-            units = _chosen(layer, look, 3)
+            units = chosen_units(layer, look, 3)
             values = [layer.maps["filter"][..., unit] for unit in units]
             figure = relu_figure(values, units=units, caption=scene.caption(layer), images=len(scene.images))
             return figure, {"units": units, "filter": np.stack(values)}
@@ -208,7 +208,7 @@ def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
 
 
 def _pipeline(scene: Scene, look: Look) -> Iterator[Drawing]:
-    layers = _last_of_each_block(scene.layers)
+    layers = last_of_each_block(scene.layers)
     for index, name in enumerate(scene.names):
 
         def draw(index=index, name=name):
@@ -238,17 +238,12 @@ FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
     "pipeline": _pipeline,
 }
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "basics": ("kernels", "kernel", "kernels_and_maps", "feature_maps", "extraction", "relu", "pipeline"),
-    "all": tuple(FIGURES),
-}
-
 
 def _largest_activation(scene: Scene) -> float:
     return largest(np.array([largest(layer.maps["filter"]) for layer in scene.layers]))
 
 
-def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
+def chosen_units(layer: Layer, look: Look, count: int) -> np.ndarray:
     """The units that were asked for; or, of those alive, the strongest, and for more: the middle and the weakest."""
     if look.units is not None:
         return np.array(list(dict.fromkeys(look.units)), int)[: look.max_units]
@@ -259,7 +254,7 @@ def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
     return np.unique(order[places]) if len(order) < count else order[places]
 
 
-def _last_of_each_block(layers: Sequence[Layer], most: int = 8) -> list[Layer]:
+def last_of_each_block(layers: Sequence[Layer], most: int = 8) -> list[Layer]:
     """The last layer of each block, by the name before the first underscore; evenly thinned where there are many."""
     last = {layer.name.rsplit("/", 1)[-1].split("_")[0]: layer for layer in layers}
     found = list(last.values()) if len(last) > 1 else list(layers)

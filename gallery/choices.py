@@ -1,0 +1,44 @@
+"""Layers and units that do not exist, refused before anything heavy is loaded."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs import UserError, Visualize, unknown
+
+
+def check_choices(model_path: Path, config: Visualize) -> None:
+    """Refuse unknown layers and units from the model's own description, before Keras takes its seconds to load."""
+    if config.layers is None and config.units is None:
+        return
+    try:
+        with zipfile.ZipFile(model_path) as archive:
+            described = json.loads(archive.open("config.json").read(50_000_000))
+        layers = dict(_described_convolutions(described["config"]))
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError):
+        return  # loading the model says what is wrong with it
+    if layers:
+        refuse_unknown(config, layers)
+
+
+def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:
+    """Raises UserError for a layer that is not in `layers`, or a unit that a layer of so many units does not have."""
+    for name in config.layers or []:
+        if name not in layers:
+            raise UserError(unknown("layer", name, layers))
+    for name in config.layers or layers:
+        for unit in config.units or []:
+            if layers[name] is not None and unit >= layers[name]:
+                hint = "" if config.layers else " Name the layers to draw it for, too: layers=..."
+                raise UserError(f"Layer {name} has no unit {unit}; its units are 0 to {layers[name] - 1}.{hint}")
+
+
+def _described_convolutions(network: dict, path: str = "") -> Iterator[tuple[str, int | None]]:
+    for layer in network["layers"]:
+        settings = layer["config"]
+        name = f"{path}{settings['name']}"
+        if layer["class_name"] in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D"):
+            yield name, settings.get("filters")
+        elif "layers" in settings:
+            yield from _described_convolutions(settings, f"{name}/")

@@ -1,0 +1,70 @@
+"""What one kernel that the user gives does to photographs; no trained network is needed."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from configs import UserError, Visualize
+from configs.schema import Extraction
+from gallery.photos import read_files, read_photos
+
+if TYPE_CHECKING:
+    from interpret import Extraction as Extracted
+    from training import Run
+    from visualization import Drawing
+
+
+def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
+    """The kernel that the user gives: with its numbers, and at work on each image."""
+    from interpret import parse_kernel
+    from visualization import Drawing, extraction_figure, show_kernel
+
+    try:
+        kernel = parse_kernel(config.kernel)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if config.image is None and run is None:
+        raise UserError("kernel= needs an image to act on; give image=path/to/photo.jpg")
+    by_index = run is not None and (config.image is None or any(isinstance(image, int) for image in config.image))
+    photos = read_photos(config, run, read_files(config), run.open_data(config.data) if by_index else None)
+    by_name = isinstance(config.kernel, str) and re.fullmatch(r"\w+", config.kernel.strip())
+    stem = config.kernel.strip() if by_name else "given"
+    steps = config.extraction
+    facts = [f"on luminance in [0, 1], stride {steps.stride}, padding {steps.padding}"]
+    facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {steps.pool_stride or steps.pool_size}")
+
+    def draw_extraction(found):
+        stages = {stage: [getattr(found, stage)] for stage in ("filter", "detect", "condense")}
+        figure = extraction_figure([found.input * 255], stages, name=f"the kernel {stem}", kernel=kernel, facts=facts)
+        return figure, {"kernel": kernel, **vars(found)}
+
+    drawings = [Drawing(f"kernel-{stem}", lambda: (show_kernel(kernel, name=stem), {"kernel": kernel}))]
+    stems = [Path(photo.name).stem for photo in photos]
+    for index, photo in enumerate(photos):
+        found = _extracted(photo.pixels, kernel, steps)
+        number = f"-{index}" if stems.count(stems[index]) > 1 else ""  # two folders may hold a car.jpg each
+        drawings.append(Drawing(f"extraction-{stem}-{stems[index]}{number}", partial(draw_extraction, found)))
+    return drawings
+
+
+def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":
+    from interpret import extract
+
+    try:
+        return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _shrunk(image: np.ndarray, longest: int | None) -> np.ndarray:
+    """An image whose longer side is no longer than `longest`; a smaller one stays as it is, its pixels are its own."""
+    from data import fit_image
+
+    factor = (longest or max(image.shape[:2])) / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    return fit_image(image, (height, width), None, "stretch")

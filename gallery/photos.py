@@ -1,0 +1,59 @@
+"""The images that a person wants to look at: files, or examples of a split by index."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from configs import UserError, Visualize
+
+if TYPE_CHECKING:
+    from data import Dataset
+    from training import Run
+
+CLASSES_SHOWN = 3  # where no image is named: an example of each of so many classes
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image (height, width[, channels]) uint8, what it is called, and its class, where that is known."""
+
+    pixels: np.ndarray
+    name: str
+    label: int | None = None
+
+
+def read_files(config: Visualize) -> dict[str, np.ndarray]:
+    """The image files that are asked for, read at their own size."""
+    from data import read_image
+
+    return {path: read_image(path) for path in config.image or [] if isinstance(path, str)}
+
+
+def asks_for_data(config: Visualize) -> bool:
+    """Whether an image of a split is asked for."""
+    return config.image is None or any(isinstance(image, int) for image in config.image)
+
+
+def read_photos(
+    config: Visualize, run: "Run | None", files: dict[str, np.ndarray], dataset: "Dataset | None" = None
+) -> list[Photo]:
+    """The images to look at, in the order in which they are asked for; examples by index come from the `dataset`."""
+    if asks_for_data(config) and run is None:
+        raise UserError("An image by its index needs a run; give run=..., or image=path/to/photo.jpg")
+    wanted = config.image if config.image is not None else _one_a_class(dataset.labels(config.split))
+    photos = []
+    for image in wanted:
+        if isinstance(image, int):
+            pixels, labels, _ = dataset.examples(config.split, [image])
+            label = int(labels[0])
+            photos.append(Photo(pixels[0], f"{config.split} {image}, {run.labels[label]}", label))
+        else:
+            photos.append(Photo(files[image], Path(image).name))
+    return photos
+
+
+def _one_a_class(labels: np.ndarray) -> list[int]:
+    _, first = np.unique(labels, return_index=True)
+    return [int(index) for index in first[:CLASSES_SHOWN]]

@@ -1,0 +1,98 @@
+"""Every figure by its name: which group it belongs to, what it needs, and who draws it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from configs import UserError, unknown
+from gallery import basics, units
+from gallery.subject import Subject
+
+if TYPE_CHECKING:
+    from visualization import Drawing
+
+Needs = Literal["kernels", "images", "split", "masks"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How a figure is made. Whoever has a split has images, whoever has masks has both."""
+
+    draw: "Callable[[Subject], Iterable[Drawing]]"  # names its drawings at once; computes when one is drawn
+    group: str
+    needs: Needs
+    table: Callable[[Subject], str] | None = None  # CSV to be written beside the drawings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The drawings of one figure, none of them drawn yet."""
+
+    figure: str
+    drawings: "Sequence[Drawing]"
+    by_name: bool = True  # rather than as one of a group
+    table: Callable[[], str] | None = None
+
+
+BASICS = ("kernels", "kernel", "kernels_and_maps", "feature_maps", "extraction", "relu", "pipeline")
+
+FIGURES: dict[str, Figure] = {
+    **{name: Figure(partial(basics.of_scene, name), "basics", "images") for name in BASICS},
+    "unit_statistics": Figure(units.unit_statistics, "units", "split", units.statistics_table),
+    "top_patches": Figure(units.top_patches, "units", "split"),
+    "concepts": Figure(units.concepts, "units", "masks"),
+    "receptive_field": Figure(units.receptive_field, "units", "images"),
+    "ablation": Figure(units.ablation, "units", "split"),
+    "kernel_spectrum": Figure(units.kernel_spectrum, "units", "kernels"),
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    group: tuple(name for name, figure in FIGURES.items() if figure.group == group or group == "all")
+    for group in ("basics", "units", "all")
+}
+
+
+def chosen_figures(names: Sequence[str]) -> list[str]:
+    """The figures that a list of names and groups stands for, each once."""
+    for name in names:
+        if name not in FIGURES and name not in GROUPS:
+            raise UserError(unknown("figure", name, [*GROUPS, *FIGURES]))
+    found = [figure for name in names for figure in GROUPS.get(name, (name,))]
+    return list(dict.fromkeys(found))
+
+
+def planned(subject: Subject, figures: Sequence[str]) -> list[Plan]:
+    """What is to be drawn of a subject.
+
+    A figure that this subject cannot give is told and left out where it came with a group; UserError where it was
+    asked for by its name, or where nothing is left.
+    """
+    reasons = {name: missing(subject, FIGURES[name].needs) for name in figures}
+    plans = []
+    for name, reason in reasons.items():
+        by_name = name in subject.config.figures
+        if reason and (by_name or all(reasons.values())):
+            raise UserError(reason)
+        drawings = [] if reason else list(FIGURES[name].draw(subject))
+        if not drawings:
+            print(f"No figure '{name}': {reason or 'no layer of the model has what it shows.'}")
+            continue
+        table = FIGURES[name].table
+        plans.append(Plan(name, drawings, by_name, table and partial(table, subject)))
+    return plans
+
+
+def missing(subject: Subject, needs: Needs) -> str | None:
+    """Why a subject has not got what a figure needs; None where it has."""
+    config = subject.config
+    if needs == "images" and subject.run is None and config.image is None:
+        return "model= needs an image to look at; give image=path/to/photo.jpg"
+    if needs in ("split", "masks"):
+        try:
+            parts = subject.data.info.parts
+        except UserError as error:
+            return str(error)
+        if needs == "masks" and not parts:
+            return f"{subject.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
+    return None

@@ -188,9 +188,11 @@ def _place(stops: list[Stop]) -> None:
         stop.column = 1 + max((stops[source].column for source in stop.sources), default=-1)
         for source in (*stop.sources, *stop.others):
             readers.setdefault(source, []).append(place)
-    main, place = set(), len(stops) - 1
+    main: set[int] = set()
+    place = max(range(len(stops)), key=lambda place: (stops[place].column, place))
     while place not in main:
         main.add(place)
+        stops[place].lane = 0
         place = max(stops[place].sources, key=lambda source: stops[source].column, default=place)
     taken: dict[int, dict[int, int]] = {}  # by lane: the columns that are taken, and by which stop
     for place, stop in enumerate(stops):

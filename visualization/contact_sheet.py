@@ -99,7 +99,7 @@ def _card(folder: Path, entry: Entry) -> str:
     note = f" <span>{_text(entry.note)}</span>" if entry.note else ""
     return (
         f'<figure data-words="{words.lower()}"><a href="{_address(picture)}">'
-        f'<img src="{_address(picture)}" alt="{words}" loading="lazy" decoding="async"></a>'
+        f'<img src="{_address(picture)}" alt="{words}" loading="lazy"></a>'
         f"<figcaption><b>{_text(entry.figure)}</b>{note} <small>{' '.join(others)}</small></figcaption></figure>"
     )
 
@@ -140,6 +140,7 @@ _PAGE = """\
   input {{ float: right; width: 230px; padding: 5px 10px; font: inherit; border: 1px solid {line};
     border-radius: 4px; }}
   main {{ padding: 0 28px 60px; }}
+  .units {{ margin-top: 18px; }}
   .units a {{ display: inline-block; min-width: 20px; text-align: center; }}
   .cards {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 18px; }}
   figure {{ margin: 0; border: 1px solid {line}; border-radius: 4px; overflow: hidden; }}

@@ -185,7 +185,6 @@ def _shared_palette(frames: Sequence[Image.Image]) -> Image.Image:
     strip = np.concatenate([np.asarray(frame) for frame in sample])
     shared = Image.fromarray(strip).quantize(256, method=Image.Quantize.MEDIANCUT)
     colours = np.array(shared.getpalette()).reshape(-1, 3)
-    # The mean of near-whites would make the paper grey.
-    colours[np.argmax(colours.sum(axis=1))] = palette.BACKGROUND
+    colours[colours.min(axis=1) >= 249] = palette.BACKGROUND  # a mean of near-whites would make the paper grey
     shared.putpalette(colours.ravel().tolist())
     return shared

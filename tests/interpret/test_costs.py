@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from interpret.architecture import architecture
+from interpret.costs import architecture
 from models import conv_layers
 
 layers = keras.layers

@@ -40,8 +40,10 @@ class Bars:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """No bars while the block runs, which may show its own."""
+        shown = self._progress.live.is_started
         self._progress.stop()
         try:
             yield
         finally:
-            self._progress.start()
+            if shown:
+                self._progress.start()

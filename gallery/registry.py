@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from configs import UserError, unknown
-from gallery import basics, units
+from gallery import attribution, basics, units
 from gallery.subject import Subject
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Figure:
     """How a figure is made. Whoever has a split has images, whoever has masks has both."""
 
     draw: "Callable[[Subject], Iterable[Drawing]]"  # names its drawings at once; computes when one is drawn
-    group: str
+    group: str | None
     needs: Needs
     table: Callable[[Subject], str] | None = None  # CSV to be written beside the drawings
 
@@ -45,12 +45,19 @@ FIGURES: dict[str, Figure] = {
     "receptive_field": Figure(units.receptive_field, "units", "images"),
     "ablation": Figure(units.ablation, "units", "split"),
     "kernel_spectrum": Figure(units.kernel_spectrum, "units", "kernels"),
+    "explanations": Figure(attribution.explanations, "attribution", "images"),
+    "deletion_insertion": Figure(attribution.deletion_insertion, "attribution", "images"),
+    "randomisation": Figure(attribution.randomisation, "attribution", "images"),
+    "activation_maximization": Figure(attribution.activation_maximization, "attribution", "images"),
+    # Each stands beside the others in `explanations`, and so is in no group.
+    **{name: Figure(partial(attribution.of_method, name), None, "images") for name in attribution.METHODS},
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    group: tuple(name for name, figure in FIGURES.items() if figure.group == group or group == "all")
-    for group in ("basics", "units", "all")
+    group: tuple(name for name, figure in FIGURES.items() if figure.group == group)
+    for group in ("basics", "units", "attribution")
 }
+GROUPS["all"] = tuple(name for figures in GROUPS.values() for name in figures)
 
 
 def chosen_figures(names: Sequence[str]) -> list[str]:
@@ -88,11 +95,8 @@ def missing(subject: Subject, needs: Needs) -> str | None:
     config = subject.config
     if needs == "images" and subject.run is None and config.image is None:
         return "model= needs an image to look at; give image=path/to/photo.jpg"
-    if needs in ("split", "masks"):
-        try:
-            parts = subject.data.info.parts
-        except UserError as error:
-            return str(error)
-        if needs == "masks" and not parts:
-            return f"{subject.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
+    if needs in ("split", "masks") and subject.lacks_data:
+        return subject.lacks_data
+    if needs == "masks" and not subject.data.info.parts:
+        return f"{subject.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
     return None

@@ -46,6 +46,7 @@ class Subject:
     def __init__(self, config: Visualize, run: "Run | None", asked: Collection[str]):
         self.config, self.run, self.asked = config, run, asked
         self.bars = Bars()
+        self.maps: dict[str, np.ndarray | None] = {}  # what explanations were found already, by method
         self._files = read_files(config)
 
     @property
@@ -87,6 +88,15 @@ class Subject:
             raise UserError("a model file has no dataset of its own; give run=")
         return self.run.open_data(self.config.data)
 
+    @cached_property
+    def lacks_data(self) -> str | None:
+        """Why there are no images but those that the user named; None where there are."""
+        try:
+            self.data  # noqa: B018  opening it is the question
+        except UserError as error:
+            return str(error)
+        return None
+
     @property
     def labels(self) -> list[str]:
         """The names of the classes, or their numbers where they have none."""
@@ -117,6 +127,11 @@ class Subject:
     @property
     def true_labels(self) -> list[int | None]:
         return [photo.label for photo in self._photos]
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """What the model says of the images, (n, classes)."""
+        return interpret.class_logits(self.network, self.images)
 
     @cached_property
     def scene(self) -> "visualization.Scene":

@@ -39,7 +39,6 @@ _HOMES = {
     "ablation_figure": "ablation",
     "Spectrum": "spectrum",
     "kernel_spectrum_figure": "spectrum",
-    "chosen_units": "scene",
     "last_of_each_block": "scene",
     "write_whole": "files",
 }

@@ -118,7 +118,7 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
 
 def _kernel(scene: Scene, look: Look) -> Iterator[Drawing]:
     for layer in filter(lambda layer: layer.paired, scene.layers):
-        for unit in chosen_units(layer, look, 1):
+        for unit in _chosen(layer, look, 1):
 
             def draw(layer=layer, unit=unit):
                 kernel = layer.kernel[..., unit]
@@ -176,7 +176,7 @@ def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
 def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
     overall = _largest_activation(scene)
     for layer in scene.layers:
-        for unit in chosen_units(layer, look, 1):
+        for unit in _chosen(layer, look, 1):
 
             def draw(layer=layer, unit=unit):
                 stages = {stage: array[..., unit] for stage, array in layer.maps.items()}
@@ -199,7 +199,7 @@ def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
             continue
 
         def draw(layer=layer):
-            units = chosen_units(layer, look, 3)
+            units = _chosen(layer, look, 3)
             values = [layer.maps["filter"][..., unit] for unit in units]
             figure = relu_figure(values, units=units, caption=scene.caption(layer), images=len(scene.images))
             return figure, {"units": units, "filter": np.stack(values)}
@@ -243,7 +243,7 @@ def _largest_activation(scene: Scene) -> float:
     return largest(np.array([largest(layer.maps["filter"]) for layer in scene.layers]))
 
 
-def chosen_units(layer: Layer, look: Look, count: int) -> np.ndarray:
+def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
     """The units that were asked for; or, of those alive, the strongest, and for more: the middle and the weakest."""
     if look.units is not None:
         return np.array(list(dict.fromkeys(look.units)), int)[: look.max_units]

@@ -57,7 +57,7 @@ def unpack_snapshot(content: bytes) -> Snapshot:
         raise ValueError(f"not a snapshot of an epoch, or a damaged one: {error}") from None
 
 
-def stacked(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tuple[list[int], np.ndarray]:
+def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tuple[list[int], np.ndarray]:
     """The epochs, in order, and a layer's arrays of them, (epochs, ...). `kind` is "kernels" or "maps".
 
     Raises ValueError where a snapshot lacks the layer, or its shape changed.

@@ -41,6 +41,18 @@ _HOMES = {
     "kernel_spectrum_figure": "spectrum",
     "last_of_each_block": "scene",
     "write_whole": "files",
+    "Step": "architecture_plan",
+    "architecture_figure": "architecture",
+    "layer_similarity_figure": "comparison",
+    "matched_units_figure": "comparison",
+    "class_accuracy_figure": "comparison",
+    "neighbours_figure": "neighbours",
+    "write_projector": "projector",
+    "write_evolution": "evolution",
+    "evolution_frame": "evolution",
+    "confusion_examples_figure": "confusion_examples",
+    "Entry": "contact_sheet",
+    "write_index": "contact_sheet",
 }
 
 __all__ = sorted(_HOMES)

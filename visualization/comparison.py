@@ -17,7 +17,7 @@ ROW, TRACK = 40, 620
 NAMES = ("A", "B")
 
 
-def similarity_figure(
+def layer_similarity_figure(
     similarity: np.ndarray,
     layers: Sequence[str],
     other_layers: Sequence[str],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interpret.snapshots import pack_snapshot, stacked, unpack_snapshot
+from interpret.snapshots import pack_snapshot, stack_snapshots, unpack_snapshot
 
 
 def kernel(seed=0, shape=(3, 3, 5, 7), scale=1.0):
@@ -42,14 +42,14 @@ def test_a_large_network_stays_small():
 
 def test_epochs_are_stacked_in_their_order():
     snapshots = [unpack_snapshot(pack_snapshot(epoch, {"conv": kernel(epoch)})) for epoch in (5, 0, 2)]
-    epochs, arrays = stacked(snapshots, "kernels", "conv")
+    epochs, arrays = stack_snapshots(snapshots, "kernels", "conv")
     assert epochs == [0, 2, 5] and arrays.shape == (3, 3, 3, 5, 7)
     np.testing.assert_allclose(arrays[2], kernel(5), atol=1e-2)
     with pytest.raises(ValueError, match="has no kernels of layer 'dense'; it has conv"):
-        stacked(snapshots, "kernels", "dense")
+        stack_snapshots(snapshots, "kernels", "dense")
     other = unpack_snapshot(pack_snapshot(7, {"conv": kernel(shape=(5, 5, 5, 7))}))
     with pytest.raises(ValueError, match="have the shapes"):
-        stacked([*snapshots, other], "kernels", "conv")
+        stack_snapshots([*snapshots, other], "kernels", "conv")
 
 
 def test_damaged_bytes_are_refused():

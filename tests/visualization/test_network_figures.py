@@ -11,7 +11,7 @@ from visualization import palette
 from visualization.architecture import architecture_figure
 from visualization.architecture_plan import Step, rows_of, stops_of
 from visualization.caption import Caption
-from visualization.comparison import class_accuracy_figure, matched_units_figure, similarity_figure
+from visualization.comparison import class_accuracy_figure, matched_units_figure, layer_similarity_figure
 from visualization.confusion_examples import confusion_examples_figure
 from visualization.evolution import evolution_frame, write_evolution
 from visualization.neighbours import neighbours_figure
@@ -131,12 +131,14 @@ def test_an_unknown_cost_is_told():
 
 
 def test_similarity_frames_each_rows_best_and_hatches_what_is_not_known():
-    drawn = similarity_figure(np.array([[0.9, 0.1], [np.nan, np.nan]]), AWKWARD[:2], AWKWARD[2:4], names=AWKWARD[4:6])
+    drawn = layer_similarity_figure(
+        np.array([[0.9, 0.1], [np.nan, np.nan]]), AWKWARD[:2], AWKWARD[2:4], names=AWKWARD[4:6]
+    )
     assert len(drawn.axes[0].lines) == 1 and shows(drawn, palette.HATCH[1])
     assert {"0.90", "0.10"} <= set(texts(drawn))
-    assert similarity_figure(np.eye(90), ["layer"] * 90, ["layer"] * 90).get_size_inches().max() < 25
+    assert layer_similarity_figure(np.eye(90), ["layer"] * 90, ["layer"] * 90).get_size_inches().max() < 25
     with pytest.raises(ValueError, match="for 2 and 1 layers"):
-        similarity_figure(np.eye(2), ["a", "b"], ["a"])
+        layer_similarity_figure(np.eye(2), ["a", "b"], ["a"])
 
 
 @pytest.mark.parametrize("channels", [1, 3, 40])

@@ -5,38 +5,62 @@ from pathlib import Path
 
 from configs import Train, quietly
 from configs.cli import command
+from configs.schema import Where
 from models import ModelError, check_model
+from training import Run
 from training.checks import check_choices
+from training.resume import changes, check_data, check_request
 from training.sweep import duration, summarize
 
 
 def train(config: Train) -> Path:
-    """Trains the network that a configuration describes and returns the folder of its run."""
-    start = time.perf_counter()
+    """Trains the network that a configuration describes, or goes on with a run, and returns the run's folder."""
+    if config.resume:
+        return _resume(config)
     check_choices(config)
     if config.data.image_size:
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
+    return _train(config)
+
+
+def _resume(config: Train) -> Path:
+    run = Run.open(config.resume, check=False)
+    check_request(config, run)
+    if run.finished:
+        print(f"Run {run.path} is finished; its best epoch is {run.epoch}. For a new run: init_from={run.path}")
+        return run.path
+    moved = Where(root=config.data.root, data_dir=config.data.data_dir, manual_dir=config.data.manual_dir)
+    return _train(run.config, run, moved)
+
+
+def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Path:
+    """`run` is one to go on with, whose data lies where `moved` says."""
+    start = time.perf_counter()
     with quietly():
         import keras
         from rich.console import Console
 
         from data import open_dataset
         from models import build_model
-        from training import Run, evaluate_model, fit_model
+        from training import evaluate_model, fit_model
         from training.backend import choose_devices, distributed, environment, make_deterministic
+        from training.callbacks import Stopped
+        from training.checkpoint import newest_checkpoint
         from training.fit import class_weights, precision
         from training.optimization import build_optimizer
         from training.transfer import freeze_base, initialize_from
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings = config.training
+    if settings.deterministic:
+        make_deterministic(run.facts["environment"]["threads"] if run else None)
     devices = choose_devices(settings.devices, settings.batch_size)
     build_optimizer(settings, steps_per_epoch=1)  # what it does not take is told before data is read
     keras.utils.set_random_seed(config.seed)
-    if settings.deterministic:
-        make_deterministic()
 
-    data = open_dataset(config.data)
+    data = run.open_data(moved) if run else open_dataset(config.data)
+    if run:
+        check_data(run, data.fingerprint)
     info = data.info
     check_model(config.model, info.image_size, info.channels, len(info.classes))
     if settings.class_weights:
@@ -47,22 +71,40 @@ def train(config: Train) -> Path:
 
     with distributed(devices), precision(settings.precision):
         model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
-        if config.init_from:
-            fresh = initialize_from(model, config.init_from)
-            console.print(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}")
-        if settings.freeze_base:
-            freeze_base(model)
-
-        run = Run.create(config.runs_dir, config.name or config.data.source, config)
-        run.write_labels(info.classes)
-        run.write_facts(dataset=_facts(data), environment=environment())
-        fit_model(run, model, data, config, drawings=_drawings(settings), devices=len(devices), console=console)
+        if run:
+            for line in changes(run.facts["environment"], environment()):
+                console.print(f"Resumed under other conditions: {line}", style="yellow")
+        else:
+            run = Run.create(config.runs_dir, config.name or config.data.source, config)
+            run.write_labels(info.classes)
+            run.write_facts(dataset=_facts(data), environment=environment())
+        with run.locked():
+            state = newest_checkpoint(run.checkpoints_dir, console.print)
+            if config.init_from and not state:
+                fresh = initialize_from(model, config.init_from)
+                console.print(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}")
+            if settings.freeze_base:
+                freeze_base(model)
+            try:
+                fit_model(
+                    run,
+                    model,
+                    data,
+                    config,
+                    drawings=_drawings(settings),
+                    devices=len(devices),
+                    start=state,
+                    console=console,
+                )
+            except Stopped as stop:
+                raise SystemExit(128 + stop.signal) from None  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
     evaluation = evaluate_model(run.model, batches, run.labels)
     run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
     _write_hyperparameters(run, config, evaluation)
+    run.write_facts(finished=True)
 
     console.print(
         f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "

@@ -74,6 +74,7 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
         values["name"] = _chosen(script, overrides).get("experiment")
     config = checked(schema, values, script=script, overrides=overrides)
     config.withhold(_from_environment(composed, values))
+    config.remember(tuple(override.key_or_group for override in parse(overrides)))
     return config
 
 

@@ -31,6 +31,20 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
     _withheld: dict[tuple[str, ...], Any] = PrivateAttr(default_factory=dict)
+    _typed: tuple[str, ...] = PrivateAttr(default=())
+
+    def __eq__(self, other: object) -> bool:
+        """Equal by what is configured, wherever it was written."""
+        return type(self) is type(other) and dict(self) == dict(other)
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """The keys and groups that the command line named."""
+        return self._typed
+
+    def remember(self, typed: tuple[str, ...]) -> None:
+        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on."""
+        self._typed = typed
 
     def withhold(self, written: dict[tuple[str, ...], Any]) -> None:
         """Mark what came out of the environment: {path of the key: what to save in its place}."""
@@ -182,6 +196,14 @@ class EarlyStopping(Section):
     min_delta: NonNegative = 0.0
 
 
+class Checkpoint(Section):
+    """When the state of training is saved, beside the moment of an interruption; resume= goes on from there."""
+
+    every_epochs: Count = 1
+    every_steps: Count | None = None
+    every_minutes: Positive | None = None
+
+
 class TensorBoard(Section):
     """What is written for TensorBoard beside the scalars; 0 turns a kind off."""
 
@@ -201,10 +223,11 @@ class Training(Section):
     class_weights: Literal["balanced"] | dict[str, Positive] | None = None
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"  # chooses the best model
     early_stopping: EarlyStopping = EarlyStopping()
+    checkpoint: Checkpoint = Checkpoint()
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     freeze_base: bool = False
     devices: Count | None = None  # null: every accelerator there is, or the one CPU
-    deterministic: bool = False
+    deterministic: bool = False  # the same seed gives the same bits, also after resume=
     steps_per_execution: Count = 1
     limit_batches: Count | None = None  # of train, validation and test; null: all
     overfit: bool = False  # train and validate on one batch, without augmentation
@@ -230,7 +253,7 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     runs_dir: str = "runs"
     init_from: str | None = None  # a run or a .keras file whose weights the new run starts from
-    resume: str | None = None  # a run to go on with
+    resume: str | None = None  # a run to go on with, as it was configured
     data: Data = Data()
     model: Model = Model()
     training: Training = Training()

@@ -1,9 +1,12 @@
 """What must be said differently to TensorFlow and to JAX."""
 
 import contextlib
+import os
 import platform
+import subprocess
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -57,12 +60,28 @@ def xla_pays_off() -> bool | str:
     return "auto" if not TENSORFLOW or "gpu" in all_devices()[0] else False
 
 
-def make_deterministic() -> None:
-    """The same seed gives the same weights, bit by bit, on the same machine; some operations get slower."""
+def make_deterministic(threads: int | None = None) -> None:
+    """The same seed gives the same weights, bit by bit, on the same kind of machine; some operations get slower.
+
+    Call it before anything is computed. The sums of a convolution depend on how many threads share it: `threads` is
+    the number of an earlier training that is to be continued; None: one a processor.
+    """
+    threads = threads or processors()
     if TENSORFLOW:
         import tensorflow as tf
 
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
+    else:
+        # Both are read when JAX first computes.
+        os.environ["NPROC"] = str(threads)
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def one_hot_batches(batches: Any, classes: int, devices: int) -> Any:
@@ -135,7 +154,7 @@ def stop_profile() -> None:
 
 
 def environment() -> dict[str, Any]:
-    """What the numbers of a run depend on beside its configuration."""
+    """What the numbers of a run depend on beside its configuration and its data."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -143,7 +162,29 @@ def environment() -> dict[str, Any]:
         "keras": keras.__version__,
         keras.backend.backend(): version(keras.backend.backend()),
         "devices": all_devices(),
+        "threads": _threads(),
+        "code": _git_state(),
     }
+
+
+def _threads() -> int:
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        return tf.config.threading.get_intra_op_parallelism_threads() or processors()
+    return int(os.environ.get("NPROC", processors()))
+
+
+def _git_state() -> str | None:
+    """The commit of this code, and whether files differ from it; None where it is not in a git repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = [*git, "status", "--porcelain", "--untracked-files=no"]
+        edited = subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}, edited" if edited else commit
 
 
 def all_devices() -> list[str]:

@@ -51,10 +51,25 @@ class Clock(keras.callbacks.Callback):
         super().__init__()
         self.images_per_step = images_per_step
         self.compiled = False
+        self.carried = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the epoch has taken so far; what is set is counted into the next epoch that begins."""
+        return time.perf_counter() - self.epoch_start
+
+    @elapsed.setter
+    def elapsed(self, seconds: float):
+        self.carried = seconds
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch_start = self.steps_start = self.steps_end = time.perf_counter()
-        self.first_step, self.last_step = 0, 0
+        self.epoch_start = time.perf_counter() - self.carried
+        self.carried = 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            self.steps_start = self.steps_end = time.perf_counter()
+            self.first_step = self.last_step = 0
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps_end, self.last_step = time.perf_counter(), batch + 1
@@ -66,33 +81,36 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         images = (self.last_step - self.first_step) * self.images_per_step
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs["seconds"] = time.perf_counter() - self.epoch_start
+        logs["seconds"] = self.elapsed
         logs["images_per_second"] = images / (self.steps_end - self.steps_start)
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the model whenever the monitored metric is better than ever before; refuses weights that are not finite."""
+    """Saves the model whenever the monitored metric is better than ever before; refuses weights that are not finite.
 
-    def __init__(self, run: Run, monitor: str):
+    `first_step` is where the first epoch starts.
+    """
+
+    def __init__(self, run: Run, monitor: str, first_step: int = 0):
         super().__init__()
-        self.run, self.monitor = run, monitor
-        best = run.best
-        self.epoch: int | None = best.get("epoch")
-        self.value: float | None = best.get(monitor)
+        self.run, self.monitor, self.first_step = run, monitor, first_step
+        self.epoch: int | None = None
+        self.value: float | None = None
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step = batch + 1
+        self.step = self.first_step + batch + 1
         if not math.isfinite(logs["loss"]):
-            raise UserError(self._stopped(f"the loss became {logs['loss']}"))
+            raise UserError(self.stopped(f"the loss became {logs['loss']}"))
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.current, self.step = epoch + 1, 0
+        self.current, self.step = epoch + 1, self.first_step
 
     def on_epoch_end(self, epoch, logs=None):
+        self.first_step = 0
         if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights):
-            raise UserError(self._stopped("weights are no longer finite"))
+            raise UserError(self.stopped("weights are no longer finite"))
         if not math.isfinite(logs["val_loss"]):
-            raise UserError(self._stopped(f"the validation loss became {logs['val_loss']}"))
+            raise UserError(self.stopped(f"the validation loss became {logs['val_loss']}"))
         value = float(logs[self.monitor])
         if self._is_better(value):
             self.run.save_model(self.model, epoch=epoch + 1, **{self.monitor: value})
@@ -105,15 +123,16 @@ class KeepBest(keras.callbacks.Callback):
         )
         return f"epoch {self.current}, step {self.step}; {kept} saved in {self.run.path}"
 
-    def _is_better(self, value: float) -> bool:
-        return self.value is None or (value < self.value if "loss" in self.monitor else value > self.value)
-
-    def _stopped(self, reason: str) -> str:
+    def stopped(self, reason: str) -> str:
+        """What to tell when training cannot go on: why, where, what is saved and what to do."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
             f"Training stopped, {reason} in {self.place()}. Lower training.optimizer.learning_rate (it is {rate:.3g}) "
             f"or set training.optimizer.clip_norm=1."
         )
+
+    def _is_better(self, value: float) -> bool:
+        return self.value is None or (value < self.value if "loss" in self.monitor else value > self.value)
 
 
 class MetricsTable(keras.callbacks.Callback):
@@ -122,7 +141,7 @@ class MetricsTable(keras.callbacks.Callback):
     def __init__(self, run: Run):
         super().__init__()
         self.run = run
-        self.rows = run.metrics
+        self.rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: logs.get(name) for name in METRICS} | {"epoch": epoch + 1}
@@ -130,46 +149,47 @@ class MetricsTable(keras.callbacks.Callback):
         self.run.write_metrics(self.rows)
 
 
-class Interruption(keras.callbacks.Callback):
-    """Ctrl-C stops between two steps, where everything is in order; a second Ctrl-C stops at once."""
+class Stopped(KeyboardInterrupt):
+    """Training was asked to stop, and did, with its state saved."""
 
-    requested = False
+    def __init__(self, number: signal.Signals):
+        super().__init__()
+        self.signal = number
+
+
+class Interruption:
+    """Ctrl-C and SIGTERM stop training between two steps, where everything is in order; a second one stops at once."""
+
+    requested: signal.Signals | None = None
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._request)
+        before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        raise Stopped(self.requested)
 
     def _request(self, number, frame):
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.requested:
-            raise KeyboardInterrupt
-
-    def on_test_batch_end(self, batch, logs=None):
-        if self.requested:
-            raise KeyboardInterrupt
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.requested:
-            raise KeyboardInterrupt
+            raise Stopped(signal.Signals(number))
+        self.requested = signal.Signals(number)
 
 
 class ProgressLines(keras.callbacks.Callback):
     """A line an epoch, in the terminal and in `train.log`; on a terminal also a bar with the time left of the run."""
 
-    def __init__(self, run: Run, best: KeepBest, console: Console, initial_epoch: int):
+    def __init__(self, run: Run, best: KeepBest, console: Console, steps: int, first_step: int):
         super().__init__()
-        self.run, self.best, self.console, self.initial_epoch = run, best, console, initial_epoch
+        self.run, self.best, self.console, self.steps, self.first_step = run, best, console, steps, first_step
+        self.task = None
 
     @contextlib.contextmanager
     def showing(self) -> Iterator[None]:
@@ -188,14 +208,11 @@ class ProgressLines(keras.callbacks.Callback):
         with self.bar, self.run.log_path.open("a", encoding="utf-8") as self.log:
             yield
 
-    def on_train_begin(self, logs=None):
-        total = self.params["epochs"] * self.params["steps"]
-        done = self.initial_epoch * self.params["steps"]
-        self.task = self.bar.add_task("", total=total, completed=done, scores="")
-
     def on_epoch_begin(self, epoch, logs=None):
-        self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
-        self.done = epoch * self.params["steps"]
+        if self.task is None:
+            self.task = self.bar.add_task("", total=self.params["epochs"] * self.steps, scores="")
+        self.done, self.first_step = epoch * self.steps + self.first_step, 0
+        self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}", completed=self.done)
 
     def on_train_batch_end(self, batch, logs=None):
         scores = f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"

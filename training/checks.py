@@ -17,7 +17,5 @@ def check_choices(config: Train) -> None:
             f"training.schedule.name=plateau has no warm-up; training.schedule.warmup_epochs is "
             f"{schedule.warmup_epochs:g}, expected 0 (or a schedule such as cosine)."
         )
-    if config.resume:
-        raise UserError("resume= is not supported; start a new run from the old weights with init_from=.")
     if config.init_from:
         model_file(config.init_from)

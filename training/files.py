@@ -1,10 +1,11 @@
 """Files that are either whole or absent, whatever happens while they are written."""
 
+import contextlib
 import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from configs import UserError
@@ -23,21 +24,28 @@ def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *,
         size = len(content)
 
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    with telling_full_disk(path, size):
+        try:
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write_bytes(content)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
+    """Turns a full disk inside the block into a `UserError`, which tells how much of about `size` bytes is missing."""
     try:
-        if callable(content):
-            content(temporary)
-        else:
-            temporary.write_bytes(content)
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(_disk_full(path, size)) from error
-        raise
-    except BaseException:
-        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -48,7 +56,7 @@ def atomic_symlink(link: Path, target: str) -> None:
     os.replace(temporary, link)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until a file, or a folder's list of names, has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -61,8 +69,8 @@ def _disk_full(path: Path, size: int | None) -> str:
     free = shutil.disk_usage(path.parent).free
     need = f"it takes about {_megabytes(size)}, {_megabytes(free)} are free" if size else f"{_megabytes(free)} are free"
     missing = f": about {_megabytes(max(size - free, 1))} are missing" if size else ""
-    return f"The disk is full, {path} was not written{missing} ({need}). Free some space, or give another runs_dir=."
+    return f"The disk is full, {path} was not written{missing} ({need}). Free some space."
 
 
 def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

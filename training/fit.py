@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,11 @@ from configs import Train, UserError, unknown
 from configs.schema import Training
 from training import callbacks
 from training.backend import one_hot_batches, weighted_batches, xla_pays_off
+from training.checkpoint import State
+from training.files import telling_full_disk
 from training.optimization import build_optimizer
 from training.run import Run
+from training.state import Checkpoints, EpochDone
 from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ def fit_model(
     *,
     drawings: Drawings | None = None,
     devices: int = 1,
-    initial_epoch: int = 0,
+    start: State | None = None,
     console: Console | None = None,
 ) -> list[dict[str, float]]:
     """Trains a model and keeps the best one, by the monitored metric, in the run.
@@ -41,19 +45,18 @@ def fit_model(
         config: what the run was asked to do.
         drawings: how TensorBoard's pictures are drawn; None: without pictures.
         devices: over how many the batches are split.
-        initial_epoch: epochs that are already behind the model.
+        start: the state of an earlier training in this run to go on from; None: the model as it is.
 
     Returns:
         The rows of `metrics.csv`.
 
     Raises:
         UserError: the loss or the weights are no longer finite; what was saved before stays.
-        KeyboardInterrupt: Ctrl-C, after saying what is saved.
+        Stopped: Ctrl-C or SIGTERM came; the state is saved, and was told how to go on from it.
     """
     training, console = config.training, console or Console()
-    classes = data.info.classes
     steps = data.steps(training.batch_size, training.limit_batches, training.overfit)
-    confusion = callbacks.BalancedAccuracy(len(classes))
+    confusion = callbacks.BalancedAccuracy(len(data.info.classes))
     model.compile(
         optimizer=build_optimizer(training, steps),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
@@ -61,47 +64,42 @@ def fit_model(
         steps_per_execution=training.steps_per_execution,
         jit_compile=xla_pays_off(),
     )
-    best = callbacks.KeepBest(run, training.monitor)
-    table = callbacks.MetricsTable(run)
+    if start:
+        _go_back(run, start)
+        if start.complete:
+            return run.metrics
+    writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
-    lines = callbacks.ProgressLines(run, best, console, initial_epoch)
-    clock = callbacks.Clock(min(training.batch_size, data.info.sizes["train"]))
-    batches = data.training(
-        training.batch_size,
-        config.seed,
-        training.epochs,
-        augment=not training.overfit,
-        limit_batches=training.limit_batches,
-        overfit=training.overfit,
-        start_epoch=initial_epoch,
-    )
-    if training.class_weights:
-        batches = weighted_batches(batches, class_weights(training, classes, data.labels("train")))
-    with lines.showing(), interruption.watching():
-        try:
-            model.fit(
-                batches,
-                epochs=training.epochs,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps,
-                validation_data=_validation(data, config, devices),
-                callbacks=[
-                    *_averaging(training),  # first, so that what follows sees the averaged weights
-                    clock,
-                    best,
-                    table,
-                    lines,
-                    *_tensorboard(run, data, config, drawings, confusion, console),
-                    *_control(training),
-                    interruption,
-                ],
-                shuffle=False,  # the stream is shuffled already
-                verbose=0,
-            )
-        except KeyboardInterrupt:
-            console.print(f"Stopped in {best.place()}.", highlight=False, markup=False, soft_wrap=True)
-            raise
-    return table.rows
+    with interruption.watching(), telling_full_disk(run.path):
+        while not (start and start.complete):
+            best = callbacks.KeepBest(run, training.monitor, start.step if start else 0)
+            lines = callbacks.ProgressLines(run, best, console, steps, best.first_step)
+            table = callbacks.MetricsTable(run)
+            clock = callbacks.Clock(min(training.batch_size, data.info.sizes["train"]))
+            control = _control(training)
+            checkpoints = Checkpoints(run, training, start, steps, best, interruption, (table, clock, *control))
+            shown = [clock, best, table, lines, *_tensorboard(writers, run, data, config, drawings, confusion, start)]
+            try:
+                with lines.showing():
+                    model.fit(
+                        _training_batches(data, config, start),
+                        epochs=training.epochs,
+                        initial_epoch=checkpoints.first_epoch,
+                        steps_per_epoch=steps - checkpoints.first_step,
+                        validation_data=_validation(data, config, devices),
+                        # Averaging first, so that what follows sees the averaged weights.
+                        callbacks=[*_averaging(training), *shown, *control, checkpoints],
+                        shuffle=False,  # the stream is shuffled already
+                        verbose=0,
+                    )
+            except EpochDone:
+                pass
+            except callbacks.Stopped:
+                told = f"Stopped in {best.place()}.\nGo on with: python train.py resume={shlex.quote(str(run.path))}"
+                console.print(told, highlight=False, markup=False, soft_wrap=True)
+                raise
+            start = checkpoints.reached
+    return run.metrics
 
 
 @contextlib.contextmanager
@@ -128,6 +126,34 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
         if name not in classes:
             raise UserError(unknown("class in training.class_weights", name, classes))
     return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
+
+
+def _go_back(run: Run, start: State) -> None:
+    """Takes back what the run holds of the time after a state."""
+    run.cut_logs(start.values["logs"])
+    if start.values["best"]:
+        run.restore_model(start.best_model, start.values["best"])
+    rows = start.values["callbacks"]["MetricsTable"]["rows"]
+    if rows:
+        run.write_metrics(rows)
+
+
+def _training_batches(data: "Dataset", config: Train, start: State | None):
+    training = config.training
+    batches = data.training(
+        training.batch_size,
+        config.seed,
+        training.epochs,
+        augment=not training.overfit,
+        limit_batches=training.limit_batches,
+        overfit=training.overfit,
+        start_epoch=start.epoch if start else 0,
+        start_step=start.step if start else 0,
+    )
+    if training.class_weights:
+        weights = class_weights(training, data.info.classes, data.labels("train"))
+        batches = weighted_batches(batches, weights)
+    return batches
 
 
 def _validation(data: "Dataset", config: Train, devices: int):
@@ -164,20 +190,34 @@ def _control(training: Training) -> list[keras.callbacks.Callback]:
     return control
 
 
-def _tensorboard(run, data, config, drawings, confusion, console) -> list[keras.callbacks.Callback]:
-    training, wanted = config.training, config.training.tensorboard
-    profile = [Profile(run)] if training.profile else []
-    if not wanted.enabled:
-        return profile
+def _writers(run: Run, training: Training, console: Console) -> Writers | None:
+    if not training.tensorboard.enabled:
+        return None
     if importlib.util.find_spec("tensorflow") is None:
         console.print("TensorBoard logs are left out: writing them needs TensorFlow.", highlight=False)
-        return profile
-    writers = Writers(run)
-    found = [Curves(writers, graph=wanted.graph, histograms_every=wanted.histograms_every)]
-    if drawings and wanted.images_every:
+        return None
+    return Writers(run)
+
+
+def _tensorboard(
+    writers: Writers | None,
+    run: Run,
+    data: "Dataset",
+    config: Train,
+    drawings: Drawings | None,
+    confusion: callbacks.BalancedAccuracy,
+    start: State | None,
+) -> list[keras.callbacks.Callback]:
+    """What is written once, at the start of a run, is left out when it goes on."""
+    wanted = config.training.tensorboard
+    found = [Profile(run)] if config.training.profile and not start else []
+    if writers:
+        found.append(Curves(writers, graph=wanted.graph and not start, histograms_every=wanted.histograms_every))
+    if writers and drawings and wanted.images_every:
         size = data.info.sizes["validation"]
         indices = np.linspace(0, size - 1, min(wanted.images, size)).astype(int).tolist()
         images = data.examples("validation", indices)[0]
         matrix = lambda: keras.ops.convert_to_numpy(confusion.matrix)  # noqa: E731
-        found.append(Pictures(writers, drawings, images, data.info.classes, matrix, wanted.images_every))
-    return found + profile
+        pictures = Pictures(writers, drawings, images, data.info.classes, matrix, wanted.images_every, not start)
+        found.append(pictures)
+    return found

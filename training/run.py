@@ -1,6 +1,8 @@
 """A run folder: all that evaluating, drawing and another person need."""
 
+import contextlib
 import csv
+import fcntl
 import functools
 import hashlib
 import io
@@ -8,6 +10,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +52,7 @@ class Run:
             raise UserError(
                 f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
             ) from None
-        run.write_text(run.config_path, yaml.safe_dump(config.document(), sort_keys=False))
+        run._write_summed(run.config_path, yaml.safe_dump(config.document(), sort_keys=False))
         atomic_symlink(family / "latest", run.id)
         return run
 
@@ -134,13 +137,15 @@ class Run:
     @functools.cached_property
     def config(self) -> Train:
         """The configuration that the run was trained with. It is parsed as data and checked, never instantiated."""
-        return read_config(self.config_path, Train)
+        config = read_config(self.config_path, Train)
+        self._read_summed(self.config_path)
+        return config
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...]:
         """Class names, in the order of the model's logits."""
         try:
-            lines = self.labels_path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+            lines = self._read_summed(self.labels_path).decode("utf-8", "surrogateescape").split("\n")
         except FileNotFoundError:
             raise UserError(f"{self.labels_path} is missing: the run cannot name its classes.") from None
         return tuple(re.sub(r"\\(.)", lambda m: _ESCAPED.get(m[1], m[1]), line) for line in lines[:-1])
@@ -176,12 +181,17 @@ class Run:
         return facts.get("best", {})
 
     @property
+    def finished(self) -> bool:
+        """Whether the run was trained and evaluated to its end."""
+        return self.facts.get("finished", False)
+
+    @property
     def metrics(self) -> list[dict[str, float]]:
         """A row an epoch."""
         if not self.metrics_path.exists():
             return []
-        with self.metrics_path.open(newline="") as file:
-            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        table = io.StringIO(self._read_summed(self.metrics_path).decode())
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(table)]
         return [{**row, "epoch": int(row["epoch"])} for row in rows]
 
     @property
@@ -207,14 +217,14 @@ class Run:
 
     def write_labels(self, labels: tuple[str, ...]) -> None:
         escaped = (label.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for label in labels)
-        self.write_text(self.labels_path, "".join(f"{label}\n" for label in escaped))
+        self._write_summed(self.labels_path, "".join(f"{label}\n" for label in escaped))
 
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
         table = io.StringIO()
         writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        self.write_text(self.metrics_path, table.getvalue())
+        self._write_summed(self.metrics_path, table.getvalue())
 
     def write_facts(self, **facts: Any) -> None:
         """Adds facts to `run.json`; one of the same name is replaced."""
@@ -237,19 +247,73 @@ class Run:
         atomic_write(self.model_path, write, size=4 * bare.count_params())
         self.__dict__.pop("model", None)
 
-    def write_json(self, path: Path, content: Any) -> None:
-        self.write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    def restore_model(self, content: bytes, best: dict[str, Any]) -> None:
+        """Puts back the best model of an earlier moment, where training since then has replaced or damaged it."""
+        self.write_facts(best=best, best_before=self.best)
+        atomic_write(self.model_path, content)
+        self.__dict__.pop("model", None)
+
+    def logs(self) -> dict[str, int]:
+        """The files that training only appends to, with their size in bytes."""
+        files = [self.log_path, *(self.tensorboard_dir / "train").glob("*"), *self.tensorboard_dir.glob("validation/*")]
+        return {str(file.relative_to(self.path)): file.stat().st_size for file in files if file.is_file()}
+
+    def cut_logs(self, sizes: dict[str, int]) -> None:
+        """Takes back what was appended to logs since they had these sizes."""
+        for name, size in self.logs().items():
+            if name not in sizes:
+                (self.path / name).unlink()
+            elif size > sizes[name]:
+                os.truncate(self.path / name, sizes[name])
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training in this run at the same time. Raises `UserError` when one does."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None
+        finally:
+            os.close(folder)
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""
+        self.write_text(path, _dumped(content | {"sha256": hashlib.sha256(_dumped(content).encode()).hexdigest()}))
 
     def write_text(self, path: Path, text: str) -> None:
         atomic_write(path, text)
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            recorded = content.pop("sha256", None)
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, AttributeError) as error:
             raise UserError(f"{path} is damaged: {error}.") from None
+        if recorded != hashlib.sha256(_dumped(content).encode()).hexdigest():
+            raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is another one.")
+        return content
+
+    def _write_summed(self, path: Path, text: str) -> None:
+        """Writes a file whose SHA-256 sum `run.json` keeps; until it is there, the sum of the one before counts too."""
+        content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
+        before = sums.get(path.name, [])[:1]
+        self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
+        atomic_write(path, content)
+
+    def _read_summed(self, path: Path) -> bytes:
+        content = path.read_bytes()
+        sums = self.facts.get("sums", {}).get(path.name)
+        if sums and hashlib.sha256(content).hexdigest() not in sums:
+            raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is not the one in {self.facts_path}.")
+        return content
+
+
+def _dumped(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 _ESCAPED = {"n": "\n", "r": "\r"}

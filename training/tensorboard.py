@@ -53,6 +53,7 @@ class Curves(keras.callbacks.Callback):
         if self.graph:
             with self.writers.training.as_default():
                 write_graph(self.model)
+            self.writers.flush()
 
     def on_epoch_end(self, epoch, logs=None):
         import tensorflow as tf
@@ -72,7 +73,8 @@ class Curves(keras.callbacks.Callback):
 class Pictures(keras.callbacks.Callback):
     """Kernels, feature maps of a few fixed images, and the confusion matrix, as they change over epochs.
 
-    `images` is (n, height, width, channels) uint8; `matrix` gives the confusion matrix of the last validation.
+    `images` is (n, height, width, channels) uint8; `matrix` gives the confusion matrix of the last validation;
+    `inputs`: write the images themselves too, which is done once in a run.
     """
 
     def __init__(
@@ -83,18 +85,21 @@ class Pictures(keras.callbacks.Callback):
         classes: Sequence[str],
         matrix: Callable[[], np.ndarray],
         every: int,
+        inputs: bool,
     ):
         super().__init__()
         self.writers, self.drawings, self.images = writers, drawings, images
-        self.classes, self.matrix, self.every = classes, matrix, every
+        self.classes, self.matrix, self.every, self.inputs = classes, matrix, every, inputs
 
     def on_train_begin(self, logs=None):
         from models import conv_layers, feature_extractor
 
         self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
         self.extractor = feature_extractor(self.model, stages=("detect",))
-        for number, image in enumerate(self.images, start=1):
-            _write_picture(self.writers.validation, f"image_{number}/input", image, step=0)
+        if self.inputs:
+            for number, image in enumerate(self.images, start=1):
+                _write_picture(self.writers.validation, f"image_{number}/input", image, step=0)
+            self.writers.flush()
 
     def on_epoch_end(self, epoch, logs=None):
         if not _is_due(epoch, self.every):

@@ -234,12 +234,3 @@ def test_mixed_precision_trains_and_reloads_and_does_not_leak(start, policy):
     assert run.model.get_layer("block1_conv1").compute_dtype == policy.removeprefix("mixed_")
     assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(scores(run, data).loss)
-
-
-def test_epochs_that_are_trained_again_replace_their_rows(start):
-    run, model, data, config = start(epochs=3)
-    first = fit_model(run, model, data, config)
-    again = fit_model(run, model, data, config, initial_epoch=1)
-    assert [row["epoch"] for row in again] == [1, 2, 3]
-    assert again[0] == first[0]
-    assert again[1]["loss"] != first[1]["loss"]

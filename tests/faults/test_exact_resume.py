@@ -1,0 +1,203 @@
+"""A training killed at any step and resumed ends, bit by bit, where the uninterrupted one does."""
+
+import csv
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.checkpoint import checkpoints, read_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+EPOCHS, STEPS = 6, 5  # of the trainings below; 44 images in batches of 8
+EVERYTHING = (
+    "data=tfds", "data.name=tiny_blobs", "model.filters=[4,6]", "model.dropout=0.2", "model.batch_norm=true",
+    "model.head.dense=[8]", "model.head.dropout=0.3", "data.augment.flip=true", "data.augment.crop=1",
+    "data.augment.mixup=0.3", "data.augment.rotate=10", f"training.epochs={EPOCHS}", "training.batch_size=8",
+    "training.optimizer.learning_rate=0.02", "training.optimizer.ema=0.8", "training.monitor=val_loss",
+    "training.early_stopping.patience=4", "training.checkpoint.every_steps=3", "training.deterministic=true",
+    "training.tensorboard.images_every=0", "training.tensorboard.graph=false",
+)  # fmt: skip
+KINDS = {
+    "plateau": ("training.schedule.name=plateau", "training.schedule.patience=1", "training.schedule.factor=0.5"),
+    "cosine, streamed from disk": ("training.schedule.name=cosine", "training.schedule.warmup_epochs=1",
+                                   "data.cache=none", "data.shuffle_buffer=20"),
+    "a checkpoint every other epoch": ("training.optimizer.name=sgd", "training.checkpoint.every_epochs=2",
+                                       "training.checkpoint.every_steps=null", "training.early_stopping.patience=1"),
+    "half precision": ("training.precision=mixed_float16", "training.steps_per_execution=5"),
+}  # fmt: skip
+
+
+class Zygote:
+    """Runs trainings in children of one process that has TensorFlow imported."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        command = [sys.executable, str(Path(__file__).with_name("zygote.py")), str(folder / "tfds")]
+        (folder / "tfds").mkdir()
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def __call__(self, *words: str, **job) -> int:
+        log = self.folder / "log.txt"
+        log.unlink(missing_ok=True)
+        job |= {"words": [*words, f"data.data_dir={self.folder / 'tfds'}"], "log": str(log)}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        self.code = int(self.process.stdout.readline())
+        self.log = log.read_text()
+        return self.code
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    zygote = Zygote(tmp_path_factory.mktemp("exact"))
+    yield zygote
+    zygote.process.stdin.close()
+    zygote.process.wait()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(train):
+    """What each kind of training comes to when nothing happens to it; each is run once."""
+    results = {}
+
+    def build(kind):
+        if kind not in results:
+            folder = train.folder / f"whole-{len(results)}"
+            assert train(*EVERYTHING, *KINDS[kind], f"runs_dir={folder}") == 0, train.log
+            results[kind] = outcome(run_in(folder))
+        return results[kind]
+
+    return build
+
+
+def run_in(folder: Path) -> Path:
+    (run,) = [path.parent for path in folder.glob("*/*/config.yaml") if path.parent.name != "latest"]
+    return run
+
+
+def outcome(run: Path) -> dict:
+    """Everything that must not depend on interruptions; times are left out."""
+    state = read_checkpoint(checkpoints(run / "checkpoints")[0])
+    callbacks = {name: dict(values) for name, values in state.values["callbacks"].items()}
+    rows = callbacks.pop("MetricsTable")["rows"]
+    callbacks.pop("Clock")
+    timed = ("seconds", "images_per_second")
+    with zipfile.ZipFile(run / "model.keras") as model:
+        weights = hashlib.sha256(model.read("model.weights.h5")).hexdigest()
+    table = [row for row in csv.DictReader((run / "metrics.csv").open())]
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    return {
+        "arrays": {name: (array.dtype.str, array.tobytes()) for name, array in state.arrays.items()},
+        "callbacks": callbacks,
+        "epochs": state.epoch,
+        "rows": [{key: value for key, value in row.items() if key not in timed} for row in rows],
+        "metrics.csv": [{key: value for key, value in row.items() if key not in timed} for row in table],
+        "best model": (json.loads((run / "run.json").read_text())["best"]["epoch"], weights),
+        "evaluation": {key: evaluation[key] for key in ("accuracy", "loss", "epoch", "confusion_matrix")},
+        "curves": [point for point in curves(run) if point[0].split("/")[1] not in timed],
+        "log lines": (run / "train.log").read_text().count("val_accuracy"),
+    }
+
+
+def curves(run: Path) -> list[tuple[str, int, float]]:
+    """Every scalar in TensorBoard's files: (name, step, value)."""
+    import tensorflow as tf
+
+    found = []
+    for part in ("train", "validation"):
+        for file in sorted((run / "tensorboard" / part).glob("events.*")):
+            for record in tf.data.TFRecordDataset(str(file)):
+                for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
+                    if value.metadata.plugin_data.plugin_name == "scalars":
+                        step = tf.compat.v1.Event.FromString(record.numpy()).step
+                        found.append((f"{part}/{value.tag}", step, float(tf.make_ndarray(value.tensor))))
+    return sorted(found)
+
+
+def differences(one: dict, other: dict) -> list[str]:
+    return [key for key in one if one[key] != other[key]]
+
+
+def kill_and_resume(train, kind: str, folder: Path, disturbances: list[dict]) -> int:
+    """Starts a training, and resumes it after each disturbance until it is done; returns how many ended it."""
+    words, ended = (*EVERYTHING, *KINDS[kind], f"runs_dir={folder}"), 0
+    for disturbance in [*disturbances, {}]:
+        code = train(*words, **disturbance)
+        if code == 0:
+            break
+        assert code in (-disturbance["signal"], 128 + disturbance["signal"]), train.log
+        ended += 1
+        if list(folder.glob("*/*/run.json")) and "dataset" in json.loads((run_in(folder) / "run.json").read_text()):
+            words = (f"resume={run_in(folder)}",)
+    return ended
+
+
+def before_step(number: int, signal_number: int = signal.SIGKILL) -> dict:
+    """A signal before a step, counted over all epochs."""
+    return {"signal": signal_number, "at": ["on_train_batch_begin", number // STEPS, number % STEPS]}
+
+
+def check(train, uninterrupted, kind, folder, disturbances) -> int:
+    ended = kill_and_resume(train, kind, folder, disturbances)
+    assert differences(uninterrupted(kind), outcome(run_in(folder))) == [], f"{kind}, {disturbances}"
+    return ended
+
+
+def test_a_training_killed_twice_within_epochs_and_resumed_ends_bit_identical(train, uninterrupted, tmp_path):
+    assert check(train, uninterrupted, "plateau", tmp_path, [before_step(8), before_step(17)]) == 2
+
+
+def test_a_training_stopped_while_validating_goes_one_step_back_and_ends_bit_identical(train, uninterrupted, tmp_path):
+    disturbance = {"signal": signal.SIGTERM, "at": ["on_test_batch_end", 2, 1]}
+    assert check(train, uninterrupted, "plateau", tmp_path, [disturbance]) == 1
+
+
+def test_sigterm_saves_at_once_and_tells_the_command_that_resumes(train, uninterrupted, tmp_path):
+    kind = "cosine, streamed from disk"
+    words = (*EVERYTHING, *KINDS[kind], "training.checkpoint.every_steps=null", f"runs_dir={tmp_path}")
+    assert train(*words, **before_step(13, signal.SIGTERM)) == 143
+    run = run_in(tmp_path)
+    assert f"Go on with: python train.py resume={run}" in train.log
+    state = read_checkpoint(checkpoints(run / "checkpoints")[0])
+    assert (state.epoch, state.step) == (2, 3)
+    assert train(f"resume={run}") == 0
+    assert differences(uninterrupted(kind), outcome(run)) == []
+
+
+def test_three_processes_with_one_seed_end_with_one_hash(train, tmp_path):
+    words = (*EVERYTHING, *KINDS["plateau"], f"data.data_dir={train.folder / 'tfds'}", "training.epochs=2")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *words, f"runs_dir={tmp_path / str(number)}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    outcomes = [outcome(run_in(tmp_path / str(number))) for number in range(3)]
+    assert differences(outcomes[0], outcomes[1]) == differences(outcomes[0], outcomes[2]) == []
+
+
+@pytest.mark.slow
+def test_fifty_kills_at_random_steps_and_times_leave_no_trace(train, uninterrupted, tmp_path):
+    generator = np.random.default_rng(7)
+    kills = trainings = 0
+    while kills < 50:
+        kind = list(KINDS)[trainings % len(KINDS)]
+        stride = STEPS if "steps_per_execution" in str(KINDS[kind]) else 1
+        steps = generator.choice(range(stride, EPOCHS * STEPS, stride), size=4, replace=False)
+        disturbances = [before_step(int(step)) for step in sorted(steps)]
+        disturbances += [{"signal": signal.SIGKILL, "after": seconds} for seconds in generator.uniform(0.5, 4, size=2)]
+        kills += check(train, uninterrupted, kind, tmp_path / str(trainings), disturbances)
+        trainings += 1
+    print(f"{kills} kills in {trainings} trainings, {trainings} bit-identical")

@@ -1,0 +1,175 @@
+"""The state of a training on disk: written whole or not at all, proven before it is trusted, plain data inside."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from configs import UserError
+from training.files import sync, telling_full_disk
+
+ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
+KEPT = 2  # the newest and the one before, should the newest be damaged later
+
+_DTYPES = {
+    "F64": np.dtype("float64"),
+    "F32": np.dtype("float32"),
+    "F16": np.dtype("float16"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype("int64"),
+    "I32": np.dtype("int32"),
+    "U64": np.dtype("uint64"),
+    "U32": np.dtype("uint32"),
+    "U8": np.dtype("uint8"),
+    "BOOL": np.dtype("bool"),
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+class Damaged(ValueError):
+    """A checkpoint that is not whole, or not as it was written."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a training stands: between two steps, with everything that the next step depends on."""
+
+    epoch: int  # epochs that are complete
+    step: int  # steps of the next epoch that are done
+    complete: bool  # whether training has come to its end
+    arrays: dict[str, np.ndarray]  # variables of the model, the optimizer and, within an epoch, the metrics
+    values: dict[str, Any] = field(default_factory=dict)  # plain values of callbacks, rows of metrics, sizes of logs
+    best_model: bytes | None = None  # the content of the best model's file
+
+    def not_finite(self) -> str:
+        """The name of the first array with a NaN or an infinity; an empty string for none."""
+        return next((name for name, array in self.arrays.items() if not _is_finite(array)), "")
+
+
+def write_checkpoint(folder: Path, state: State) -> Path:
+    """Adds a checkpoint to the folder and removes the ones that it makes superfluous.
+
+    A crash at any moment leaves the checkpoints before it as they were. Raises `UserError` when the disk is full,
+    saying how much space is missing, and `Damaged` when what the disk gives back is not what was written.
+    """
+    before = checkpoints(folder)
+    number = _number(before[0]) + 1 if before else 1
+    path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
+    parts = {
+        ARRAYS: _packed(state.arrays),
+        VALUES: _json({"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}),
+    }
+    if state.best_model:
+        parts[MODEL] = state.best_model
+    with telling_full_disk(path, sum(map(len, parts.values()))):
+        folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in folder.glob(".*"):
+            shutil.rmtree(unfinished)
+        temporary = folder / f".{secrets.token_hex(4)}"
+        temporary.mkdir()
+        try:
+            parts[MANIFEST] = _json({"files": {name: _sum(content) for name, content in parts.items()}})
+            for name, content in parts.items():
+                (temporary / name).write_bytes(content)
+                sync(temporary / name)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    read_checkpoint(path)
+    for old in checkpoints(folder)[KEPT:]:
+        shutil.rmtree(old)
+    return path
+
+
+def newest_checkpoint(folder: Path, tell: Callable[[str], None]) -> State | None:
+    """The state in the newest whole checkpoint, None where there is no checkpoint yet; tells where it stands.
+
+    Raises `UserError` when there are checkpoints and not one of them is whole.
+    """
+    found = checkpoints(folder)
+    for path in found:
+        try:
+            state = read_checkpoint(path)
+        except Damaged as damage:
+            tell(f"Checkpoint {path} is damaged: {damage}.")
+        else:
+            tell(f"Going on after epoch {state.epoch}, step {state.step}, from {path}")
+            return state
+    if found:
+        raise UserError(f"No checkpoint in {folder} is whole. Start a new run; init_from= takes this one's best model.")
+    return None
+
+
+def read_checkpoint(path: Path) -> State:
+    """The state in a checkpoint whose every byte is as it was written. Raises `Damaged` for any other."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+        sums = manifest["files"]
+        if set(manifest) != {"files"} or not {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}:
+            raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
+        parts = {name: (path / name).read_bytes() for name in sums}
+        for name, content in parts.items():
+            if sums[name] != _sum(content):
+                raise Damaged(f"{name} is not as it was written, its SHA-256 sum is another one")
+        values = json.loads(parts[VALUES])
+        place = {name: values.pop(name) for name in ("epoch", "step", "complete")}
+        return State(**place, arrays=_unpacked(parts[ARRAYS]), values=values, best_model=parts.get(MODEL))
+    except OSError as error:
+        raise Damaged(f"{Path(error.filename or path).name} cannot be read, {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, Damaged):
+            raise
+        raise Damaged(f"it is not readable, {type(error).__name__}: {str(error)[:100]}") from None
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, whole or not, newest first."""
+    return sorted(folder.glob("[0-9]*-epoch*-step*"), key=_number, reverse=True)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.split("-")[0])
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, allow_nan=False).encode()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _packed(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays in the safetensors format: the length of a JSON header, the header, and the values one after another."""
+    header, place = {}, 0
+    for name, array in arrays.items():
+        span = [place, place + array.nbytes]
+        header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": span}
+        place = span[1]
+    text = json.dumps(header).encode()
+    return b"".join([len(text).to_bytes(8, "little"), text, *(array.tobytes() for array in arrays.values())])
+
+
+def _unpacked(content: bytes) -> dict[str, np.ndarray]:
+    start = 8 + int.from_bytes(content[:8], "little")
+    arrays = {}
+    for name, about in json.loads(content[8:start]).items():
+        first, last = about["data_offsets"]
+        values = np.frombuffer(content[start + first : start + last], _DTYPES[about["dtype"]])
+        arrays[name] = values.reshape(about["shape"])
+    return arrays
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind in "iub" or bool(np.isfinite(array).all())

@@ -97,13 +97,12 @@ class _Drawing:
         arcs = self._arcs(row)
         lanes = sorted({self.stops[place].lane for place in places})
         y += 14 * len({level for level, *_ in arcs}) + (LINE + 16) * any(self.stops[p].repeated[0] for p in places)
-        axes_at, top = {}, y
+        lines_at, top = {}, y
         for lane in lanes:
             inside = [self.stops[place] for place in places if self.stops[place].lane == lane]
-            above = max(self._above(stop) for stop in inside)
-            below = max(self._below(stop) for stop in inside)
-            axes_at[lane] = (y + above, y + above + below + 12)  # the line that data flow along, and the labels
-            y += above + below + 12 + LINE * max(len(self._lines(stop)) for stop in inside) + 2 * BAR + 46
+            reach = max(RING + 4, *(self._box(stop)[1] / 2 for stop in inside))
+            lines_at[lane] = (y + reach, y + 2 * reach + 12)  # the line that data flow along, and the labels
+            y += 2 * reach + 12 + LINE * max(len(self._lines(stop)) for stop in inside) + 2 * BAR + 46
         lefts, x = {}, float(MARGIN)
         for column in row:
             lefts[column] = x
@@ -111,7 +110,7 @@ class _Drawing:
         axes = sheet.axes(0, top - 120, x + 40, y - top + 160)
         axes.set(xlim=(0, x + 40), ylim=(y + 40, top - 120))
         axes.axis("off")
-        pen = _Pen(self, axes, lefts, {lane: line for lane, (line, _) in axes_at.items()}, row)
+        pen = _Pen(self, axes, lefts, {lane: line for lane, (line, _) in lines_at.items()})
         for column in row:
             for place in self._columns[column]:
                 pen.draw_ways(place)
@@ -119,8 +118,8 @@ class _Drawing:
             pen.draw_arc(source, target, turn, top - 8 - 14 * level)
         for place in places:
             stop = self.stops[place]
-            self._draw_box(axes, stop, lefts[stop.column], axes_at[stop.lane][0])
-            self._draw_labels(sheet, stop, lefts[stop.column], axes_at[stop.lane][1])
+            self._draw_box(axes, stop, lefts[stop.column], lines_at[stop.lane][0])
+            self._draw_labels(sheet, stop, lefts[stop.column], lines_at[stop.lane][1])
         self._draw_repeats(sheet, axes, lefts, top - 14 - 14 * len({level for level, *_ in arcs}), row)
         return y + 10
 
@@ -163,12 +162,6 @@ class _Drawing:
     def _box(self, stop: Stop) -> tuple[float, float]:
         length, height, width = self._sides(stop)
         return length + width * SLANT[0], height + width * SLANT[1]
-
-    def _above(self, stop: Stop) -> float:
-        return max(self._box(stop)[1] / 2, RING + 4)
-
-    def _below(self, stop: Stop) -> float:
-        return max(self._box(stop)[1] / 2, RING + 4)
 
     def _draw_box(self, axes: Axes, stop: Stop, left: float, line: float) -> None:
         length, height, width = self._sides(stop)
@@ -236,8 +229,8 @@ class _Drawing:
 class _Pen:
     """Draws the ways that data take in one row."""
 
-    def __init__(self, drawing: _Drawing, axes: Axes, lefts: dict[int, float], lines: dict[int, float], row):
-        self._drawing, self._axes, self._lefts, self._lines, self._row = drawing, axes, lefts, lines, row
+    def __init__(self, drawing: _Drawing, axes: Axes, lefts: dict[int, float], lines: dict[int, float]):
+        self._drawing, self._axes, self._lefts, self._lines = drawing, axes, lefts, lines
 
     def draw_ways(self, place: int) -> None:
         """What leads to a stop other than above the row, and the signs where ways meet after it."""
@@ -280,8 +273,6 @@ class _Pen:
         stop = self._drawing.stops[source]
         if stop.column not in self._lefts:
             return MARGIN - 26, self._lines.get(0, self._lines.get(lane))
-        if stop.lane not in self._lines:
-            return MARGIN - 26, self._lines[lane]
         centre = self._lefts[stop.column] + self._drawing.middle(stop)
         end = self._lefts[stop.column] + self._drawing.width(stop.column) - 9
         self._line([centre, end], [self._lines[stop.lane]] * 2)

@@ -11,7 +11,7 @@ from visualization import palette
 from visualization.architecture import architecture_figure
 from visualization.architecture_plan import Step, rows_of, stops_of
 from visualization.caption import Caption
-from visualization.comparison import class_accuracy_figure, matched_units_figure, layer_similarity_figure
+from visualization.comparison import class_accuracy_figure, layer_similarity_figure, matched_units_figure
 from visualization.confusion_examples import confusion_examples_figure
 from visualization.evolution import evolution_frame, write_evolution
 from visualization.neighbours import neighbours_figure

@@ -47,7 +47,7 @@ def draw(scene: Scene, size: int, dice: Dice) -> dict[str, object]:
     """
     side = size * SAMPLES
     place, face, occluded = _visibility(scene, side)
-    shadow = _shadow(scene, side)
+    shadow = _shadow(scene, face.max() >= scene.occluders.start, side)
     bare = np.ones(side * side, bool)
     bare[place] = False
     open_places = np.flatnonzero(bare)
@@ -91,10 +91,12 @@ def _face_parts(scene: Scene) -> np.ndarray:
     return parts
 
 
-def _shadow(scene: Scene, side: int) -> np.ndarray:
-    """How much of the sun each sample of the ground lacks because of the vehicle, (samples,) 0 ... 1."""
+def _shadow(scene: Scene, with_occluders: bool, side: int) -> np.ndarray:
+    """How much of the sun each sample of the ground lacks because of the vehicle and what stands near it, 0 ... 1."""
     mesh, sun = scene.mesh, scene.light.sun
-    corners = mesh.corners[scene.vehicle][mesh.casts[scene.vehicle]]
+    casts = mesh.casts.copy()
+    casts[scene.vehicle.stop : scene.occluders.start if with_occluders else None] = False
+    corners = mesh.corners[casts]
     drop = corners[..., 2] / sun[2]
     flat = np.stack([corners[..., 0] - sun[0] * drop, corners[..., 1] - sun[1] * drop, np.zeros_like(drop)], -1)
     place, _ = rasterizer.fragments(scene.camera.triangles(flat, side), side)
@@ -225,7 +227,7 @@ def _road(
     lack = shadow * np.float32(0.97 - 0.5 * light.softness)
     sun = rough * (1 - lack)
     sky = rough * (1 - 0.85 * _contact(scene.mesh, scene.vehicle, x, y) - 0.2 * shadow)
-    haze = far / (far + 220)
+    haze = far / (far + 400)
     surface, colours = _ground_surface(ground, x, y)
     colour = np.empty((far.size, 3), np.float32)
     for channel in range(3):
@@ -274,7 +276,7 @@ def _develop(colour: np.ndarray, size: int, dice: Dice) -> np.ndarray:
         padded = np.pad(photo, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
         before, after = (padded[:-2], padded[2:]) if axis == 0 else (padded[:, :-2], padded[:, 2:])
         photo = photo * (1 - 2 * blur) + (before + after) * blur
-    photo += dice.normals(size, size, 3) * np.float32(dice.uniform(0.003, 0.018))
+    photo += dice.normals(size, size, 3) * np.float32(dice.uniform(0.003, 0.015))
     return np.clip(np.floor(photo * 255 + np.float32(0.5)), 0, 255).astype(np.uint8)
 
 

@@ -32,9 +32,9 @@ class Light:
 
 
 def random_light(dice: Dice, camera_azimuth: float) -> tuple[Light, dict[str, object]]:
-    """Light from any side but from straight behind the vehicle, and the factors that name it."""
-    sky = dice.choice(SKIES)
-    azimuth = camera_azimuth + dice.uniform(-140, 140)
+    """Light from the side, rather before or rather behind the vehicle, and the factors that name it."""
+    sky = dice.choice(("clear", "clear", "clear", "hazy", "hazy", "overcast", "sunset"))
+    azimuth = camera_azimuth + dice.sign() * dice.uniform(30, 150)
     elevation = dice.uniform(24, 68) if sky != "sunset" else dice.uniform(20, 34)
     (cos_e, sin_e), (cos_a, sin_a) = turn(elevation), turn(azimuth)
     zenith, horizon, sun, ambient, softness = _SKY_COLOURS[sky]

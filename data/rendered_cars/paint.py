@@ -21,19 +21,34 @@ def varied(dice: Dice, colour: Colour, amount: float = 0.15) -> np.ndarray:
     return np.array([min(channel * shade * dice.uniform(0.95, 1.05), 0.9) for channel in colour])
 
 
-def vehicle_palette(dice: Dice) -> tuple[dict[Material, np.ndarray], dict[str, object]]:
-    """A colour for each material of the vehicle."""
-    paint = varied(dice, dice.choice(PAINTS), 0.25)
+def _brightness(colour: np.ndarray) -> float:
+    return 0.25 * colour[0] + 0.65 * colour[1] + 0.1 * colour[2]
+
+
+def _standing_out(dice: Dice, others: list[np.ndarray]) -> np.ndarray:
+    """Of three random paints the one that is least like any of the other colours in brightness."""
+
+    def contrast(paint: np.ndarray) -> float:
+        ratios = (_brightness(paint) / _brightness(other) for other in others)
+        return min(max(ratio, 1 / ratio) for ratio in ratios)
+
+    return max((varied(dice, dice.choice(PAINTS), 0.25) for _ in range(3)), key=contrast)
+
+
+def vehicle_palette(dice: Dice, around: list[np.ndarray]) -> tuple[dict[Material, np.ndarray], dict[str, object]]:
+    """A colour for each material of a vehicle that stands before the colours `around`, and the factors they give."""
+    paint = _standing_out(dice, around)
     second = varied(dice, dice.choice(PAINTS), 0.25)
-    two_tone = dice.choice(("none", "none", "none", "roof", "lower", "both"))
+    two_tone = dice.choice(("none", "none", "none", "roof", "lower"))
     palette = {material: np.array(colour) for material, colour in _FIXED.items()}
     palette[Material.PAINT] = paint
-    palette[Material.ROOF_PAINT] = second if two_tone in ("roof", "both") else paint
-    palette[Material.LOWER_PAINT] = second if two_tone in ("lower", "both") else paint
-    palette[Material.CARGO] = varied(dice, dice.choice(PAINTS), 0.2) if dice.chance(0.75) else paint
+    palette[Material.ROOF_PAINT] = second if two_tone == "roof" else paint
+    palette[Material.LOWER_PAINT] = second if two_tone == "lower" else paint
+    palette[Material.CARGO] = _standing_out(dice, around) if dice.chance(0.75) else paint
     palette[Material.TRIM] = paint * 0.8 if dice.chance(0.25) else np.full(3, dice.uniform(0.02, 0.075))
     palette[Material.RIM] = np.full(3, dice.uniform(0.12, 0.75))
-    palette[Material.GLASS] = np.array((0.02, 0.025, 0.028)) * dice.uniform(0.5, 3.0)
+    dark = _brightness(paint) < 0.1  # then its windows are seen only if they mirror a bright sky
+    palette[Material.GLASS] = np.array((0.4, 0.45, 0.5) if dark else (0.02, 0.025, 0.028)) * dice.uniform(0.6, 1.4)
     second = second if two_tone != "none" else paint
     return palette, {"paint": _as_pixel(paint), "second_paint": _as_pixel(second)}
 

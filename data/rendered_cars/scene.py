@@ -12,8 +12,8 @@ from .meshes import Material, Mesh, join, place, turn
 from .paint import Colour, prop_palette, varied, vehicle_palette
 
 # Sideways and three-quarter views only: seen head-on, a wagon is a sedan to anybody.
-VIEWS = (48.0, 132.0)
-MOST_HIDDEN = 0.15  # an occluder that covers more of the vehicle than this is taken away
+VIEWS = (60.0, 120.0)
+MOST_HIDDEN = 0.1  # an occluder that covers more of the vehicle than this is taken away
 
 GROUNDS = ("asphalt", "concrete", "dirt", "grass", "sand", "snow")
 
@@ -84,9 +84,9 @@ def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict
     """A camera that has most of the box between two corners (3,) in its picture."""
     side = dice.sign()
     azimuth = side * dice.uniform(*VIEWS)
-    elevation = dice.uniform(3.0, 15.0)
+    elevation = dice.uniform(3.0, 13.0)
     length = high[0] - low[0]
-    distance = length * dice.uniform(1.7, 4.0) + 2.0
+    distance = length * dice.uniform(1.9, 4.0) + 2.0
     (cos_a, sin_a), (cos_e, sin_e) = turn(azimuth), turn(elevation)
     target = np.array([0.0, 0.0, high[2] * 0.45])
     position = target + distance * np.array([cos_e * cos_a, cos_e * sin_a, sin_e])
@@ -94,10 +94,10 @@ def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict
     corners = np.array([[(low, high)[i >> axis & 1][axis] for axis in range(3)] for i in range(8)])
     x, y, _ = camera.project(corners)
     width, height = x.max() - x.min(), y.max() - y.min()
-    fill = dice.uniform(0.84, 1.0)
+    fill = dice.uniform(0.9, 1.0)
     focal = fill / max(width, height)
     width, height = width * focal, height * focal
-    slack_x, slack_y = abs(1 - width) / 2 + 0.03, abs(1 - height) / 2 * 0.32
+    slack_x, slack_y = abs(1 - width) / 2 + 0.02, abs(1 - height) / 2 * 0.29
     middle = (0.5 + dice.uniform(-slack_x, slack_x), 0.53 + dice.uniform(-slack_y, slack_y))
     centre = tuple(m - focal * ((c.max() + c.min()) / 2 - 0.5) for m, c in zip(middle, (x, y), strict=True))
     shown = 1.0
@@ -128,9 +128,9 @@ def _background(dice: Dice, camera: Camera, ground: Ground, reach: float) -> lis
     cos, sin = turn(ground.heading)
     start = np.sqrt(camera.position[0] ** 2 + camera.position[1] ** 2)
     things = []
-    for _ in range(dice.integer(7) if kinds else 0):
+    for _ in range(dice.integer(5) if kinds else 0):
         kind = dice.choice(kinds)
-        depth = start + reach + dice.uniform(3, 45)
+        depth = start + reach + dice.uniform(6, 50)
         spot = camera.position + ahead * depth + sideways * depth * dice.uniform(-0.6, 0.6) / camera.focal
         width, height = dice.uniform(*_SIZES[kind][0]), dice.uniform(*_SIZES[kind][1])
         palette, variant = prop_palette(dice), dice.integer(props.VARIANTS)
@@ -158,7 +158,7 @@ def _occluders(
 ) -> list[tuple[Mesh, np.ndarray]]:
     """Now and then a post, a sign or a bush between the camera and the vehicle."""
     things = []
-    count = 0 if dice.chance(0.7) else 1 + dice.integer(2)
+    count = 0 if dice.chance(0.78) else 1 + dice.integer(2)
     for _ in range(count):
         kind = dice.choice(("post", "sign", "bush"))
         point = np.array([dice.uniform(low[0], high[0]) * 0.9, dice.uniform(low[1], high[1]), 0.0])
@@ -186,7 +186,7 @@ def compose(style: str, dice: Dice) -> Scene:
     camera, seen = _camera(dice, low, high)
     light, weather = random_light(dice, seen["azimuth"])
     ground, surface = _ground(dice)
-    palette, paint = vehicle_palette(dice)
+    palette, paint = vehicle_palette(dice, [ground.road, ground.verge])
     behind = _background(dice, camera, ground, reach=(high[0] - low[0]) / 2)
     before = _occluders(dice, camera, seen["azimuth"], low, high)
 

@@ -256,14 +256,12 @@ def _wheel(builder: Builder, axle: float, y: float, radius: float, spokes: int, 
     def ring(share: float, depth: float) -> list[Point]:
         return [(axle + u, y + depth, radius + v) for u, v in _circle(radius * share, _WHEEL_SIDES)]
 
-    outer, inner, rim, hub = ring(0.97, 0.0), ring(0.97, -width), ring(0.66, _DETAIL), ring(0.18, 3 * _DETAIL)
-    tread = ring(1.0, -0.04)
+    outer, inner, rim, hub = ring(1.0, 0.0), ring(1.0, -width), ring(0.66, _DETAIL), ring(0.18, 3 * _DETAIL)
     builder.both(outer, Material.TYRE, (0.0, 1.0, 0.0))
     builder.both(inner, Material.TYRE, (0.0, -1.0, 0.0))
     for i in range(_WHEEL_SIDES):
         away = (outer[i][0] + outer[i - 1][0] - 2 * axle, 0.0, outer[i][2] + outer[i - 1][2] - 2 * radius)
-        builder.both([outer[i], outer[i - 1], tread[i - 1], tread[i]], Material.TYRE, (away[0], 1.0, away[2]))
-        builder.both([tread[i], tread[i - 1], inner[i - 1], inner[i]], Material.TYRE, away)
+        builder.both([outer[i], outer[i - 1], inner[i - 1], inner[i]], Material.TYRE, away)
     builder.both(rim, Material.RIM, (0.0, 1.0, 0.0), casts=False)
     builder.both(hub, Material.CHROME, (0.0, 1.0, 0.0), casts=False)
     for i in range(spokes):
@@ -369,7 +367,7 @@ def _sedan(builder: Builder, dice: Dice) -> None:
         rear_top=-0.66,
         front_top=dice.uniform(0.1, 0.2),
         front_foot=1.06,
-        roof=1.47,
+        roof=1.44,
         taper=0.76,
         pillars=(-0.2,),
     )
@@ -493,7 +491,7 @@ def _spare_wheel(builder: Builder, body: Body) -> None:
 
 def _pickup(builder: Builder, dice: Dice) -> None:
     crew = dice.uniform(-0.45, -0.3)
-    rail = dice.uniform(1.1, 1.16)
+    rail = dice.uniform(1.06, 1.12)
     body = Body(
         width=1.92,
         clearance=0.34,
@@ -509,15 +507,13 @@ def _pickup(builder: Builder, dice: Dice) -> None:
         rear_top=crew + 0.05,
         front_top=dice.uniform(0.42, 0.54),
         front_foot=1.2,
-        roof=dice.uniform(1.84, 1.92),
+        roof=dice.uniform(1.92, 2.0),
         taper=0.8,
-        pillars=(0.25,) if crew < -0.45 else (),
     )
     _shell(builder, body)
     _cabin(builder, body, cabin)
     _wheels(builder, body, 5 + dice.integer(2))
-    if dice.chance(0.5):
-        _arches(builder, body)
+    _arches(builder, body)
     _face_of(builder, body, dice.choice((Material.TRIM, Material.CHROME)), 0.18, 0.36)
     _back_of(builder, body, ((0.84, 1.0), (0.74, 1.05)), 0.7)
     _doors(builder, body, (crew + 0.1, 1.05))

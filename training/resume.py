@@ -1,12 +1,13 @@
 """Going on with a run: what was asked for must be what the run is, and what has changed around it is told."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from configs import Train, UserError
 from training.run import Run
 
-GROUPS_OF_EVERYTHING = ("experiment", "debug")
+WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
 FREE = ("resume", "data.root", "data.data_dir", "data.manual_dir")  # data may have moved; its fingerprint may not
 
 
@@ -53,9 +54,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _is_typed(key: str, typed: tuple[str, ...]) -> bool:
-    if any(group in typed for group in GROUPS_OF_EVERYTHING):
-        return True
-    return any(f"{key}.".startswith(f"{word.lstrip('+~')}.") for word in typed)
+    return any(key.startswith(WIDE[word]) if word in WIDE else f"{key}.".startswith(f"{word}.") for word in typed)
 
 
 def _values(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -68,4 +67,4 @@ def _values(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,182 @@
+"""Going on with a run: only what it was configured to be, only on its data, only one process at a time."""
+
+import numpy as np
+import pytest
+
+from configs import Train, UserError
+from configs.composition import compose
+from models import build_model
+from training import Run, fit_model
+from training.checkpoint import State, newest_checkpoint, write_checkpoint
+from training.resume import changes, check_data, check_request
+from training.state import assign
+
+START = ["experiment=cars", "model=vgg", "training.epochs=7", "data.data_dir=/data"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.create(tmp_path / "runs", "cars", compose("train", Train, START))
+    run.write_facts(dataset={"fingerprint": "f00d"}, environment={})
+    return run
+
+
+def asked(run, *words):
+    return compose("train", Train, [f"resume={run.path}", *words]), run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("training.epochs=7",),
+        ("model=vgg",),
+        ("name=cars",),
+        tuple(START),
+        ("data.data_dir=/moved",),  # data that moved is still the same data
+    ],
+)
+def test_a_request_that_says_nothing_new_is_granted(run, words):
+    check_request(*asked(run, *words))
+
+
+@pytest.mark.parametrize(
+    ("words", "difference"),
+    [
+        (("training.optimizer.name=sgd",), "training.optimizer.name=sgd, but .* was started with adamw"),
+        (("training.optimizer.learning_rate=0.1",), "training.optimizer.learning_rate=0.1, but"),
+        (("training.epochs=8",), "training.epochs=8, but .* was started with 7"),
+        (("training.schedule.name=step", "training.schedule.step_epochs=[1]"), "training.schedule.name=step, but"),
+        (("training.optimizer.options.beta_1=0.5",), "training.optimizer.options"),
+        (("training.early_stopping.patience=3",), "training.early_stopping.patience=3, but .* with null"),
+        (("training.checkpoint.every_steps=3",), "training.checkpoint.every_steps=3, but .* with null"),
+        (("training.batch_size=8",), "training.batch_size=8, but"),
+        (("training.deterministic=true",), "training.deterministic=true, but .* with false"),
+        (("model=lesson",), r"model\..*more differences"),
+        (("model.filters=[8]",), "model.filters="),
+        (("data=tfds", "data.name=mnist"), "data.source=tfds, but .* with rendered_cars"),
+        (("data.augment.flip=false",), "data.augment.flip=false, but"),
+        (("experiment=cifar10",), "name=cifar10, but"),
+        (("debug=fast",), r"training\..*=.*, but"),
+        (("seed=1",), "seed=1, but .* with 0"),
+        (("init_from=runs/other",), "init_from=runs/other, but .* with null"),
+        (("runs_dir=elsewhere",), "runs_dir=elsewhere, but"),
+    ],
+)
+def test_a_request_for_another_training_is_refused_naming_the_difference(run, words, difference):
+    with pytest.raises(UserError, match=difference) as refusal:
+        check_request(*asked(run, *words))
+    assert f"init_from={run.path}" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_run_that_never_began_has_nothing_to_resume(tmp_path):
+    run = Run.create(tmp_path, "cars", Train())
+    with pytest.raises(UserError, match="ended before its training began"):
+        check_request(*asked(run))
+
+
+def test_other_data_is_refused(run):
+    check_data(run, "f00d")
+    with pytest.raises(UserError, match="its fingerprint is beef, it was f00d"):
+        check_data(run, "beef")
+
+
+def test_what_changed_around_a_run_is_told_by_name():
+    before = {"keras": "3.15.1", "threads": 2, "code": None}
+    assert changes(before, before) == []
+    assert changes(before, {"keras": "3.16.0", "threads": 8, "code": None}) == [
+        "keras: 3.15.1 then, 3.16.0 now",
+        "threads: 2 then, 8 now",
+    ]
+
+
+def test_a_second_process_is_kept_out_of_a_run_while_it_trains(run):
+    with run.locked():
+        with pytest.raises(UserError, match="Another process is training"):
+            with Run(run.path).locked():
+                pass
+    with run.locked():
+        pass
+
+
+@pytest.fixture
+def training(tmp_path, arrays, configuration):
+    """Trains in a new run with a checkpoint every step; returns the run, its data and its configuration."""
+
+    def build(**settings):
+        config = configuration(checkpoint={"every_steps": 1}, schedule={"name": "constant"}, **settings)
+        run = Run.create(tmp_path / "runs", "arrays", config)
+        run.write_labels(arrays.info.classes)
+        return run, build_model(config.model, (8, 8), 3, 3, seed=0), arrays, config
+
+    return build
+
+
+def poisoned_from(step, batches):
+    for number, (images, labels) in enumerate(batches):
+        yield images, labels if number < step else labels * np.float32("nan")
+
+
+def test_a_training_that_became_nan_within_an_epoch_resumes_from_good_weights(training):
+    run, model, data, config = training(epochs=3)
+    good = data.training
+    data.training = lambda *given, **named: poisoned_from(4, good(*given, **named))
+    with pytest.raises(UserError, match="loss became nan in epoch 2, step 2"):
+        fit_model(run, model, data, config)
+
+    state = newest_checkpoint(run.checkpoints_dir, print)
+    assert (state.epoch, state.step) == (1, 1)
+    assert not state.not_finite()
+
+    data.training = good
+    rows = fit_model(run, build_model(config.model, (8, 8), 3, 3), data, config, start=state)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert all(np.isfinite(row["loss"]) for row in rows)
+
+
+@pytest.mark.parametrize("part", ["model", "optimizer"])
+def test_a_state_that_is_not_finite_is_never_saved(training, monkeypatch, part):
+    run, model, data, config = training(epochs=1)
+    saved = []
+    monkeypatch.setattr("training.state.write_checkpoint", lambda folder, state: saved.append(state))
+
+    def spoil(batches):
+        for number, batch in enumerate(batches):
+            if number == 1:
+                # A loss may still be finite when something behind it no longer is.
+                variable = model.get_layer("logits").bias if part == "model" else model.optimizer.variables[-1]
+                variable.assign(np.full(variable.shape, np.inf, "float32"))
+            yield batch
+
+    good = data.training
+    data.training = lambda *given, **named: spoil(good(*given, **named))
+    with pytest.raises(UserError, match="epoch 1, step [12]; nothing is saved"):
+        fit_model(run, model, data, config)
+    assert all(not state.not_finite() for state in saved)
+
+
+def test_metrics_and_best_model_of_epochs_after_the_checkpoint_are_taken_back(training):
+    run, model, data, config = training(epochs=4)
+    fit_model(run, model, data, config)
+    end = newest_checkpoint(run.checkpoints_dir, print)
+    assert end.complete and fit_model(run, model, data, config, start=end) == run.metrics
+
+    middle = State(
+        2, 0, False, end.arrays,
+        {**end.values, "callbacks": {**end.values["callbacks"], "MetricsTable": {"rows": run.metrics[:2]}}},
+        end.best_model,
+    )  # fmt: skip
+    run.model_path.write_bytes(b"of a time that is taken back")
+    rows = fit_model(run, model, data, config, start=middle)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert run.metrics == rows and run.model.count_params() > 0
+
+
+def test_a_checkpoint_of_another_network_is_refused_naming_the_shapes(training, configuration):
+    run, model, data, config = training()
+    model.compile("adamw", "mse")
+    with pytest.raises(UserError, match=r"another network: model.0 .*kernel\) has shape .* does not exist"):
+        assign(model, State(0, 1, False, {}))
+    write_checkpoint(run.checkpoints_dir, State(0, 1, False, {"model.0": np.zeros((2, 2))}))
+    with pytest.raises(UserError, match=r"has shape \(2, 2\) there"):
+        assign(model, newest_checkpoint(run.checkpoints_dir, print))

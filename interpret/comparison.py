@@ -232,7 +232,7 @@ class _Moments:
         self._products += first.T @ second
         for sums, squares, values in zip(self._sums, self._squares, (first, second), strict=True):
             sums += values.sum(axis=0, dtype=np.float64)
-            squares += np.square(values, dtype=np.float64).sum(axis=0)
+            squares += np.einsum("nu,nu->u", values, values, dtype=np.float64)
 
     def result(self, layers: tuple[str, str]) -> UnitMatch:
         means = [sums / self._count for sums in self._sums]

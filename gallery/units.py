@@ -64,28 +64,38 @@ def concepts(subject: "Subject") -> "Iterator[Drawing]":
             dead = subject.answers.statistics[layer].dead
             asked = scores.ranked() if subject.config.units is None else subject.config.units
             units = [int(unit) for unit in asked if not dead[unit]][:DETECTORS]
-            shown = [_strong_and_parts(subject, layer, unit) for unit in units]
-            images, strong, parts = zip(*shown, strict=True) if shown else ((), (), ())
+            images, strong, parts = _strong_and_parts(subject, layer, units)
             figure = visualization.concepts_figure(
                 scores.iou, scores.names, units, images, strong, parts,
-                caption=subject.caption(layer), share=SHARE, split=subject.config.split,
+                caption=subject.caption(layer), share=SHARE, split=_of_split(subject, layer),
             )  # fmt: skip
             return figure, {name: getattr(scores, name) for name in ("iou", "threshold", "active", "area")}
 
         yield visualization.Drawing(f"concepts-{layer}", draw)
 
 
-def _strong_and_parts(subject: "Subject", layer: str, unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images that excite a unit, where it is strong in them, and where the part is that it covers best."""
+def _of_split(subject: "Subject", layer: str) -> str:
+    return f"{subject.answers.statistics[layer].images:,} images of {subject.config.split}"
+
+
+def _strong_and_parts(
+    subject: "Subject", layer: str, units: list[int]
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """By unit: images that excite it, where it is strong in them, and where the part is that it covers best."""
     from models import feature_maps
 
+    if not units:
+        return [], [], []
     scores, patches = subject.answers.concepts[layer], subject.answers.patches[layer]
-    rows = patches.rows[unit, :DETECTOR_IMAGES]
-    images = patches.images[rows]
-    stages = feature_maps(subject.model, images, [layer])[layer]
-    maps = stages.get("detect", stages["filter"])
-    strong = interpret.strong_places(maps, scores, images.shape[1:3])[..., unit]
-    return images, strong, patches.masks[rows] == scores.concept[unit]
+    rows = [patches.rows[unit, :DETECTOR_IMAGES] for unit in units]
+    stages = feature_maps(subject.model, patches.images[np.concatenate(rows)], [layer])[layer]
+    strong = interpret.strong_places(stages.get("detect", stages["filter"]), scores, patches.images.shape[1:3])
+    by_unit = np.split(strong, len(units))  # each unit has as many images
+    return (
+        [patches.images[of_unit] for of_unit in rows],
+        [found[..., unit] for unit, found in zip(units, by_unit, strict=True)],
+        [patches.masks[of_unit] == scores.concept[unit] for unit, of_unit in zip(units, rows, strict=True)],
+    )
 
 
 def receptive_field(subject: "Subject") -> "Iterator[Drawing]":

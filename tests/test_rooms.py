@@ -15,6 +15,7 @@ ROOMS = {
     "training": {"configs", "data", "models"},
     "interpret": {"models"},
     "visualization": set(),
+    "gallery": {"configs", "data", "interpret", "models", "training", "visualization"},
 }
 
 

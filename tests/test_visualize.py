@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import subprocess
@@ -9,9 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import UserError, Visualize
+import interpret
+import visualization
+from configs import Train, UserError, Visualize
+from gallery.registry import BASICS, FIGURES, GROUPS, chosen_figures, planned
+from gallery.subject import Subject
 from interpret import extract, parse_kernel
-from visualize import check_choices, chosen_figures, visualize
+from visualize import check_choices, visualize
 
 ROOT = Path(__file__).parent.parent
 
@@ -156,6 +161,8 @@ def test_a_file_that_does_not_describe_its_layers_is_left_for_keras_to_judge(tmp
     ("config", "told"),
     [
         ({"figures": ["kernls"]}, "Unknown figure 'kernls'. Did you mean 'kernels'"),
+        ({"figures": ["units", "top_patch"]}, "Unknown figure 'top_patch'. Did you mean 'top_patches'"),
+        ({"figures": ["atribution"]}, "Unknown figure 'atribution'. Did you mean 'attribution'"),
         ({"kernel": "edge"}, "kernel= needs an image"),
         ({"kernel": "egde", "image": ["car.png"]}, "Did you mean 'edge'"),
         ({"kernel": "edge", "image": ["nowhere.jpg"]}, "nowhere.jpg"),
@@ -185,3 +192,164 @@ def test_the_command_line_takes_a_kernel_as_a_matrix_and_answers_a_mistake_with_
     assert (tmp_path / "figures" / "extraction-given-car.png").exists()
     wrong = run_script("kernel=[[1,2],[3]]", f"image={photo}", cwd=tmp_path)
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "not a matrix" in wrong.stderr
+
+
+def a_run(folder, **data):
+    """A run whose network has learned nothing, as training would leave it."""
+    from data import open_dataset
+    from models import build_model
+    from training import Run
+
+    config = Train(data=data, model={"filters": [4, 6], "kernel_size": 3, "head": {"dense": [8]}})
+    run = Run.create(folder, "tiny", config)
+    info = open_dataset(config.data, progress=False).info
+    run.write_labels(info.classes)
+    model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=0)
+    run.save_model(model, epoch=1, val_accuracy=0.5)
+    return Run.open(run.path)
+
+
+@pytest.fixture(scope="module")
+def cars_run(cars_dir, tmp_path_factory):
+    """A run on a few images of the embedded dataset, with masks of their parts."""
+    folder = tmp_path_factory.mktemp("runs")
+    return a_run(folder, source="rendered_cars", data_dir=str(cars_dir), image_size=[32, 32])
+
+
+@pytest.fixture(scope="module")
+def photos_run(tmp_path_factory):
+    """A run on a folder of photographs, which have no masks."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for name in ("train/day", "train/night", "test/day", "test/night"):
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = generator.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return a_run(folder / "runs", source="folder", root=str(folder))
+
+
+def drawn(folder):
+    """The arrays behind every figure in a folder, by the figure's name."""
+    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
+
+
+def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, tmp_path, monkeypatch):
+    from interpret import passes
+    from models import conv_layers, feature_maps
+
+    passed = []
+    once = passes.unit_pass
+    monkeypatch.setattr(passes, "unit_pass", lambda *args, **more: passed.append(args) or once(*args, **more))
+    config = Visualize(run=str(cars_run.path), figures=["units"], images=20, out=str(tmp_path), layers=["block2_conv1"])
+    visualize(config)
+    assert len(passed) == 1
+    found = drawn(tmp_path)
+    layered = ("unit_statistics", "top_patches", "concepts", "ablation")
+    assert set(found) == {f"{figure}-block2_conv1" for figure in layered} | {"receptive_field", "kernel_spectrum"}
+
+    columns = zip(*cars_run.data.sample("test", 64, 20, masks=True), strict=True)
+    images, labels, masks = (np.concatenate(column) for column in columns)
+    maps = feature_maps(cars_run.model, images, ["block2_conv1"])["block2_conv1"]["detect"]
+    table = found["unit_statistics-block2_conv1"]["table"]
+    np.testing.assert_allclose(table["active"], (maps > 0).mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(table["maximum"], maps.max(axis=(0, 1, 2)), rtol=1e-5)
+    best = np.sort(maps.max(axis=(1, 2)), axis=0)[::-1][:9].T
+    np.testing.assert_allclose(found["top_patches-block2_conv1"]["values"], best, rtol=1e-5)
+    scores = interpret.concept_scores(
+        cars_run.model, [(images, labels, masks)], cars_run.data.info.parts, ["block2_conv1"], share=0.02
+    )
+    np.testing.assert_array_equal(found["concepts-block2_conv1"]["iou"], scores["block2_conv1"].iou)
+    ablation = interpret.ablate(cars_run.model, [(images, labels)], "block2_conv1")
+    np.testing.assert_allclose(
+        found["ablation-block2_conv1"]["loss_change"], ablation.loss_change[ablation.ranked()], atol=1e-5
+    )
+    kernel = conv_layers(cars_run.model)[1].kernel
+    values = np.linalg.svd(kernel.reshape(-1, 6), compute_uv=False)
+    np.testing.assert_allclose(found["kernel_spectrum"]["block2_conv1"], values, rtol=1e-5)
+    (box,) = found["receptive_field"]["boxes"].tolist()
+    assert box == [13, 13, 21, 21]  # a convolution, a pooling by two and another convolution: 8 pixels
+    effective = found["receptive_field"]["effective"][0]
+    assert effective[13:21, 13:21].sum() == pytest.approx(effective.sum()) and effective.any()
+
+    with (tmp_path / "unit_statistics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["maximum"]) for row in rows] == table["maximum"].tolist()
+
+
+def test_a_class_is_explained_by_every_method_and_the_explanations_are_scored(photos_run, tmp_path, monkeypatch):
+    from gallery import attribution
+
+    monkeypatch.setattr(attribution, "UNITS_SHOWN", 2)
+    config = Visualize(
+        run=str(photos_run.path), figures=["attribution"], image=[0, 9], images=6, out=str(tmp_path),
+        layers=["block2_conv1"],
+    )  # fmt: skip
+    visualize(config)
+    found = drawn(tmp_path)
+    assert set(found) == {
+        "explanations-image0", "explanations-image1", "deletion_insertion", "randomisation",
+        "activation_maximization-block2_conv1", "activation_maximization-classes",
+    }  # fmt: skip
+
+    images, labels, _ = photos_run.data.examples("test", [0, 9])
+    network = interpret.Network(photos_run.model)
+    logits = interpret.class_logits(network, images)
+    second = found["explanations-image1"]
+    assert second["targets"].tolist() == [logits[1].argmax()]
+    np.testing.assert_allclose(second["logits"], logits[1:], atol=1e-5)
+    for method in attribution.METHODS:
+        expected = getattr(interpret, method)(network, images, logits.argmax(axis=1))[1]
+        expected = expected.sum(axis=-1) if expected.ndim == 3 else expected
+        np.testing.assert_allclose(second[method][0], expected, rtol=1e-3, atol=1e-5)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    whole = shares.max(axis=1)
+    np.testing.assert_allclose(found["deletion_insertion"]["saliency_deletion"][:, 0], whole, rtol=1e-4)
+    np.testing.assert_allclose(found["deletion_insertion"]["saliency_insertion"][:, -1], whole, rtol=1e-4)
+    assert found["randomisation"]["layers"].tolist() == ["logits", "head_dense1", "block2_conv1", "block1_conv1"]
+
+    made = found["activation_maximization-classes"]
+    sample = np.concatenate([batch[0] for batch in photos_run.data.sample("test", 64, 6)])
+    reached = interpret.class_logits(network, sample)
+    np.testing.assert_array_equal(made["best"], sample[reached.argmax(axis=0)])
+    np.testing.assert_allclose(made["best_activations"], reached.max(axis=0), atol=1e-5)
+    assert (made["activations"] > made["best_activations"]).all()
+
+
+def test_a_method_is_drawn_by_its_own_name_for_all_images_together(photos_run, tmp_path):
+    visualize(Visualize(run=str(photos_run.path), figures=["saliency"], image=[0, 9], out=str(tmp_path)))
+    images, _, _ = photos_run.data.examples("test", [0, 9])
+    np.testing.assert_allclose(
+        drawn(tmp_path)["saliency"]["saliency"], interpret.saliency(photos_run.model, images), rtol=1e-3, atol=1e-6
+    )
+
+
+def test_a_figure_that_a_run_cannot_give_is_left_out_of_its_group_and_refused_by_its_name(photos_run, capsys):
+    config = Visualize(run=str(photos_run.path), figures=["units"])
+    plans = planned(Subject(config, photos_run, GROUPS["units"]), GROUPS["units"])
+    assert [plan.figure for plan in plans] == [figure for figure in GROUPS["units"] if figure != "concepts"]
+    assert "No figure 'concepts': " in capsys.readouterr().out
+    with pytest.raises(UserError, match="has no masks of parts"):
+        visualize(Visualize(run=str(photos_run.path), figures=["units", "concepts"]))
+
+
+def test_a_model_file_gives_what_needs_no_dataset(model_path, photo, tmp_path, capsys):
+    asked = {"model": str(model_path), "image": [str(photo)], "out": str(tmp_path)}
+    visualize(Visualize(**asked, figures=["units"]))
+    assert set(drawn(tmp_path)) == {"receptive_field", "kernel_spectrum"}
+    said = capsys.readouterr().out
+    for figure in ("unit_statistics", "top_patches", "concepts", "ablation"):
+        assert f"No figure '{figure}': " in said
+    with pytest.raises(UserError, match="give run="):
+        visualize(Visualize(**asked, figures=["top_patches"]))
+
+
+def test_kernels_alone_are_looked_at_without_an_image(model_path, tmp_path):
+    visualize(Visualize(model=str(model_path), figures=["kernel_spectrum"], out=str(tmp_path)))
+    assert set(drawn(tmp_path)["kernel_spectrum"]) >= {"block1_conv1", "inner:deep"}
+
+
+def test_every_figure_has_a_name_and_all_means_every_group():
+    assert BASICS == tuple(visualization.FIGURES)
+    assert chosen_figures(["all"]) == [name for name, figure in FIGURES.items() if figure.group]
+    assert chosen_figures(["relu", "basics"]) == ["relu", *(name for name in BASICS if name != "relu")]

@@ -154,10 +154,15 @@ class Dataset:
         feed = self._feed(self._role(split), few=limit_batches is not None)
         return pipeline.evaluation(feed, batch_size, limit_batches)
 
+    def spread(self, split: str, count: int) -> np.ndarray:
+        """The indices of at most `count` images of a role, evenly spread over it: it may be sorted by class."""
+        size = self.info.sizes[self._role(split)]
+        return np.arange(min(count, size)) * size // min(count, size)
+
     def sample(
         self, split: str, batch_size: int, count: int, *, masks: bool = False
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """At most `count` images of a role, evenly spread over it, because a role may be sorted by class.
+        """The images of `spread(split, count)`.
 
         Returns:
             batches of (images (batch, height, width, channels) uint8, labels (batch,) int32, masks), the last one
@@ -168,7 +173,7 @@ class Dataset:
         images = self._source.splits[role]
         if masks and not self.info.parts:
             raise UserError(f"{self.info.name} has no masks of parts, or its images are cropped so that none fits.")
-        chosen = np.arange(min(count, len(images))) * len(images) // min(count, len(images))
+        chosen = self.spread(role, count)
         batches = [chosen[start : start + batch_size].tolist() for start in range(0, len(chosen), batch_size)]
         feed = self._feed(role)
         if hasattr(feed, "read"):

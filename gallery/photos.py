@@ -17,11 +17,12 @@ CLASSES_SHOWN = 3  # where no image is named: an example of each of so many clas
 
 @dataclass(frozen=True)
 class Photo:
-    """An image (height, width[, channels]) uint8, what it is called, and its class, where that is known."""
+    """An image (height, width[, channels]) uint8, what it is called and, of a split, its class and its index."""
 
     pixels: np.ndarray
     name: str
     label: int | None = None
+    index: int | None = None
 
 
 def read_files(config: Visualize) -> dict[str, np.ndarray]:
@@ -48,7 +49,7 @@ def read_photos(
         if isinstance(image, int):
             pixels, labels, _ = dataset.examples(config.split, [image])
             label = int(labels[0])
-            photos.append(Photo(pixels[0], f"{config.split} {image}, {run.labels[label]}", label))
+            photos.append(Photo(pixels[0], f"{config.split} {image}, {run.labels[label]}", label, image))
         else:
             photos.append(Photo(files[image], Path(image).name))
     return photos

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from configs import UserError, unknown
-from gallery import attribution, basics, units
+from gallery import attribution, basics, networks, units
 from gallery.subject import Subject
 
 if TYPE_CHECKING:
@@ -49,13 +49,15 @@ FIGURES: dict[str, Figure] = {
     "deletion_insertion": Figure(attribution.deletion_insertion, "attribution", "images"),
     "randomisation": Figure(attribution.randomisation, "attribution", "images"),
     "activation_maximization": Figure(attribution.activation_maximization, "attribution", "images"),
+    "architecture": Figure(networks.architecture, "networks", "kernels"),
+    "neighbours": Figure(networks.neighbours, "networks", "split"),
     # Each stands beside the others in `explanations`, and so is in no group.
     **{name: Figure(partial(attribution.of_method, name), None, "images") for name in attribution.METHODS},
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(name for name, figure in FIGURES.items() if figure.group == group)
-    for group in ("basics", "units", "attribution")
+    for group in ("basics", "units", "attribution", "networks")
 }
 GROUPS["all"] = tuple(name for figures in GROUPS.values() for name in figures)
 

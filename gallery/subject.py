@@ -164,6 +164,17 @@ class Subject:
             found = self.data.sample(self.config.split, BATCH, images, masks=masks)
         return found
 
+    @property
+    def sample(self) -> np.ndarray:
+        """The index in the split of each image that `batches` gives when it is asked for as many as the user allows."""
+        return self.data.spread(self.config.split, self.config.images)
+
+    @property
+    def places_in_sample(self) -> list[int]:
+        """Where in the sample each image stands, -1 for one that is not in it."""
+        place_of = {int(index): place for place, index in enumerate(self.sample)}
+        return [place_of.get(photo.index, -1) for photo in self._photos]
+
     def images_in(self, images: int) -> int:
         """How many images `batches(images)` gives."""
         return min(images, self.data.info.sizes[self.config.split])

@@ -50,8 +50,8 @@ def top_patches(subject: "Subject") -> "Iterator[Drawing]":
                 labels=[subject.labels[label] for label in found.labels], split=subject.config.split,
                 units=subject.config.units, sort="activation", dead=subject.answers.statistics[layer].dead,
             )  # fmt: skip
-            names = ("images", "rows", "boxes", "values", "index", "places")
-            return figure, {name: getattr(found, name) for name in names}
+            arrays = {name: getattr(found, name) for name in ("images", "rows", "boxes", "values", "places")}
+            return figure, {**arrays, "index": subject.sample[found.index]}
 
         yield visualization.Drawing(f"top_patches-{layer}", draw)
 

@@ -256,6 +256,8 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, tm
     np.testing.assert_allclose(table["maximum"], maps.max(axis=(0, 1, 2)), rtol=1e-5)
     best = np.sort(maps.max(axis=(1, 2)), axis=0)[::-1][:9].T
     np.testing.assert_allclose(found["top_patches-block2_conv1"]["values"], best, rtol=1e-5)
+    most = cars_run.data.spread("test", 20)[maps.max(axis=(1, 2)).argmax(axis=0)]
+    assert found["top_patches-block2_conv1"]["index"][:, 0].tolist() == most.tolist()
     scores = interpret.concept_scores(
         cars_run.model, [(images, labels, masks)], cars_run.data.info.parts, ["block2_conv1"], share=0.02
     )
@@ -322,6 +324,20 @@ def test_a_method_is_drawn_by_its_own_name_for_all_images_together(photos_run, t
     np.testing.assert_allclose(
         drawn(tmp_path)["saliency"]["saliency"], interpret.saliency(photos_run.model, images), rtol=1e-3, atol=1e-6
     )
+
+
+def test_an_image_is_not_its_own_neighbour_and_neighbours_are_named_by_their_place_in_the_split(photos_run, tmp_path):
+    config = Visualize(
+        run=str(photos_run.path), figures=["networks"], image=[4], images=8, out=str(tmp_path), layers=["block2_conv1"]
+    )
+    visualize(config)
+    found = drawn(tmp_path)
+    assert set(found) == {"architecture", "neighbours-block2_conv1"}
+    near = found["neighbours-block2_conv1"]
+    assert set(near["index"][0]) <= set(range(0, 16, 2)) - {4}
+    images, _, _ = photos_run.data.examples("test", near["index"][0])
+    np.testing.assert_array_equal(near["neighbours"][0], images)
+    assert found["architecture"]["parameters"].sum() == photos_run.model.count_params()
 
 
 def test_a_figure_that_a_run_cannot_give_is_left_out_of_its_group_and_refused_by_its_name(photos_run, capsys):

@@ -304,7 +304,7 @@ class Visualize(Section):
     model: str | None = None  # any .keras file, instead of a run
     runs_dir: str = "runs"
     out: str | None = None  # null: figures/ in the run
-    figures: list[str] = ["basics"]
+    figures: list[str] = ["basics"]  # by name, or by group: basics, units, attribution, networks, all
     image: Annotated[list[str | int], BeforeValidator(_as_list)] | None = None  # paths, or indices into the split
     split: Literal["train", "validation", "test"] = "test"
     images: Count = 2000  # of the split, evenly spread over it, where a figure asks how units behave over many

@@ -9,7 +9,7 @@ import numpy as np
 
 from configs import UserError, Visualize
 from configs.schema import Extraction
-from gallery.photos import read_files, read_photos
+from gallery.photos import asks_for_data, read_files, read_photos
 
 if TYPE_CHECKING:
     from interpret import Extraction as Extracted
@@ -28,8 +28,8 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
         raise UserError(str(error)) from None
     if config.image is None and run is None:
         raise UserError("kernel= needs an image to act on; give image=path/to/photo.jpg")
-    by_index = run is not None and (config.image is None or any(isinstance(image, int) for image in config.image))
-    photos = read_photos(config, run, read_files(config), run.open_data(config.data) if by_index else None)
+    dataset = run.open_data(config.data) if run and asks_for_data(config) else None
+    photos = read_photos(config, run, read_files(config), dataset)
     by_name = isinstance(config.kernel, str) and re.fullmatch(r"\w+", config.kernel.strip())
     stem = config.kernel.strip() if by_name else "given"
     steps = config.extraction

@@ -12,7 +12,7 @@ import interpret
 import visualization
 from configs import UserError, Visualize, quietly
 from gallery.choices import refuse_unknown
-from gallery.photos import asks_for_data, read_files, read_photos
+from gallery.photos import Photo, asks_for_data, read_files, read_photos
 from gallery.progress import Bars
 
 if TYPE_CHECKING:
@@ -103,10 +103,9 @@ class Subject:
         return list(self.run.labels) if self.run else [f"class {index}" for index in range(self.network.classes)]
 
     @cached_property
-    def _photos(self) -> list:
-        return read_photos(
-            self.config, self.run, self._files, self.data if self.run and asks_for_data(self.config) else None
-        )
+    def _photos(self) -> list[Photo]:
+        dataset = self.data if self.run and asks_for_data(self.config) else None
+        return read_photos(self.config, self.run, self._files, dataset)
 
     @cached_property
     def images(self) -> np.ndarray:

@@ -102,7 +102,7 @@ def receptive_field(subject: "Subject") -> "Iterator[Drawing]":
     def draw():
         from interpret.receptive_field import receptive_field
 
-        if subject.run:
+        if subject.lacks_data is None:
             images, _, _ = next(subject.batches(FIELD_ON))
         else:
             images = subject.images

@@ -153,7 +153,7 @@ def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path
     assert process.returncode == 130
     assert time.monotonic() - start < 10
     run = only_run(tmp_path)
-    assert "Stopped in epoch" in output and str(run) in output
+    assert "Stopped in epoch" in output and f"Go on with: python train.py resume={run}" in output
     assert "Traceback" not in errors
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))

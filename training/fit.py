@@ -64,10 +64,9 @@ def fit_model(
         steps_per_execution=training.steps_per_execution,
         jit_compile=xla_pays_off(),
     )
-    if start:
-        _go_back(run, start)
-        if start.complete:
-            return run.metrics
+    _go_back(run, start)
+    if start and start.complete:
+        return run.metrics
     writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
     with interruption.watching(), telling_full_disk(run.path):
@@ -128,12 +127,12 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
     return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
 
 
-def _go_back(run: Run, start: State) -> None:
-    """Takes back what the run holds of the time after a state."""
-    run.cut_logs(start.values["logs"])
-    if start.values["best"]:
+def _go_back(run: Run, start: State | None) -> None:
+    """Takes back what the run holds of the time after a state; None: of all time."""
+    run.cut_logs(start.values["logs"] if start else {})
+    if start and start.best_model:
         run.restore_model(start.best_model, start.values["best"])
-    rows = start.values["callbacks"]["MetricsTable"]["rows"]
+    rows = start.values["callbacks"]["MetricsTable"]["rows"] if start else []
     if rows:
         run.write_metrics(rows)
 

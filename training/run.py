@@ -300,7 +300,9 @@ class Run:
     def _write_summed(self, path: Path, text: str) -> None:
         """Writes a file whose SHA-256 sum `run.json` keeps; until it is there, the sum of the one before counts too."""
         content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
-        before = sums.get(path.name, [])[:1]
+        there = [_sha256(path)] if path.exists() else []
+        # A file that is damaged already stays refused.
+        before = [found for found in there if found in sums.get(path.name, [])]
         self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
         atomic_write(path, content)
 

@@ -1,5 +1,7 @@
 """Going on with a run: only what it was configured to be, only on its data, only one process at a time."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from configs import Train, UserError
 from configs.composition import compose
 from models import build_model
 from training import Run, fit_model
+from training.callbacks import Interruption, Stopped
 from training.checkpoint import State, newest_checkpoint, write_checkpoint
 from training.resume import changes, check_data, check_request
 from training.state import assign
@@ -97,6 +100,17 @@ def test_a_second_process_is_kept_out_of_a_run_while_it_trains(run):
                 pass
     with run.locked():
         pass
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    interruption = Interruption()
+    before = signal.getsignal(signal.SIGTERM)
+    with interruption.watching():
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.requested == signal.SIGINT
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.fixture

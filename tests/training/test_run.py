@@ -1,5 +1,6 @@
 """The run folder: what is written comes back, and what others wrote is read with care."""
 
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,27 @@ def test_metrics_come_back_as_numbers(run):
     rows = [{"epoch": 1, "loss": 0.1 + 0.2, "val_accuracy": 1.0}, {"epoch": 2, "loss": 1e-9, "val_accuracy": 0.5}]
     run.write_metrics(rows)
     assert run.metrics == rows
+
+
+def test_a_table_that_was_edited_is_refused(run):
+    run.write_metrics([{"epoch": 1, "loss": 0.5}])
+    run.metrics_path.write_text(run.metrics_path.read_text().replace("0.5", "0.4"))
+    with pytest.raises(UserError, match="damaged or was edited"):
+        _ = run.metrics
+
+
+def test_a_table_survives_one_interrupted_replacement_after_another(run, monkeypatch):
+    run.write_metrics([{"epoch": 1, "loss": 0.5}])
+    replace = os.replace
+    monkeypatch.setattr("os.replace", lambda old, new: replace(old, new) if "metrics" not in str(new) else stop())
+
+    def stop():
+        raise KeyboardInterrupt
+
+    for epoch in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            run.write_metrics([{"epoch": epoch, "loss": 0.1}])
+        assert Run(run.path).metrics == [{"epoch": 1, "loss": 0.5}]
 
 
 def test_facts_add_up(run):

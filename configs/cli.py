@@ -72,6 +72,8 @@ def command(
     except (UserError, *mistakes) as error:
         print(f"{script}.py: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from configs import UserError, Visualize
 from configs.cli import command
 from gallery.choices import check_choices
+from gallery.index import write_page
 from gallery.kernel import kernel_drawings
 from gallery.photos import asks_for_data
 from gallery.progress import Bars
@@ -66,9 +67,11 @@ def save(plans: list[Plan], out: Path, bars: Bars) -> None:
                 if plan.by_name:
                     raise
                 print(f"No figure '{plan.figure}': {error}")
+    page = write_page(out, f"Figures of {out}")
     print(f"{len(written)} figures in {out}, each as .png, .svg and, with the arrays behind it, .npz:")
     for name in written:
         print(f"  {name}.png")
+    print(f"All on one page: {page}")
 
 
 def file_name(name: str) -> str:

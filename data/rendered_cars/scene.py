@@ -94,7 +94,7 @@ def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict
     corners = np.array([[(low, high)[i >> axis & 1][axis] for axis in range(3)] for i in range(8)])
     x, y, _ = camera.project(corners)
     width, height = x.max() - x.min(), y.max() - y.min()
-    fill = dice.uniform(0.9, 1.0)
+    fill = dice.uniform(0.82, 1.0)
     focal = fill / max(width, height)
     width, height = width * focal, height * focal
     slack_x, slack_y = abs(1 - width) / 2 + 0.02, abs(1 - height) / 2 * 0.29

@@ -15,4 +15,8 @@ that something hides) and cropped (share of its bounding box outside the picture
 8,000 training, 1,000 validation and 2,000 test images, the labels in equal parts. Configurations: `64` and `128`
 (pixels; the same scenes, labelled by style) and `car_or_truck` (64 pixels; sedan, hatchback, wagon and SUV against
 pickup, van and box truck, without buses).
+
+How hard it is, measured on the test split of `64`: a linear classifier on standardized pixels (softmax regression,
+Adam, 15 epochs, the best of four L2 penalties from 0 to 0.3) reaches 46.5% accuracy; a convolutional network of three
+convolutions (`python train.py experiment=cars`, ten epochs) 98.5%.
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 from configs import Train, quietly
 from configs.cli import command
 from configs.schema import Where
+from data import check_root
 from models import ModelError, check_model
 from training import Run
 from training.checks import check_choices
@@ -18,6 +19,8 @@ def train(config: Train) -> Path:
     if config.resume:
         return _resume(config)
     check_choices(config)
+    if config.data.source == "folder":
+        check_root(config.data.root)
     if config.data.image_size:
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)

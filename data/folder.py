@@ -80,9 +80,7 @@ class FolderSource:
     """
 
     def __init__(self, config: Data):
-        self.root = Path(config.root).expanduser()
-        if not self.root.is_dir():
-            raise UserError(_no_folder(self.root))
+        self.root = check_root(config.root)
         self.name = self.root.resolve().name
         self.notes: list[str] = []
         self._skipped: Counter = Counter()
@@ -199,6 +197,14 @@ class FolderSource:
             f"{self.root} has no {' and no '.join(missing)} split: {share:.0%} of every class was taken from the "
             f"training images for {'each' if len(missing) > 1 else 'it'}, chosen by a hash of the file's path."
         )
+
+
+def check_root(root: str) -> Path:
+    """The folder of photos; raises UserError where there is none, without looking into it."""
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise UserError(_no_folder(path))
+    return path
 
 
 def edges_of_file(path: Path) -> bytes:

@@ -31,7 +31,7 @@ from training.callbacks import Interruption, KeepBest  # noqa: E402
 from training.checkpoint import checkpoints  # noqa: E402
 from training.state import Checkpoints  # noqa: E402
 
-SIDE, CLASSES, IMAGES, EPOCHS, TURNS = 64, 8, 2048, 3, 3
+SIDE, CLASSES, IMAGES, EPOCHS, TURNS = 64, 8, 1024, 3, 3
 NEVER = 1000  # epochs
 
 

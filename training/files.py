@@ -38,6 +38,11 @@ def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *,
             raise
 
 
+def unfinished_writes(path: Path) -> list[Path]:
+    """What processes that were killed while they wrote a file have left beside it."""
+    return list(path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}"))
+
+
 @contextlib.contextmanager
 def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
     """Turns a full disk inside the block into a `UserError`, which tells how much of about `size` bytes is missing."""

@@ -21,7 +21,7 @@ from configs import Train, UserError, nearest
 from configs.saved import read_config
 from configs.schema import Where
 from models.reading import read_model
-from training.files import atomic_symlink, atomic_write
+from training.files import atomic_symlink, atomic_write, unfinished_writes
 
 if TYPE_CHECKING:
     import keras
@@ -268,10 +268,16 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from training in this run at the same time. Raises `UserError` when one does."""
+        """Keeps other processes from training in this run at the same time. Raises `UserError` when one does.
+
+        Files that a killed training left unfinished are removed.
+        """
         folder = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in (self.model_path, self.metrics_path, self.facts_path, self.labels_path):
+                for unfinished in unfinished_writes(path):
+                    unfinished.unlink()
             yield
         except BlockingIOError:
             raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None

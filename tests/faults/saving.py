@@ -69,6 +69,8 @@ def main(folder: str, kills: int, seed: int) -> None:
     survived = halfway = newest = 0
     for _ in range(kills):
         before = set(run.checkpoints_dir.glob("0*"))
+        with run.locked():  # removes what the kill before left
+            pass
         child = in_a_child(lambda: save_without_pause(run, newest + 1))  # noqa: B023  runs at once
         while set(run.checkpoints_dir.glob("0*")) == before:
             time.sleep(0.002)

@@ -102,6 +102,14 @@ def test_a_second_process_is_kept_out_of_a_run_while_it_trains(run):
         pass
 
 
+def test_what_a_killed_process_left_unfinished_is_removed_before_training(run):
+    (run.path / ".0123abcd.model.keras").write_text("half of the n")
+    (run.path / ".0123abcd.evaluation.json").write_text("another process may be writing this")
+    with run.locked():
+        pass
+    assert [path.name for path in run.path.glob(".*")] == [".0123abcd.evaluation.json"]
+
+
 def test_a_second_ctrl_c_stops_at_once():
     interruption = Interruption()
     before = signal.getsignal(signal.SIGTERM)

@@ -172,11 +172,18 @@ def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path
         (("data.image_size=8", "model.filters=[4,4,4,4,4]"), "block"),
     ],
 )
-def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, reason, tmp_path):
-    done = script("train.py", "data=folder", "data.root=/nowhere", *words, folder=tmp_path)
+def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, reason, tmp_path, tmp_path_factory):
+    no_photos = tmp_path_factory.mktemp("empty")
+    done = script("train.py", "data=folder", f"data.root={no_photos}", *words, folder=tmp_path)
     assert done.returncode == 2
     assert reason in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_of_photos_is_told_before_keras_is_loaded(tmp_path):
+    done = script("train.py", "data=folder", "data.root=absent", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "train.py: data.root=absent does not exist.\n"
 
 
 def test_a_class_to_weigh_that_does_not_exist_is_told_before_a_run_is_made(photos, tmp_path):

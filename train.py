@@ -13,6 +13,9 @@ from training.checks import check_choices
 from training.resume import changes, check_data, check_request
 from training.sweep import duration, summarize
 
+DEAD_ON = 500  # images on which a unit must be zero to be called dead
+MANY_DEAD = 0.2  # share of a layer's units that is worth a warning
+
 
 def train(config: Train) -> Path:
     """Trains the network that a configuration describes, or goes on with a run, and returns the run's folder."""
@@ -44,6 +47,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         from rich.console import Console
 
         from data import open_dataset
+        from interpret import pack_snapshot
         from models import build_model
         from training import evaluate_model, fit_model
         from training.backend import choose_devices, distributed, environment, make_deterministic
@@ -95,6 +99,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
                     data,
                     config,
                     drawings=_drawings(settings),
+                    pack=pack_snapshot,
                     devices=len(devices),
                     start=state,
                     console=console,
@@ -109,6 +114,8 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)
 
+    for line in _dead_units(run, data):
+        console.print(line, style="yellow")
     console.print(
         f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "
         f"{duration(time.perf_counter() - start)} in all\n"
@@ -119,6 +126,21 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         f"  python visualize.py run={run.path}"
     )
     return run.path
+
+
+def _dead_units(run: Run, data) -> list[str]:
+    """A line for each layer of whose units many are zero wherever they look."""
+    from interpret import StatisticsCollector, unit_pass
+
+    batches = data.sample("validation", 64, DEAD_ON)
+    (statistics,) = unit_pass(run.model, batches, collectors=[StatisticsCollector()])
+    counted = {layer: (int(found.dead.sum()), len(found.dead), found.images) for layer, found in statistics.items()}
+    return [
+        f"{dead} of {units} units of {layer} are dead: zero on all of {images:,} validation images. "
+        f"A lower training.optimizer.learning_rate keeps more alive; figures=unit_statistics shows which."
+        for layer, (dead, units, images) in counted.items()
+        if dead >= MANY_DEAD * units
+    ]
 
 
 def _describe(info) -> str:

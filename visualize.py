@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def visualize(config: Visualize) -> Path:
     """Draws the figures that are asked for and returns the folder that they are in."""
+    config = resolved(config)
     figures = chosen_figures(config.figures)
     if config.kernel is not None:
         run = open_run(config) if config.run or (config.image and asks_for_data(config)) else None
@@ -34,6 +35,17 @@ def visualize(config: Visualize) -> Path:
     return out
 
 
+def resolved(config: Visualize) -> Visualize:
+    """The same, with `a` as the run that is looked at; comparing draws its own group where no figure is named."""
+    if config.a is None:
+        return config
+    chosen = "figures" in config.typed or config.figures != Visualize().figures
+    figures = config.figures if chosen else ["comparison"]
+    found = config.model_copy(update={"run": config.a, "figures": figures})
+    found.remember(config.typed)
+    return found
+
+
 def open_run(config: Visualize) -> "Run":
     """The run that is asked for, or the newest."""
     from training import Run
@@ -45,14 +57,17 @@ def folder(config: Visualize, run: "Run | None") -> Path:
     """Where the figures go."""
     if config.out:
         return Path(config.out)
+    if config.b:
+        other = Run.open(config.b)
+        return run.figures_dir / f"beside-{other.name}-{other.id}"
     return run.figures_dir if run and (config.run or config.kernel is None) else Path("figures")
 
 
 def save(plans: list[Plan], out: Path, bars: Bars) -> None:
     """Draw each figure, write it as PNG, SVG and arrays, and tell where."""
-    from visualization import save_figure, write_whole
+    from visualization import save_figure
 
-    written = []
+    written, beside = [], []
     with bars, bars.bar("Drawing", sum(len(plan.drawings) for plan in plans)) as told:
         for plan in plans:
             try:
@@ -61,8 +76,8 @@ def save(plans: list[Plan], out: Path, bars: Bars) -> None:
                     written.append(file_name(drawing.name))
                     save_figure(figure, arrays, out / written[-1])
                     told(len(written))
-                if plan.table:
-                    write_whole(out / f"{file_name(plan.figure)}.csv", plan.table())
+                if plan.beside:
+                    beside.extend(plan.beside(out))
             except (ModelError, UserError) as error:
                 if plan.by_name:
                     raise
@@ -71,6 +86,8 @@ def save(plans: list[Plan], out: Path, bars: Bars) -> None:
     print(f"{len(written)} figures in {out}, each as .png, .svg and, with the arrays behind it, .npz:")
     for name in written:
         print(f"  {name}.png")
+    for path in beside:
+        print(f"  {path.relative_to(out) if path.is_relative_to(out) else path}")
     print(f"All on one page: {page}")
 
 

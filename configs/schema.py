@@ -232,6 +232,7 @@ class Training(Section):
     limit_batches: Count | None = None  # of train, validation and test; null: all
     overfit: bool = False  # train and validate on one batch, without augmentation
     profile: bool = False  # write a TensorBoard profile of a few steps
+    snapshots: Annotated[int, Field(ge=0)] = 40  # epochs at which kernels and maps are kept, evenly spread; 0: none
     tensorboard: TensorBoard = TensorBoard()
 
     @model_validator(mode="after")
@@ -301,10 +302,12 @@ class Visualize(Section):
     """What `visualize.py` takes."""
 
     run: str | None = None  # a run's folder; null: the newest
+    a: str | None = None  # two runs to compare, each on the images of the first
+    b: str | None = None
     model: str | None = None  # any .keras file, instead of a run
     runs_dir: str = "runs"
     out: str | None = None  # null: figures/ in the run
-    figures: list[str] = ["basics"]  # by name, or by group: basics, units, attribution, networks, all
+    figures: Annotated[list[str], BeforeValidator(_as_list)] = ["basics"]  # by name, or by group; a and b: comparison
     image: Annotated[list[str | int], BeforeValidator(_as_list)] | None = None  # paths, or indices into the split
     split: Literal["train", "validation", "test"] = "test"
     images: Count = 2000  # of the split, evenly spread over it, where a figure asks how units behave over many
@@ -313,6 +316,17 @@ class Visualize(Section):
     max_units: Count = 32  # tiles in a figure
     sort: Literal["index", "norm", "activation"] = "index"
     scale: Literal["unit", "layer", "global"] = "layer"
+    target: str | int | None = None  # the class to explain, by name or index; null: what the model says
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
     kernel: str | list[list[float]] | None = None
     extraction: Extraction = Extraction()
     data: Where = Where()
+
+    @model_validator(mode="after")
+    def _two_runs_or_one(self):
+        if (self.a is None) != (self.b is None):
+            raise ValueError("comparing takes two runs: a=runs/cars/latest b=runs/cars/another")
+        others = [name for name in ("run", "model", "kernel") if getattr(self, name) is not None]
+        if self.a is not None and others:
+            raise ValueError(f"a= and b= name the runs already; leave out {others[0]}=")
+        return self

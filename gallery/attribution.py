@@ -54,8 +54,8 @@ def of_method(method: str, subject: "Subject") -> "Iterator[Drawing]":
 
 def deletion_insertion(subject: "Subject") -> "Iterator[Drawing]":
     def draw():
-        maps, targets = _possible(subject), subject.logits.argmax(axis=1)
-        rivals = {**maps, "random": np.random.default_rng(0).random(subject.images.shape[:3])}
+        maps, targets = _possible(subject), subject.targets
+        rivals = {**maps, "random": np.random.default_rng(subject.config.seed).random(subject.images.shape[:3])}
         curves = {}
         with subject.bars.bar("Deleting and inserting", len(rivals)) as told:
             for done, (method, values) in enumerate(rivals.items(), 1):
@@ -76,7 +76,7 @@ def deletion_insertion(subject: "Subject") -> "Iterator[Drawing]":
 
 def randomisation(subject: "Subject") -> "Iterator[Drawing]":
     def draw():
-        image, target = subject.images[:1], subject.logits[:1].argmax(axis=1)
+        image, target = subject.images[:1], subject.targets[:1]
         layers = _from_the_logits_down(subject)
         found = {}
         for method in SHUFFLED:
@@ -84,8 +84,9 @@ def randomisation(subject: "Subject") -> "Iterator[Drawing]":
                 continue
             with subject.bars.bar(f"Shuffling under {METHODS[method]}", len(layers)) as told:
                 found[method] = interpret.randomisation_check(
-                    subject.network, image, getattr(interpret, method), target, layers=layers, progress=told
-                )
+                    subject.network, image, getattr(interpret, method), target, layers=layers,
+                    seed=subject.config.seed, progress=told,
+                )  # fmt: skip
         figure = visualization.randomisation_figure(
             image[0],
             {METHODS[method]: one.original[0] for method, one in found.items()},
@@ -113,7 +114,7 @@ def activation_maximization(subject: "Subject") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"activation_maximization-{info.name}", draw)
 
     def draw_classes():
-        explained = subject.logits.argmax(axis=1).tolist()
+        explained = subject.targets.tolist()
         classes = list(dict.fromkeys([*explained, *range(len(subject.labels))]))[:UNITS_SHOWN]
         return _made_for(subject, sorted(classes), [subject.labels[index] for index in sorted(classes)])
 
@@ -121,8 +122,7 @@ def activation_maximization(subject: "Subject") -> "Iterator[Drawing]":
 
 
 def _explained(subject: "Subject", maps: dict[str, np.ndarray], rows: slice, true: list[int] | None):
-    images, logits = subject.images[rows], subject.logits[rows]
-    targets = logits.argmax(axis=1)
+    images, logits, targets = subject.images[rows], subject.logits[rows], subject.targets[rows]
     shown = {method: values[rows] for method, values in maps.items()}
     figure = visualization.attribution_figure(
         images, {METHODS[method]: values for method, values in shown.items()}, targets=targets, logits=logits,
@@ -144,16 +144,16 @@ def _possible(subject: "Subject") -> dict[str, np.ndarray]:
 
 
 def _maps(subject: "Subject", method: str) -> np.ndarray:
-    """A method's maps (n, height, width) for the likeliest class; what the channels of a pixel say is added up.
+    """A method's maps (n, height, width) for the class that is explained; what the channels of a pixel say is added up.
 
     Raises UserError for a model to which the method does not apply.
     """
     if subject.maps.get(method) is None:
-        network, images, targets = subject.network, subject.images, subject.logits.argmax(axis=1)
         with subject.bars.bar(METHODS[method]) as told:
-            progress = {"progress": told} if method in IN_MANY_PASSES else {}
+            options = {"progress": told} if method in IN_MANY_PASSES else {}
+            options |= {"seed": subject.config.seed} if method == "smooth_grad" else {}
             try:
-                found = getattr(interpret, method)(network, images, targets, **progress)
+                found = getattr(interpret, method)(subject.network, subject.images, subject.targets, **options)
             except ValueError as error:
                 raise UserError(str(error)) from None
         subject.maps[method] = found.sum(axis=-1) if found.ndim == 4 else found
@@ -186,7 +186,9 @@ def _made_for(subject: "Subject", units: list[int], names: list[str], layer: str
     """The figure of images made for units of a layer or, without one, for classes, beside the best real ones."""
     size = subject.images.shape[1:3]
     with subject.bars.bar(f"Climbing for {layer or 'classes'}") as told:
-        made = interpret.activation_maximization(subject.network, units, layer=layer, image_size=size, progress=told)
+        made = interpret.activation_maximization(
+            subject.network, units, layer=layer, image_size=size, seed=subject.config.seed, progress=told
+        )
     best, activations = _best_real(subject, units, layer) if subject.lacks_data is None else (None, None)
     figure = visualization.maximization_figure(
         made.images, made.activations, names, best=best, best_activations=activations, caption=subject.caption(layer),

@@ -9,10 +9,16 @@ _ABOUT = re.compile(r"(?P<layer>.*?)-?(?:unit(?P<unit>\d+))?-?(?P<note>image\d+)
 
 
 def write_page(folder: Path, title: str) -> Path:
-    """Write `folder`/index.html over every picture in the folder, by layer and by unit as its name says."""
+    """Write `folder`/index.html over every picture in the folder, by layer and by unit as its name says.
+
+    Where a picture is also animated, the animation is shown.
+    """
     from visualization import write_index
 
-    return write_index(folder, [entry(path.name) for path in sorted(folder.glob("*.png"))], title=title)
+    pictures = sorted(
+        {path.with_suffix(".gif") if path.with_suffix(".gif").exists() else path for path in folder.glob("*.png")}
+    )
+    return write_index(folder, [entry(path.name) for path in pictures], title=title)
 
 
 def entry(file: str):

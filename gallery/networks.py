@@ -1,12 +1,14 @@
 """Questions about the whole network: what it is made of, and which images it takes for alike."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import interpret
 import visualization
+from configs import UserError
 
 if TYPE_CHECKING:
     from gallery.subject import Subject
@@ -51,3 +53,23 @@ def neighbours(subject: "Subject") -> "Iterator[Drawing]":
             return figure, {**arrays, "index": subject.sample[found.index]}
 
         yield visualization.Drawing(f"neighbours-{info.name}", draw)
+
+
+def projector(subject: "Subject", folder: Path) -> Iterator[Path]:
+    """What TensorBoard's projector shows: the split's images as points in the features that the logits are made of.
+
+    Written beside the run's curves, where TensorBoard finds it, or in the folder of the figures.
+    """
+    named = subject.config.layers or []
+    if len(named) > 1:
+        raise UserError(f"the projector shows one layer, not {len(named)}; name one in layers=")
+    layer = named[0] if named else interpret.features_layer(subject.model)
+    count = subject.config.images
+    with subject.bars.bar(f"Collecting {layer}", subject.images_in(count)) as told:
+        found = interpret.embedding(subject.model, subject.batches(count), layer, most=count, progress=told)
+    columns = {"label": [subject.labels[label] for label in found.labels], "index": subject.sample.tolist()}
+    beside = subject.config.out is None and subject.run.tensorboard_dir.is_dir()
+    folder = subject.run.projector_dir if beside else folder / "projector"
+    visualization.write_projector(folder, found.vectors, found.images, columns, name=layer)
+    print(f"The projector shows {layer}: tensorboard --logdir {subject.run.path if beside else folder}")
+    yield folder

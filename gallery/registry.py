@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from configs import UserError, unknown
-from gallery import attribution, basics, networks, units
+from gallery import answers, attribution, basics, comparison, history, networks, units
 from gallery.subject import Subject
 
 if TYPE_CHECKING:
     from visualization import Drawing
 
-Needs = Literal["kernels", "images", "split", "masks"]
+Needs = Literal["kernels", "images", "split", "masks", "snapshots", "other"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Figure:
     draw: "Callable[[Subject], Iterable[Drawing]]"  # names its drawings at once; computes when one is drawn
     group: str | None
     needs: Needs
-    table: Callable[[Subject], str] | None = None  # CSV to be written beside the drawings
+    beside: Callable[[Subject, Path], Iterable[Path]] | None = None  # writes what is no drawing: tables, animations
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ class Plan:
     figure: str
     drawings: "Sequence[Drawing]"
     by_name: bool = True  # rather than as one of a group
-    table: Callable[[], str] | None = None
+    beside: Callable[[Path], Iterable[Path]] | None = None
 
 
 BASICS = ("kernels", "kernel", "kernels_and_maps", "feature_maps", "extraction", "relu", "pipeline")
 
 FIGURES: dict[str, Figure] = {
     **{name: Figure(partial(basics.of_scene, name), "basics", "images") for name in BASICS},
-    "unit_statistics": Figure(units.unit_statistics, "units", "split", units.statistics_table),
+    "unit_statistics": Figure(units.unit_statistics, "units", "split", units.write_table),
     "top_patches": Figure(units.top_patches, "units", "split"),
     "concepts": Figure(units.concepts, "units", "masks"),
     "receptive_field": Figure(units.receptive_field, "units", "images"),
@@ -51,15 +52,22 @@ FIGURES: dict[str, Figure] = {
     "activation_maximization": Figure(attribution.activation_maximization, "attribution", "images"),
     "architecture": Figure(networks.architecture, "networks", "kernels"),
     "neighbours": Figure(networks.neighbours, "networks", "split"),
+    "confusion_examples": Figure(answers.confusion_examples, "networks", "split"),
+    "mistakes": Figure(answers.mistakes, "networks", "split"),
+    "evolution": Figure(history.evolution, "networks", "snapshots", history.animations),
+    "projector": Figure(lambda _: (), "networks", "split", networks.projector),
+    "layer_similarity": Figure(comparison.layer_similarity, "comparison", "other"),
+    "matched_units": Figure(comparison.matched_units, "comparison", "other"),
+    "class_accuracy": Figure(comparison.class_accuracy, "comparison", "other"),
     # Each stands beside the others in `explanations`, and so is in no group.
     **{name: Figure(partial(attribution.of_method, name), None, "images") for name in attribution.METHODS},
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(name for name, figure in FIGURES.items() if figure.group == group)
-    for group in ("basics", "units", "attribution", "networks")
+    for group in ("basics", "units", "attribution", "networks", "comparison")
 }
-GROUPS["all"] = tuple(name for figures in GROUPS.values() for name in figures)
+GROUPS["all"] = tuple(name for group, names in GROUPS.items() if group != "comparison" for name in names)
 
 
 def chosen_figures(names: Sequence[str]) -> list[str]:
@@ -84,11 +92,11 @@ def planned(subject: Subject, figures: Sequence[str]) -> list[Plan]:
         if reason and (by_name or all(reasons.values())):
             raise UserError(reason)
         drawings = [] if reason else list(FIGURES[name].draw(subject))
-        if not drawings:
+        beside = FIGURES[name].beside
+        if reason or not (drawings or beside):
             print(f"No figure '{name}': {reason or 'no layer of the model has what it shows.'}")
             continue
-        table = FIGURES[name].table
-        plans.append(Plan(name, drawings, by_name, table and partial(table, subject)))
+        plans.append(Plan(name, drawings, by_name, beside and partial(beside, subject)))
     return plans
 
 
@@ -97,7 +105,11 @@ def missing(subject: Subject, needs: Needs) -> str | None:
     config = subject.config
     if needs == "images" and subject.run is None and config.image is None:
         return "model= needs an image to look at; give image=path/to/photo.jpg"
-    if needs in ("split", "masks") and subject.lacks_data:
+    if needs == "other" and config.b is None:
+        return "comparing takes two runs; give a=runs/cars/latest b=runs/cars/another"
+    if needs == "snapshots" and not (subject.run and subject.run.snapshots):
+        return "there are no snapshots of the epochs; a run trained with training.snapshots=40 keeps them"
+    if needs in ("split", "masks", "other") and subject.lacks_data:
         return subject.lacks_data
     if needs == "masks" and not subject.data.info.parts:
         return f"{subject.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."

@@ -10,7 +10,7 @@ import numpy as np
 
 import interpret
 import visualization
-from configs import UserError, Visualize, quietly
+from configs import UserError, Visualize, quietly, unknown
 from gallery.choices import refuse_unknown
 from gallery.photos import Photo, asks_for_data, read_files, read_photos
 from gallery.progress import Bars
@@ -81,6 +81,11 @@ class Subject:
         refuse_unknown(self.config, {name: info.output_shape[-1] for name, info in found.items()})
         return found
 
+    def in_colour(self, info: "ConvInfo") -> bool:
+        """Whether a convolution's kernels read the red, green and blue of the image itself."""
+        first = info is next(iter(self._all_convolutions.values()))
+        return first and info.reads is None and kernels_of(info).shape[2] == 3
+
     @cached_property
     def data(self) -> "Dataset":
         """The run's dataset. Raises UserError where there is no run, or its images are gone."""
@@ -133,6 +138,61 @@ class Subject:
         return interpret.class_logits(self.network, self.images)
 
     @cached_property
+    def targets(self) -> np.ndarray:
+        """The class that is explained of each image, (n,): the one that the user named, or what the model says."""
+        target = self.config.target
+        if target is None:
+            return self.logits.argmax(axis=1)
+        if isinstance(target, str) and target not in self.labels:
+            raise UserError(unknown("target", target, self.labels))
+        index = self.labels.index(target) if isinstance(target, str) else target
+        if not 0 <= index < len(self.labels):
+            raise UserError(f"target={index} is not a class; give a name, or an index from 0 to {len(self.labels) - 1}")
+        return np.full(len(self.images), index)
+
+    @cached_property
+    def other(self) -> "Run":
+        """The run that this one is compared with. Raises UserError where it knows other classes."""
+        from training import Run
+
+        other = Run.open(self.config.b)
+        if other.labels != self.run.labels:
+            raise UserError(f"{self.run.path} and {other.path} tell different classes apart; they cannot be compared.")
+        return other
+
+    @cached_property
+    def comparison(self) -> "interpret.Comparison":
+        """What differs between this run's model and the other's, on the same images."""
+        count = self.config.images
+        with self.bars.bar("Comparing", self.images_in(count)) as told:
+            return interpret.compare(
+                self.model, self.other.model, self.batches(count), self.config.layers, self.config.layers, progress=told
+            )
+
+    @cached_property
+    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the model says of the split, logits (n, classes), and what is right, (n,)."""
+        logits, true = [], []
+        with self.bars.bar("Classifying", self.images_in(self.config.images)) as told:
+            for images, labels, _ in self.batches(self.config.images):
+                logits.append(interpret.class_logits(self.network, images))
+                true.append(labels)
+                told(sum(map(len, true)))
+        return np.concatenate(logits), np.concatenate(true)
+
+    def examples(self, places: np.ndarray) -> np.ndarray:
+        """Images of the sample that `batches` gives, (n, height, width, channels), by their places in it."""
+        return self.data.examples(self.config.split, self.sample[places].tolist())[0]
+
+    @cached_property
+    def snapshots(self) -> "list[interpret.Snapshot]":
+        """What the run's network looked like over the epochs."""
+        try:
+            return [interpret.unpack_snapshot(path.read_bytes()) for path in self.run.snapshots]
+        except ValueError as error:
+            raise UserError(f"Snapshots of run {self.run.path}: {error}.") from None
+
+    @cached_property
     def scene(self) -> "visualization.Scene":
         """Kernels and, from one forward pass, the maps of the images."""
         with quietly():
@@ -143,8 +203,7 @@ class Subject:
         layers = []
         for name, info in self.convolutions.items():
             kernel, paired = kernels_of(info), info.kind != "SeparableConv2D"
-            first = info is next(iter(self._all_convolutions.values()))
-            rgb = first and kernel.shape[2] == 3 and self.images.shape[-1] == 3
+            rgb = self.in_colour(info)
             layers.append(visualization.Layer(name, kernel, maps[name], info.receptive_field, rgb, paired))
         epoch, labels = (self.run.epoch, self.run.labels) if self.run else (None, None)
         return visualization.Scene(layers, self.images, self.names, self.source, epoch, self._shares(), labels)

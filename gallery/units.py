@@ -1,6 +1,7 @@
 """Questions about units: what they respond to, see, detect, repeat and are needed for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +36,10 @@ def unit_statistics(subject: "Subject") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"unit_statistics-{layer}", draw)
 
 
-def statistics_table(subject: "Subject") -> str:
+def write_table(subject: "Subject", folder: Path) -> Iterator[Path]:
     """The statistics of every unit of every layer, as CSV."""
-    return interpret.table_csv(interpret.unit_table(subject.answers.statistics))
+    table = interpret.table_csv(interpret.unit_table(subject.answers.statistics))
+    yield visualization.write_whole(folder / "unit_statistics.csv", table)
 
 
 def top_patches(subject: "Subject") -> "Iterator[Drawing]":
@@ -136,7 +138,7 @@ def ablation(subject: "Subject") -> "Iterator[Drawing]":
                 order = found.ranked()
                 shares = interpret.ablate_shares(
                     subject.network, subject.batches(images), layer, found.units[order],
-                    progress=lambda seen: told(found.images + seen),
+                    seed=subject.config.seed, progress=lambda seen: told(found.images + seen),
                 )  # fmt: skip
             changes = {name: getattr(found, name)[order] for name in ("accuracy_change", "class_change", "loss_change")}
             counts, ordered = shares.counts, shares.ordered.accuracy

@@ -33,6 +33,7 @@ _NEEDS_KERAS = {
     "effective_receptive_field": "interpret.receptive_field",
     "effective_size": "interpret.receptive_field",
     "embedding": "interpret.neighbours",
+    "features_layer": "interpret.neighbours",
     "grad_cam": "interpret.attribution",
     "grad_cam_plus_plus": "interpret.attribution",
     "guided_backpropagation": "interpret.attribution",

@@ -9,7 +9,7 @@ import numpy as np
 
 from interpret.passes import Batch, UnitLayer, labelled_batches, unit_pass
 from models.errors import ModelError
-from models.graph import image_shape
+from models.graph import UNCHANGED, graph_of, image_shape
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,25 @@ def embedding(
     unit_pass(model, first, [layer], collectors=[taken], batch_size=batch_size, progress=progress)
     labels = None if taken.labels[0] is None else np.concatenate(taken.labels)
     return Embedding(layer, np.concatenate(taken.vectors), np.concatenate(taken.images), labels)
+
+
+def features_layer(model: keras.Model) -> str:
+    """The layer whose features the logits are made of: the last with a vector before the last dense layer.
+
+    Where no such layer is, the last convolution. Raises ModelError where there is none either.
+    """
+    graph = graph_of(model)
+    dense = [at for at, node in enumerate(graph.nodes) if isinstance(node.layer, keras.layers.Dense)]
+    before = graph.nodes[: dense[-1]] if dense else []
+    vectors = [
+        node
+        for node in before
+        if [len(shape) for shape in node.output_shapes] == [2] and not isinstance(node.layer, UNCHANGED)
+    ]
+    found = vectors or graph.convolutions()
+    if not found:
+        raise ModelError(f"model '{model.name}' has no layer whose features lie before its logits")
+    return found[-1].name
 
 
 def _first(batches: Iterable, most: int) -> Iterator:

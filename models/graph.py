@@ -107,6 +107,15 @@ class Graph:
                 taps["filter"] = Tap(follower.name)
         return taps
 
+    def feeding(self, node: Node) -> Node | None:
+        """The convolution whose units are the channels that another one reads; None where they were mixed before."""
+        # What a layer passes on unchanged, as dropout does, was made by the layer before it.
+        makers = {key: maker for maker in reversed(self.nodes) for key in maker.outputs}
+        maker = makers.get(node.inputs[0])
+        while maker is not None and not maker.is_convolution:
+            maker = makers.get(maker.inputs[0]) if _is_step(maker.layer) and len(maker.inputs) == 1 else None
+        return maker
+
     def _followers(self, node: Node) -> Iterator[Node]:
         """What is done to a convolution's maps alone, step by step, until they are pooled or meet other maps."""
         key, done = node.outputs[0], {node.name}

@@ -27,6 +27,7 @@ class ConvInfo:
     receptive_field: tuple[int, int] | None  # pixels of the image that a unit sees; None: not a sliding window
     receptive_stride: tuple[int, int] | None  # pixels of the image between neighbouring units
     receptive_start: tuple[int, int] | None  # first pixel that the first unit sees; below zero: padding
+    reads: str | None  # the convolution whose units are its input channels; None: the image, or units that were mixed
 
 
 def conv_layers(model: keras.Model) -> list[ConvInfo]:
@@ -39,10 +40,11 @@ def conv_layers(model: keras.Model) -> list[ConvInfo]:
     fields = receptive_fields(graph)
     free = tuple(side is None for side in image_shape(model)[:2])
     first_calls = {id(node.layer): node for node in reversed(graph.convolutions())}
-    return [_describe(node, fields[node.name], free) for node in graph.convolutions() if node in first_calls.values()]
+    nodes = [node for node in graph.convolutions() if node in first_calls.values()]
+    return [_describe(node, graph.feeding(node), fields[node.name], free) for node in nodes]
 
 
-def _describe(node: Node, field: Field | None, free: tuple[bool, bool]) -> ConvInfo:
+def _describe(node: Node, feeding: Node | None, field: Field | None, free: tuple[bool, bool]) -> ConvInfo:
     layer = node.layer
     separable = isinstance(layer, keras.layers.SeparableConv2D)
     kinds = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, keras.layers.Conv2D)
@@ -61,6 +63,7 @@ def _describe(node: Node, field: Field | None, free: tuple[bool, bool]) -> ConvI
         receptive_field=field and (field[0].size, field[1].size),
         receptive_stride=field and (field[0].stride, field[1].stride),
         receptive_start=None if field is None or any(free) else (field[0].start, field[1].start),
+        reads=feeding and feeding.name,
     )
 
 

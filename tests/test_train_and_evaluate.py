@@ -69,6 +69,26 @@ def test_a_run_holds_all_that_another_person_needs(trained, photos):
     assert (run.parent / "latest").resolve() == run.resolve()
 
 
+def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
+    from configs import Train
+    from data import open_dataset
+    from models import build_model
+    from train import _dead_units
+    from training import Run
+
+    config = Train(data={"source": "folder", "root": str(photos)}, model={"filters": [4, 6], "head": {"dense": [3]}})
+    data = open_dataset(config.data, progress=False)
+    model = build_model(config.model, data.info.image_size, data.info.channels, 2, seed=0)
+    kernel, bias = model.get_layer("block2_conv1").get_weights()
+    bias[:2] = -1e6
+    model.get_layer("block2_conv1").set_weights([kernel, bias])
+    run = Run.create(tmp_path, "dead", config)
+    run.write_labels(data.info.classes)
+    run.save_model(model, epoch=1, val_accuracy=0.5)
+    (told,) = _dead_units(run, data)
+    assert told.startswith("2 of 6 units of block2_conv1 are dead")
+
+
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
     run, training, _, first = trained
     assert f"Test accuracy {first['accuracy']:.4f} on 22 images" in training.stdout

@@ -332,12 +332,149 @@ def test_an_image_is_not_its_own_neighbour_and_neighbours_are_named_by_their_pla
     )
     visualize(config)
     found = drawn(tmp_path)
-    assert set(found) == {"architecture", "neighbours-block2_conv1"}
+    assert set(found) == {"architecture", "neighbours-block2_conv1", "confusion_examples", "mistakes"}
     near = found["neighbours-block2_conv1"]
     assert set(near["index"][0]) <= set(range(0, 16, 2)) - {4}
     images, _, _ = photos_run.data.examples("test", near["index"][0])
     np.testing.assert_array_equal(near["neighbours"][0], images)
     assert found["architecture"]["parameters"].sum() == photos_run.model.count_params()
+
+
+def softmax(logits):
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def test_mistakes_and_confusions_are_those_of_the_network_and_their_images_those_of_the_split(photos_run, tmp_path):
+    config = Visualize(run=str(photos_run.path), figures=["confusion_examples", "mistakes"], out=str(tmp_path))
+    visualize(config)
+    found = drawn(tmp_path)
+    images, true, _ = photos_run.data.examples("test", list(range(16)))
+    shares = softmax(photos_run.model.predict(images.astype("float32"), verbose=0))
+    said, confidence = shares.argmax(axis=1), shares.max(axis=1)
+
+    confused = found["confusion_examples"]
+    for right in range(2):
+        for answer in range(2):
+            rows = np.flatnonzero((true == right) & (said == answer))
+            assert confused["matrix"][right, answer] == len(rows)
+            cell = [place for place in confused["examples"][right, answer] if place >= 0]
+            best = rows[np.argsort(-confidence[rows], kind="stable")][:4]
+            assert confused["index"][cell].tolist() == best.tolist()
+            np.testing.assert_array_equal(confused["images"][cell], images[best])
+
+    wrong = np.flatnonzero(said != true)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:6]
+    made = found["mistakes"]
+    assert made["index"].tolist() == wrong.tolist()
+    np.testing.assert_allclose(
+        made["said"], interpret.grad_cam(photos_run.model, images[wrong], said[wrong]), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        made["true"], interpret.grad_cam(photos_run.model, images[wrong], true[wrong]), atol=1e-5
+    )
+
+
+def test_the_class_to_explain_may_be_named(photos_run, tmp_path):
+    asked = {"run": str(photos_run.path), "figures": ["saliency"], "image": [0], "out": str(tmp_path)}
+    images, _, _ = photos_run.data.examples("test", [0])
+    for target in ("night", 1):
+        visualize(Visualize(**asked, target=target))
+        expected = interpret.saliency(photos_run.model, images, [1])
+        np.testing.assert_allclose(drawn(tmp_path)["saliency"]["saliency"], expected, rtol=1e-3, atol=1e-6)
+    with pytest.raises(UserError, match="nigth.*'night'"):
+        visualize(Visualize(**asked, target="nigth"))
+    with pytest.raises(UserError, match="from 0 to 1"):
+        visualize(Visualize(**asked, target=2))
+
+
+def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run, tmp_path):
+    visualize(Visualize(run=str(photos_run.path), figures=["projector"], out=str(tmp_path)))
+    rows = (tmp_path / "projector/tensors.tsv").read_text().splitlines()
+    vectors = np.array([row.split("\t") for row in rows], float)
+    images, _, _ = photos_run.data.examples("test", list(range(16)))
+    from models import feature_extractor
+
+    expected = feature_extractor(photos_run.model, ["head_dense1"])(images)["head_dense1"]
+    expected = next(iter(expected.values())) if isinstance(expected, dict) else expected
+    np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
+    told = (tmp_path / "projector/metadata.tsv").read_text().splitlines()
+    assert told[0] == "label\tindex" and told[1] == "day\t0" and told[16] == "night\t15"
+
+
+def test_how_a_network_came_to_be_is_told_from_its_snapshots(photos_run, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    kernels = [{"block1_conv1": rng.normal(size=(3, 3, 3, 4))} for _ in range(3)]
+    maps = [{"block1_conv1": rng.random((1, 16, 16, 4))} for _ in range(3)]
+    for epoch in range(3):
+        photos_run.write_snapshot(epoch, interpret.pack_snapshot(epoch, kernels[epoch], maps[epoch]))
+    visualize(Visualize(run=str(photos_run.path), figures=["evolution"], out=str(tmp_path)))
+    found = drawn(tmp_path)["evolution-block1_conv1"]
+    assert found["epochs"].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found["kernels"], [one["block1_conv1"] for one in kernels], atol=2e-3)
+    np.testing.assert_allclose(found["maps"], [one["block1_conv1"][0] for one in maps], atol=1e-3)
+    with Image.open(tmp_path / "evolution-block1_conv1.gif") as animation:
+        assert animation.n_frames == 3
+    assert "evolution-block1_conv1.gif" in (tmp_path / "index.html").read_text()
+    (photos_run.path / "snapshots/epoch-00001.npz").write_bytes(b"torn")
+    with pytest.raises(UserError, match="not a snapshot"):
+        visualize(Visualize(run=str(photos_run.path), figures=["evolution"], out=str(tmp_path)))
+
+
+def test_a_run_without_snapshots_says_how_to_keep_them(cars_run):
+    with pytest.raises(UserError, match="training.snapshots=40"):
+        visualize(Visualize(run=str(cars_run.path), figures=["evolution"]))
+
+
+@pytest.fixture(scope="module")
+def shuffled_run(photos_run, tmp_path_factory):
+    """The same network as the other run's, its units in another order."""
+    import keras
+
+    from training import Run
+
+    model = keras.models.clone_model(photos_run.model)
+    model.set_weights(photos_run.model.get_weights())
+    first, second = model.get_layer("block1_conv1"), model.get_layer("block2_conv1")
+    order = np.random.default_rng(1).permutation(first.filters)
+    kernel, bias = first.get_weights()
+    first.set_weights([kernel[..., order], bias[order]])
+    kernel, bias = second.get_weights()
+    second.set_weights([kernel[:, :, order], bias])
+    run = Run.create(tmp_path_factory.mktemp("other"), "shuffled", photos_run.config)
+    run.write_labels(photos_run.labels)
+    run.save_model(model, epoch=1, val_accuracy=0.5)
+    return Run.open(run.path)
+
+
+def test_two_runs_are_compared_unit_by_unit_and_class_by_class(photos_run, shuffled_run, tmp_path):
+    visualize(Visualize(a=str(photos_run.path), b=str(shuffled_run.path), out=str(tmp_path)))
+    found = drawn(tmp_path)
+    layers = ("block1_conv1", "block2_conv1")
+    assert set(found) == {"layer_similarity", "class_accuracy", *(f"matched_units-{layer}" for layer in layers)}
+    # The other network differs by the order of its units alone: once matched, nothing is left between them.
+    for layer in layers:
+        matched = found[f"matched_units-{layer}"]
+        alive = np.isfinite(matched["strengths"])
+        np.testing.assert_allclose(matched["strengths"][alive], 1, atol=1e-4)
+    alive = np.isfinite(found["matched_units-block1_conv1"]["strengths"])
+    np.testing.assert_allclose(found["matched_units-block1_conv1"]["difference"][..., alive], 0, atol=1e-6)
+    np.testing.assert_allclose(np.diag(found["layer_similarity"]["similarity"]), 1, atol=1e-4)
+    assert found["class_accuracy"]["both"][[0, 1], [1, 0]].tolist() == [0, 0]
+    images, true, _ = photos_run.data.examples("test", list(range(16)))
+    said = photos_run.model.predict(images.astype("float32"), verbose=0).argmax(axis=1)
+    assert found["class_accuracy"]["both"][1, 1] == (said == true).sum()
+
+
+def test_runs_that_cannot_be_compared_are_refused(photos_run, cars_run):
+    with pytest.raises(UserError, match="different classes"):
+        visualize(Visualize(a=str(photos_run.path), b=str(cars_run.path)))
+    with pytest.raises(UserError, match="give a=.* b="):
+        visualize(Visualize(run=str(photos_run.path), figures=["matched_units"]))
+    with pytest.raises(ValueError, match="two runs"):
+        Visualize(a=str(photos_run.path))
+    with pytest.raises(ValueError, match="leave out kernel="):
+        Visualize(a="a", b="b", kernel="edge")
 
 
 def test_a_figure_that_a_run_cannot_give_is_left_out_of_its_group_and_refused_by_its_name(photos_run, capsys):
@@ -367,5 +504,7 @@ def test_kernels_alone_are_looked_at_without_an_image(model_path, tmp_path):
 
 def test_every_figure_has_a_name_and_all_means_every_group():
     assert BASICS == tuple(visualization.FIGURES)
-    assert chosen_figures(["all"]) == [name for name, figure in FIGURES.items() if figure.group]
+    assert chosen_figures(["all"]) == [
+        name for name, figure in FIGURES.items() if figure.group not in (None, "comparison")
+    ]
     assert chosen_figures(["relu", "basics"]) == ["relu", *(name for name in BASICS if name != "relu")]

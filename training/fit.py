@@ -18,6 +18,7 @@ from training.checkpoint import State
 from training.files import telling_full_disk
 from training.optimization import build_optimizer
 from training.run import Run
+from training.snapshots import Pack, Snapshots
 from training.state import Checkpoints, EpochDone
 from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 
@@ -32,6 +33,7 @@ def fit_model(
     config: Train,
     *,
     drawings: Drawings | None = None,
+    pack: Pack | None = None,
     devices: int = 1,
     start: State | None = None,
     console: Console | None = None,
@@ -44,6 +46,7 @@ def fit_model(
         data: training batches with one-hot labels, validation batches with integer ones.
         config: what the run was asked to do.
         drawings: how TensorBoard's pictures are drawn; None: without pictures.
+        pack: how snapshots of kernels and maps are packed; None: none are kept.
         devices: over how many the batches are split.
         start: the state of an earlier training in this run to go on from; None: the model as it is.
 
@@ -78,6 +81,9 @@ def fit_model(
             control = _control(training)
             checkpoints = Checkpoints(run, training, start, steps, best, interruption, (table, clock, *control))
             shown = [clock, best, table, lines, *_tensorboard(writers, run, data, config, drawings, confusion, start)]
+            if pack and training.snapshots:
+                image = data.examples("validation", [0])[0][0]
+                shown.append(Snapshots(run, image, pack, training.snapshots, begins=not start))
             try:
                 with lines.showing():
                     model.fit(

@@ -134,6 +134,16 @@ class Run:
     def checkpoints_dir(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def projector_dir(self) -> Path:
+        """Where TensorBoard looks for the projector's files beside a run's curves."""
+        return self.tensorboard_dir / "validation" / "plugins" / "org_tensorflow_tensorboard_projector"
+
+    @property
+    def snapshots(self) -> list[Path]:
+        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
+        return sorted((self.path / "snapshots").glob("epoch-*.npz"))
+
     @functools.cached_property
     def config(self) -> Train:
         """The configuration that the run was trained with. It is parsed as data and checked, never instantiated."""
@@ -229,6 +239,11 @@ class Run:
     def write_facts(self, **facts: Any) -> None:
         """Adds facts to `run.json`; one of the same name is replaced."""
         self.write_json(self.facts_path, {**self.facts, **facts})
+
+    def write_snapshot(self, epoch: int, content: bytes) -> None:
+        folder = self.path / "snapshots"
+        folder.mkdir(exist_ok=True)
+        atomic_write(folder / f"epoch-{epoch:05d}.npz", content)
 
     def save_model(self, model: "keras.Model", *, epoch: int, **scores: float) -> None:
         """Saves the best model so far, without its optimizer, and the epoch that it comes from."""

@@ -24,6 +24,8 @@ def attribution_figure(
     labels: Sequence[str],
     true: Sequence[int] | None = None,
     by_root: Collection[str] = (),
+    title: str = "Why this class?",
+    across: int = 1,
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """What each method answers to "why this class?": a row an image, a column a method, over the image and alone.
@@ -32,30 +34,37 @@ def attribution_figure(
     of any resolution, drawn as they are; each has its own norm, from zero or, where a value is negative, about zero,
     and its range stands under it. Alone, the methods in `by_root` have colours by square root; over the image, opacity
     is the value itself. `targets` (n,) are the classes explained, `logits` (n, classes) what the model said, `true`
-    (n,) the right classes.
+    (n,) the right classes; `across` is how many images stand in a row.
     """
     sheet = Sheet(width=900)
-    count = len(images)
+    count, across = len(images), min(across, len(images))
     facts = caption.facts(
         f"{count} {'image' if count == 1 else 'images'}",
         "red speaks for the class, blue against it",
-        "scale: each map has its own range, written under it; √: the lower map's colours by square root",
+        "scale: each map has its own range, written under it"
+        + ("; √: the lower map's colours by square root" if by_root else ""),
     )
-    width = MARGIN + (len(maps) + 1) * (SIDE + GAP)
-    y = heading(sheet, "Why this class?", facts, max(900, width - MARGIN))
+    block = (len(maps) + 1) * (SIDE + GAP)
+    width = MARGIN + across * (block + 2 * GAP) - 2 * GAP
+    y = heading(sheet, title, facts, max(900, width - MARGIN))
     tops = [f"{name} √" if name in by_root else name for name in maps]
-    for column, text in enumerate(["image", *tops]):
-        place = (MARGIN + column * (SIDE + GAP), y)
-        sheet.text(*place, shorten(text, SIDE + GAP - 40, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
+    lefts = [MARGIN + place * (block + 2 * GAP) for place in range(across)]
+    for left in lefts:
+        for column, text in enumerate(["image", *tops]):
+            place = (left + column * (SIDE + GAP), y)
+            sheet.text(*place, shorten(text, SIDE + GAP - 40, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
     y += LINE + 8
+    wide, high = _fitted(images[0])
     for index, image in enumerate(np.asarray(images)):
-        wide, high = _fitted(image)
-        sheet.photo(MARGIN, y, image, wide, high)
-        _draw_answer(sheet, y + high + 10, logits[index], targets[index], labels, None if true is None else true[index])
+        left = lefts[index % across]
+        sheet.photo(left, y, image, wide, high)
+        right = None if true is None else true[index]
+        _draw_answer(sheet, left, y + high + 10, logits[index], targets[index], labels, right)
         for column, (name, of_images) in enumerate(maps.items(), 1):
-            x = MARGIN + column * (SIDE + GAP)
+            x = left + column * (SIDE + GAP)
             _draw_map(sheet, x, y, image, np.asarray(of_images)[index], wide, high, name in by_root)
-        y += max(2 * high + 10 + STRIP + LINE + 40, high + 10 + 5 * LINE + 40)
+        if left == lefts[-1] or index == count - 1:
+            y += max(2 * high + 10 + STRIP + LINE + 40, high + 10 + 5 * LINE + 40)
     footnotes(sheet, y, list(maps.values()))
     return sheet.figure()
 
@@ -183,12 +192,12 @@ def _fitted(image: np.ndarray, side: int = SIDE) -> tuple[int, int]:
     return max(1, round(width * side / max(height, width))), max(1, round(height * side / max(height, width)))
 
 
-def _draw_answer(sheet, y, logits, target, labels, true) -> None:
+def _draw_answer(sheet, x, y, logits, target, labels, true) -> None:
     logits = np.asarray(logits, np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     name = shorten(labels[target], SIDE, palette.BODY_SIZE)
-    sheet.text(MARGIN, y, name, palette.BODY_SIZE, weight="bold")
+    sheet.text(x, y, name, palette.BODY_SIZE, weight="bold")
     y += line_height(palette.BODY_SIZE)
     facts = [f"logit {number(float(logits[target]))}", f"probability {shares[target]:.1%}"]
     if true is not None:
@@ -196,7 +205,7 @@ def _draw_answer(sheet, y, logits, target, labels, true) -> None:
     for fact in facts:
         wrong = fact.startswith("truly")
         ink = palette.POSITIVE if wrong else palette.QUIET_TEXT
-        sheet.text(MARGIN, y, shorten(fact, SIDE, palette.LABEL_SIZE), palette.LABEL_SIZE, color=ink)
+        sheet.text(x, y, shorten(fact, SIDE, palette.LABEL_SIZE), palette.LABEL_SIZE, color=ink)
         y += LINE
 
 

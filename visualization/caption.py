@@ -21,7 +21,7 @@ class Caption:
     def facts(self, *more: str) -> str:
         """One line: source, epoch, receptive field, then `more`."""
         known = [
-            shorten(self.source, 800, palette.BODY_SIZE) if self.source else "",
+            shorten(self.source, 1200, palette.BODY_SIZE) if self.source else "",
             f"epoch {self.epoch}" if self.epoch is not None else "",
             f"receptive field {size(self.receptive_field)} px" if self.receptive_field else "",
         ]

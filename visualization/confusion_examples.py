@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from visualization import palette
 from visualization.caption import UNKNOWN, Caption, heading
 from visualization.overlays import fitted, rgb, scaled
-from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+from visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
 
 MOST_CLASSES = 12
 LINE = line_height(palette.LABEL_SIZE)
@@ -41,7 +41,7 @@ def confusion_examples_figure(
     shares = matrix / np.maximum(totals, 1)[:, None]
     worst = float((wrong / np.maximum(totals, 1)[:, None]).max(initial=0.0)) or 1.0
 
-    cell = int(np.clip(1900 // len(shown), 150, 300))
+    cell = _cell_side(len(shown), max(images.shape[1:3]) if len(images) else 1)
     names = [shorten(labels[one], 330, palette.LABEL_SIZE) for one in shown]
     sheet = Sheet(width=1200)
     right = int(np.trace(matrix))
@@ -77,13 +77,21 @@ def confusion_examples_figure(
             if matrix[true, said]:
                 ink = palette.NEGATIVE if is_right else palette.POSITIVE
                 told = (
-                    f"{int(matrix[true, said]):,}  ({shares[true, said]:.0%})"
+                    f"{int(matrix[true, said]):,}  ({percent(shares[true, said])})"
                     if cell >= 150
                     else str(matrix[true, said])
                 )
                 sheet.text(x + 2, top + cell + 4, told, palette.LABEL_SIZE, color=ink)
     sheet.text(MARGIN, y + len(shown) * step_y, "", palette.LABEL_SIZE)
     return sheet.figure()
+
+
+def _cell_side(classes: int, image_side: int) -> int:
+    """Pixels of a cell: about what there is room for, and such that four small images keep whole pixels."""
+    side = int(np.clip(1900 // classes, 150, 300))
+    frame = 2 * FRAME + 3 * GAP
+    whole = frame + 2 * image_side * max(1, round((side - frame) / 2 / image_side))
+    return whole if 150 <= whole <= 300 else side
 
 
 def _cell(images: Sequence[np.ndarray], side: int, frame: np.ndarray) -> np.ndarray:

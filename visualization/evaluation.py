@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from visualization import palette
-from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+from visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
 
 
 def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: str = "Confusion matrix") -> Figure:
@@ -61,10 +61,10 @@ def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: st
             sheet.text(*place, str(int(matrix[row, column])), count_size, ha="center", va="center_baseline", color=ink)
 
     y = top + side + 40
-    y = sheet.colour_bar(left, y, 1.0, "right: share of the true class", table=palette.AGREEMENT, spell=_percent)
+    y = sheet.colour_bar(left, y, 1.0, "right: share of the true class", table=palette.AGREEMENT, spell=percent)
     if mistakes:
         sheet.colour_bar(
-            left, y, mistakes, "mistakes: share of the true class", table=palette.SEQUENTIAL, spell=_percent
+            left, y, mistakes, "mistakes: share of the true class", table=palette.SEQUENTIAL, spell=percent
         )
     return sheet.figure()
 
@@ -107,7 +107,3 @@ def mistakes_figure(
         is_class = shorten(f"is {labels[true[place]]}", 300, palette.LABEL_SIZE)
         sheet.text(x, below + line_height(palette.LABEL_SIZE), is_class, palette.LABEL_SIZE)
     return sheet.figure()
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"

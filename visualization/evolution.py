@@ -18,7 +18,7 @@ from visualization.save import DPI
 from visualization.sheet import MARGIN, Sheet, line_height, number
 from visualization.tiles import cell_size
 
-SIDE, GAP = 104, 14  # pixels of a tile, and between tiles
+SIDE, GAP = 128, 14  # pixels of a tile, and between tiles
 WIDTH = 1500
 FRAME_DPI = 120  # of an animation; a figure's own is 200
 LINE = line_height(palette.LABEL_SIZE)
@@ -33,6 +33,7 @@ def write_evolution(
     maps: np.ndarray | None = None,
     image: np.ndarray | None = None,
     rgb: bool = False,
+    whole: Sequence[int] | None = None,
     max_units: int = 32,
     seconds: float = 0.4,
     caption: Caption = UNKNOWN,
@@ -53,7 +54,7 @@ def write_evolution(
             f"{len(epochs)} epochs for kernels of {len(kernels)}"
             + (f" and maps of {len(maps)}" if maps is not None else "")
         )
-    options = {"maps": maps, "image": image, "rgb": rgb, "max_units": max_units, "caption": caption}
+    options = {"maps": maps, "image": image, "rgb": rgb, "whole": whole, "max_units": max_units, "caption": caption}
     frames = [_pixels(evolution_frame(kernels, epochs, place, **options)) for place in range(len(epochs))]
     lasting = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     animation = {"save_all": True, "duration": lasting, "loop": 0}
@@ -75,13 +76,15 @@ def evolution_frame(
     maps: np.ndarray | None = None,
     image: np.ndarray | None = None,
     rgb: bool = False,
+    whole: Sequence[int] | None = None,
     max_units: int = 32,
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """The kernels of a layer, and their maps of one image, at the epoch `epochs[place]`; norms are those of all epochs.
 
     Shapes are those of `write_evolution`. Of a kernel of many inputs the strongest of the unit at the last epoch is
-    drawn, the same in every frame.
+    drawn, the same in every frame. `whole` (height, width, inputs, units) is the layer's own shape, where `kernels`
+    hold only the first of its inputs and units.
     """
     kernels = np.asarray(kernels, np.float32)
     if kernels.ndim != 5 or not len(kernels):
@@ -97,13 +100,12 @@ def evolution_frame(
         blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], never))
 
     sheet = Sheet(width=WIDTH)
-    units = (
-        f"{len(shown)} of {kernels.shape[-1]} units"
-        if len(shown) < kernels.shape[-1]
-        else f"all {kernels.shape[-1]} units"
-    )
-    shape = size(kernels.shape[1:4])
-    facts = caption.facts(f"kernels {shape}", units, "scale: one norm for all epochs")
+    *shape, count = whole or kernels.shape[1:]
+    units = f"{len(shown)} of {count} units" if len(shown) < count else f"all {count} units"
+    inputs = "" if rgb or shape[2] == 1 else "the strongest input of each"
+    if inputs and kernels.shape[3] < shape[2]:
+        inputs += f" among the first {kernels.shape[3]}"
+    facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one norm for all epochs")
     y = heading(sheet, f"How {caption.layer or 'a layer'} came to be", facts, WIDTH - 60)
     y = _draw_time(sheet, y, epochs, place)
     columns = min(len(shown), 8 if maps is not None and len(shown) > 4 else 12)

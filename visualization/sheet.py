@@ -26,6 +26,11 @@ MARGIN = 50
 POINT = DPI / 72  # pixels
 
 
+def percent(share: float) -> str:
+    """A share as people write it; a small one is not rounded away."""
+    return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
+
+
 def number(value: float) -> str:
     """A value in three significant digits with a proper minus sign."""
     return f"{value:.3g}".replace("-", "−")

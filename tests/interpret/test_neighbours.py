@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from interpret.neighbours import embedding, nearest_neighbours
+from interpret.neighbours import embedding, features_layer, nearest_neighbours
 from models import ModelError, feature_maps
 
 layers = keras.layers
@@ -71,6 +71,17 @@ def test_no_more_images_are_read_than_an_embedding_needs(model, images):
     np.testing.assert_allclose(found.vectors[:8], expected(model, images[:8], "dense"), atol=1e-4)
     assert found.vectors.shape == (20, 7) and len(found.images) == 20
     assert found.labels.tolist() == [*range(8), *range(8), *range(4)]
+
+
+def test_the_features_before_the_logits_are_the_last_vector_that_was_computed(model):
+    images = keras.Input((12, 12, 3))
+    maps = layers.Conv2D(6, 3, name="conv")(images)
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(maps)
+    hidden = layers.Dropout(0.5)(layers.Dense(5, name="hidden")(pooled))
+    assert features_layer(keras.Model(images, layers.Dense(2)(hidden))) == "hidden"
+    assert features_layer(keras.Model(images, layers.Dense(2)(pooled))) == "pooled"
+    assert features_layer(keras.Model(images, layers.Conv2D(2, 10)(maps))) != "conv"
+    assert features_layer(keras.Model(images, maps)) == "conv"
 
 
 def test_mistakes_are_told(model, images):

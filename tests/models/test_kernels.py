@@ -87,6 +87,17 @@ def test_each_convolution_is_described_in_execution_order():
     np.testing.assert_array_equal(second.kernel, model.get_layer("conv").get_weights()[0])
 
 
+def test_it_is_told_whose_units_a_convolution_reads():
+    def reads(*parts):
+        return {info.name: info.reads for info in conv_layers(chain(*parts))}
+
+    first, second = layers.Conv2D(4, 3, name="first"), layers.Conv2D(2, 3, name="second")
+    between = [layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D(), layers.Dropout(0.5)]
+    assert reads(first, *between, second) == {"first": None, "second": "first"}
+    assert reads(first, layers.Flatten(), layers.Reshape((27, 27, 4)), second)["second"] is None
+    assert {info.name: info.reads for info in conv_layers(branches())}["last"] is None
+
+
 def test_kernels_are_copies():
     model = chain(layers.Conv2D(1, 3, name="conv"))
     conv_layers(model)[0].kernel[:] = 7

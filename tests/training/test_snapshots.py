@@ -1,0 +1,49 @@
+"""What is kept of each epoch is what the network was then."""
+
+import keras
+import numpy as np
+import pytest
+
+from interpret import pack_snapshot, unpack_snapshot
+from models import build_model, feature_maps
+from training import Run, fit_model
+
+
+@pytest.fixture
+def kept(tmp_path, arrays, configuration):
+    """Trains for some epochs and returns the run, its data, the first weights and the snapshots."""
+
+    def train(**training):
+        config = configuration(**training)
+        keras.utils.set_random_seed(0)
+        model = build_model(config.model, arrays.info.image_size, arrays.info.channels, 3, seed=0)
+        first = model.get_layer("block1_conv1").get_weights()[0]
+        run = Run.create(tmp_path / "runs", "arrays", config)
+        run.write_labels(arrays.info.classes)
+        fit_model(run, model, arrays, config, pack=pack_snapshot)
+        return run, model, first, [unpack_snapshot(path.read_bytes()) for path in run.snapshots]
+
+    return train
+
+
+def test_the_untrained_network_and_each_epoch_are_kept(kept, arrays):
+    _, model, first, snapshots = kept(epochs=3)
+    assert [snapshot.epoch for snapshot in snapshots] == [0, 1, 2, 3]
+    near = {"atol": 1e-3, "rtol": 1e-3}  # 16 bits are kept
+    np.testing.assert_allclose(snapshots[0].kernels["block1_conv1"], first, **near)
+    last = model.get_layer("block1_conv1").get_weights()[0]
+    np.testing.assert_allclose(snapshots[-1].kernels["block1_conv1"], last, **near)
+    assert not np.allclose(first, last, **near)
+    images = arrays.examples("validation", [0])[0]
+    maps = feature_maps(model, images, ["block1_conv1"])["block1_conv1"]["detect"]
+    np.testing.assert_allclose(snapshots[-1].maps["block1_conv1"], maps, **near)
+
+
+def test_of_a_long_training_a_few_epochs_are_kept_and_always_the_last(kept):
+    _, _, _, snapshots = kept(epochs=7, snapshots=3)
+    assert [snapshot.epoch for snapshot in snapshots] == [0, 2, 4, 6, 7]
+
+
+def test_none_are_kept_where_none_are_wanted(kept):
+    run, *_, snapshots = kept(snapshots=0)
+    assert snapshots == [] and not (run.path / "snapshots").exists()

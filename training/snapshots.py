@@ -1,0 +1,42 @@
+"""What the network looks like as it begins and after epochs, kept so that its history can be told afterwards."""
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from training.run import Run
+
+Arrays = Mapping[str, np.ndarray]
+Pack = Callable[[int, Arrays, Arrays], bytes]  # an epoch, kernels and feature maps by layer: the bytes of a file
+
+
+class Snapshots(keras.callbacks.Callback):
+    """Keeps kernels and the feature maps of one image at about `most` epochs, evenly spread; the last one always.
+
+    `image` is (height, width, channels); `pack` makes the bytes of a file. `begins`: the model is as yet untrained,
+    which is kept as epoch 0.
+    """
+
+    def __init__(self, run: Run, image: np.ndarray, pack: Pack, most: int, begins: bool):
+        super().__init__()
+        self.run, self.image, self.pack, self.most, self.begins = run, image, pack, most, begins
+
+    def on_train_begin(self, logs=None):
+        from models import conv_layers, feature_extractor
+
+        self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
+        self.extractor = feature_extractor(self.model, stages=("detect",))
+        if self.begins:
+            self._keep(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        epochs = self.params["epochs"]
+        every = max(1, round(epochs / self.most))
+        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            self._keep(epoch + 1)
+
+    def _keep(self, epoch: int) -> None:
+        kernels = {layer.name: keras.ops.convert_to_numpy(layer.kernel) for layer in self.layers}
+        maps = {layer: stages["detect"] for layer, stages in self.extractor(self.image[None]).items()}
+        self.run.write_snapshot(epoch, self.pack(epoch, kernels, maps))

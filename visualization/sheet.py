@@ -4,6 +4,7 @@ Tiles are painted by nearest neighbour into one raster at the resolution of the 
 whole number of pixels everywhere, and hundreds of tiles cost no more than one. Text and graphs stay vectors.
 """
 
+import io
 import unicodedata
 from collections.abc import Callable
 from functools import cache
@@ -44,7 +45,7 @@ class Sheet:
 
     def __init__(self, width: int = 0):
         self.width, self.height = width, 0
-        self._figure = Figure(dpi=DPI)
+        self._figure = SheetFigure(dpi=DPI)
         self._tiles: list[tuple[int, int, np.ndarray]] = []
         self._texts: list[tuple[float, float, str, dict]] = []
         self._axes: list[tuple[Axes, tuple[float, float, float, float]]] = []
@@ -153,6 +154,17 @@ class Sheet:
         for axes, (x, y, wide, high) in self._axes:
             axes.set_position((x / width, 1 - (y + high) / height, wide / width, high / height))
         return figure
+
+
+class SheetFigure(Figure):
+    """A figure that a notebook shows by itself, whether or not pyplot was imported."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        file = io.BytesIO()
+        with palette.without_glyph_warnings():
+            self.savefig(file, format="png")
+        width = round(self.get_figwidth() * self.dpi / 2)  # shown at half its size, sharp on a fine screen
+        return file.getvalue(), {"width": width}
 
 
 class _Raster(Artist):

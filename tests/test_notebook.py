@@ -1,0 +1,27 @@
+"""The notebook's cells run, in order, and what they assert holds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "filter_detect_condense.ipynb"
+
+
+def test_every_cell_of_the_notebook_runs(cars_dir):
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    script = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    environment = os.environ | {"TFDS_DATA_DIR": str(cars_dir), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=NOTEBOOK.parent, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_notebook_was_run_and_shows_its_figures():
+    cells = [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert all(output["output_type"] != "error" for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4

@@ -69,6 +69,12 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
     console.print(_describe(info))
+    if info.sizes["train"] < settings.batch_size:
+        console.print(
+            f"{info.sizes['train']} images to train on are fewer than training.batch_size={settings.batch_size}: every "
+            "step is an epoch and sees them all. Add images, or make the batch smaller.",
+            style="yellow",
+        )
     if not settings.limit_batches:
         data.load()
 
@@ -135,6 +141,7 @@ def _facts(data) -> dict:
         "image_size": list(info.image_size),
         "channels": info.channels,
         "sizes": info.sizes,
+        "skipped": list(info.skipped),
     }
 
 

@@ -31,6 +31,7 @@ class DataInfo:
         sizes: images per role: train, validation, test.
         notes: lines that the user should read, such as how missing splits were made.
         parts: what the values of the images' masks mean; empty where there are no masks.
+        skipped: a line for each image that cannot be used and was left out.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DataInfo:
     sizes: dict[str, int]
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 class Dataset:
@@ -66,6 +68,7 @@ class Dataset:
             sizes={role: len(source.splits[role]) for role in ROLES},
             notes=tuple(source.notes),
             parts=source.parts(self._shape),
+            skipped=source.skipped,
         )
         self._in_memory = _keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
 

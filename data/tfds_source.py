@@ -6,7 +6,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,14 +22,14 @@ from tensorflow_datasets.core.download import downloader
 
 from configs import Data, UserError, nearest, unknown
 from data.folder import differing_sizes, edges_of_file
-from data.images import decode_image, encoded_header
+from data.images import Inspection, decode_image, inspect_encoded
 from data.progress import track
 from data.rendered_cars import PARTS
 from data.splits import ROLES, carve, kept_classes
+from data.survey import Remembered, Survey, attempt, signature_of, tell_shared
 
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
 _BATCH = 256
-_SAMPLE = 200  # images of each role whose headers tell the size of all
 _PROBE_SECONDS = 6
 
 _DEAD = {
@@ -99,23 +99,46 @@ class TfdsSplit:
         def fill(encoded: bytes, index: int) -> None:
             images[index] = self.decode(encoded, index, shape, resize)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
-            for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
-                list(pool.map(fill, encoded, indices))
-                advance(len(indices))
+        self._each_in_threads(fill, description, progress)
         return images
 
     def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
-        """Nothing is left to check: finding the labels has read every record, and TFDS verifies its checksum."""
+        """Nothing is left to check: finding the labels has read every record, with its checksum, and the survey every
+        image."""
+
+    def inspect(self, description: str, progress: bool) -> list[Inspection | str]:
+        """What is in every image, or why it cannot be used, decoded in several threads."""
+        found: list = [None] * len(self)
+
+        def look(encoded: bytes, index: int) -> None:
+            name = f"{self.builder.info.full_name}, image {self.names[index]},"
+            found[index] = attempt(inspect_encoded, encoded, name)
+
+        self._each_in_threads(look, description, progress)
+        return found
+
+    def without(self, problems: Mapping[str, str]) -> "TfdsSplit":
+        """The split without the images of these names."""
+        chosen = np.array([name not in problems for name in self.names])
+        return TfdsSplit(self.builder, self.image_key, self.expression, self.positions[chosen], self.labels[chosen])
+
+    def _each_in_threads(self, work: Callable[[bytes, int], None], description: str, progress: bool) -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
+            with _naming_damage(self.builder, self.expression):
+                for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
+                    list(pool.map(work, encoded, indices))
+                    advance(len(indices))
 
 
 class TfdsSource:
-    """A prepared TFDS dataset with the labels of all its images.
+    """A prepared TFDS dataset with the labels of all its images, each of which was looked at.
 
-    Attributes: name, classes, splits (role -> TfdsSplit), notes (lines that the user should read).
+    Attributes: name, classes, splits (role -> TfdsSplit), notes (lines that the user should read), skipped (a line
+    for each image that was left out).
 
     Raises:
-        UserError: unknown name, cannot be prepared, no image or label, wrong split, damaged files.
+        UserError: unknown name, cannot be prepared, no image or label, wrong or overlapping splits, damaged files,
+            an image that cannot be used (unless these are skipped), many images that are in two splits.
     """
 
     def __init__(self, builder, config: Data, progress: bool):
@@ -126,9 +149,23 @@ class TfdsSource:
         names = builder.info.features[self.label_key].names
         self.classes = kept_classes(names, config.classes)
         self.splits: dict[str, TfdsSplit] = {}
-        for role, expression in self._expressions(config).items():
+        expressions = self._expressions(config)
+        _refuse_overlaps(builder, expressions)
+        self._refuse_shards_twice()
+        for role, expression in expressions.items():
             self.splits[role] = self._split(role, expression, names, progress)
+        survey = self._survey(progress)
+        self.skipped = survey.skipped(config.on_error)
+        if self.skipped:
+            self.splits = {role: split.without(survey.problems) for role, split in self.splits.items()}
+            for role, split in self.splits.items():
+                self._refuse_missing_classes(role, split.expression, split.labels)
+        self._usable = survey.usable
         self._carve_what_is_missing(config.validation_share)
+        self.notes += survey.notes(self.skipped)
+        self.notes += tell_shared(
+            {role: (split.names, [survey.usable[name] for name in split.names]) for role, split in self.splits.items()}
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -137,7 +174,7 @@ class TfdsSource:
         for role, split in self.splits.items():
             digest.update(f"{role}\0{split.expression}\0".encode())
             digest.update(split.positions.tobytes() + split.labels.tobytes())
-        for path in sorted(self.builder.data_path.glob("*record*")):
+        for path in self._shards():
             digest.update(path.name.encode() + edges_of_file(path))
         return digest.hexdigest()
 
@@ -158,13 +195,45 @@ class TfdsSource:
 
     def _common_size(self) -> tuple[int, int]:
         sizes = [
-            encoded_header(encoded, split.names[index])[0]
+            (self._usable[name].height, self._usable[name].width)
             for split in self.splits.values()
-            for encoded, index in split.records().take(_SAMPLE).as_numpy_iterator()
+            for name in split.names
         ]
         if len(set(sizes)) > 1:
             raise UserError(differing_sizes(self.name, sizes))
         return sizes[0]
+
+    def _survey(self, progress: bool) -> Survey:
+        """What is in the images; they are read where that is not known, or the shards have changed."""
+        found: dict[str, Inspection | str] = {}
+        remembered = Remembered(Path(self.builder.data_path))
+        shards = [f"{path.name} {signature_of(path)}" for path in self._shards()]
+        signature = None if any(shard.endswith(" None") for shard in shards) else "\n".join(shards)
+        signature = signature and hashlib.blake2b(signature.encode(), digest_size=16).hexdigest()
+        for split in self.splits.values():
+            known = [remembered.get(name, signature) if signature else None for name in split.names]
+            if not all(known):
+                known = split.inspect(f"Looking at the images ({split.expression})", progress)
+            for name, item in zip(split.names, known, strict=True):
+                found[name] = item
+                if signature and isinstance(item, Inspection):
+                    remembered.put(name, signature, item)
+        remembered.save()
+        return Survey(
+            usable={name: item for name, item in found.items() if isinstance(item, Inspection)},
+            problems={name: item for name, item in found.items() if isinstance(item, str)},
+        )
+
+    def _shards(self) -> list[Path]:
+        return sorted(Path(path) for path in self.builder.data_path.glob("*record*"))
+
+    def _refuse_shards_twice(self) -> None:
+        """A shard that was replaced by a copy of another one looks whole; but no two shards are alike."""
+        seen: dict[bytes, Path] = {}
+        for path in self._shards():
+            other = seen.setdefault(edges_of_file(path), path)
+            if other != path:
+                raise UserError(f"{path} is a copy of {other.name}; {_again(self.builder)}")
 
     def _expressions(self, config: Data) -> dict[str, str]:
         available = list(self.builder.info.splits)
@@ -190,9 +259,8 @@ class TfdsSource:
             raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
         own = np.concatenate(list(self._labels(expression, progress)))
         if len(own) != expected:
-            raise UserError(
-                f"{self.name}, {expression}: {len(own)} records where {expected} are listed; {_again(self)}"
-            )
+            found = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
+            raise UserError(f"{_faulty_shard(self.builder, expression) or found}; {_again(self.builder)}")
         if own.size and (own.min() < 0 or own.max() >= len(names)):
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
             raise UserError(
@@ -204,6 +272,10 @@ class TfdsSource:
         labels = kept[own]
         positions = np.flatnonzero(labels >= 0)
         labels = labels[positions]
+        self._refuse_missing_classes(role, expression, labels)
+        return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
+
+    def _refuse_missing_classes(self, role: str, expression: str, labels: np.ndarray) -> None:
         counts = np.bincount(labels, minlength=len(self.classes))
         if role == "train" and not counts.all():
             empty = self.classes[int(np.argmin(counts))]
@@ -213,17 +285,14 @@ class TfdsSource:
             )
         if not len(labels):
             raise UserError(f"{self.name}, {expression}: no images of the classes in data.classes.")
-        return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
 
     def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:
         with track(f"Reading labels ({expression})", _count(self.builder, expression), progress) as advance:
-            try:
+            with _naming_damage(self.builder, expression):
                 data = _read(self.builder, expression, self.label_key, skip_decoding=False)
                 for labels in data.batch(_BATCH).as_numpy_iterator():
                     advance(len(labels))
                     yield labels
-            except (tf.errors.OpError, OSError) as error:
-                raise UserError(f"{_damaged(self.builder, expression, error)}; {_again(self)}") from None
 
     def _carve_what_is_missing(self, share: float) -> None:
         missing = [role for role in ("validation", "test") if role not in self.splits]
@@ -428,15 +497,43 @@ def _read(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Da
     return data.map(lambda example: example[key])
 
 
-def _damaged(builder, expression: str, error: Exception) -> str:
-    """Which file of a split cannot be read."""
+@contextmanager
+def _naming_damage(builder, expression: str) -> Iterator[None]:
+    """Turns records that cannot be read inside the block into a `UserError` that names their shard."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        found = _faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({_reason(error)})"
+        raise UserError(f"{found}; {_again(builder)}") from None
+
+
+def _faulty_shard(builder, expression: str) -> str:
+    """Which file of a split cannot be read, or does not hold what is listed."""
     for instruction in builder.info.splits[expression].file_instructions:
+        shard, listed = instruction.filename, instruction.examples_in_shard
         try:
-            for _ in tf.data.TFRecordDataset(str(instruction.filename)):
-                pass
+            found = sum(1 for _ in tf.data.TFRecordDataset(str(shard)))
         except tf.errors.OpError:
-            return f"{instruction.filename} is missing or damaged"
-    return f"{builder.info.full_name} cannot be read ({_reason(error)})"
+            return f"{shard} is missing or damaged"
+        if found != listed:
+            return f"{shard} holds {found:,} records where {listed:,} are listed"
+    return ""
+
+
+def _refuse_overlaps(builder, expressions: Mapping[str, str]) -> None:
+    """Raises `UserError` where two roles have records in common."""
+    taken: dict[str, list[tuple[int, int, str]]] = {}
+    for role, expression in expressions.items():
+        for part in builder.info.splits[expression].file_instructions:
+            start, stop = part.skip, part.examples_in_shard if part.take < 0 else part.skip + part.take
+            for other_start, other_stop, other in taken.get(part.filename, []):
+                if other != role and start < other_stop and other_start < stop:
+                    raise UserError(
+                        f"data.splits.{other}={expressions[other]} and data.splits.{role}={expression} overlap: the "
+                        f"same images would be in both. Give parts without common images, such as train[:80%] and "
+                        "train[80%:], or leave one out."
+                    )
+            taken.setdefault(part.filename, []).append((start, stop, role))
 
 
 def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
@@ -450,8 +547,8 @@ def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
             yield value, int(index)
 
 
-def _again(source: TfdsSource) -> str:
-    return f"delete {source.builder.data_path} and let it be prepared again."
+def _again(builder) -> str:
+    return f"delete {builder.data_path} and let it be prepared again."
 
 
 def _reason(error: Exception) -> str:

@@ -54,6 +54,8 @@ def command(
         mistakes: exceptions that mean a user's mistake, besides UserError.
         summarize: called with all jobs at the end of a sweep; None where the script does not sweep.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
     try:
         flags, overrides = _split(sys.argv[1:])
         if flags & {"-h", "--help"}:

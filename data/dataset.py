@@ -76,7 +76,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest that changes when the images, their labels or their roles do."""
         kept = "\0".join(self.info.classes)
-        return hashlib.blake2b(f"{self._source.fingerprint}\0{kept}".encode(), digest_size=16).hexdigest()
+        text = f"{self._source.fingerprint}\0{kept}"
+        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def load(self) -> None:
         """Read and verify every image of every role now, so that no fault is left for the middle of training.

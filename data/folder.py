@@ -292,24 +292,12 @@ def _refuse_one_folder_twice(folders: Mapping[str, Path]) -> None:
         if other != role:
             raise UserError(
                 f"{folder} is both the {other} and the {role} folder, so that the same images would be in both; give "
-                f"another data.splits.{role}, or none, and it is taken from the training images."
+                f"each its own, as data.splits.{role}."
             )
 
 
-def edges_of_file(path: Path) -> bytes:
-    """A file's length with its first and last 4 KiB, enough to notice that it was replaced."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4096)
-            length = file.seek(0, os.SEEK_END)
-            file.seek(max(len(start), length - 4096))
-            return length.to_bytes(8, "big") + start + file.read()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
-
-
 def _refuse_unreadable(error: OSError) -> None:
-    raise UserError(f"Folder {error.filename} cannot be read: {error.strerror}.")
+    raise UserError(f"Folder {error.filename} cannot be read: {error.strerror}. Make it readable, or move it away.")
 
 
 def _no_folder(root: Path) -> str:

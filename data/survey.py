@@ -53,13 +53,17 @@ class Survey:
         """Lines for the user: what was skipped, and what is used only in part."""
         lines = []
         if skipped:
-            lines.append(f"{len(skipped):,} images cannot be used and were left out; a run lists all in its run.json:")
+            total = len(self.usable) + len(skipped)
+            lines.append(
+                f"Left out because they cannot be used: {len(skipped):,} of {total:,} images; a run lists them in its "
+                "run.json."
+            )
             lines += [f"  {problem}" for problem in skipped[:_SHOWN]]
             lines += [f"  and {len(skipped) - _SHOWN:,} more"] if len(skipped) > _SHOWN else []
         animated = [name for name, inspection in self.usable.items() if inspection.animated]
         if animated:
             lines.append(
-                f"{len(animated):,} images are animated, such as {animated[0]}; only their first frame is used."
+                f"Animated images, of which only the first frame is used: {len(animated):,}, as {animated[0]}."
             )
         return lines
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import json
 import os
 import re
 import threading
@@ -18,13 +19,25 @@ import numpy as np
 import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core.download import downloader
 
 from configs import Data, UserError, nearest, unknown
-from data.folder import differing_sizes, edges_of_file
+from data.folder import differing_sizes
 from data.images import Inspection, decode_image, inspect_encoded
 from data.progress import track
 from data.rendered_cars import PARTS
+from data.shards import (
+    again,
+    edges,
+    exchanged,
+    faulty_shard,
+    naming_damage,
+    reason,
+    refuse_copies,
+    refuse_overlaps,
+    shards,
+)
 from data.splits import ROLES, carve, kept_classes
 from data.survey import Remembered, Survey, attempt, signature_of, tell_shared
 
@@ -124,7 +137,7 @@ class TfdsSplit:
 
     def _each_in_threads(self, work: Callable[[bytes, int], None], description: str, progress: bool) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
-            with _naming_damage(self.builder, self.expression):
+            with naming_damage(self.builder, self.expression):
                 for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
                     list(pool.map(work, encoded, indices))
                     advance(len(indices))
@@ -150,8 +163,9 @@ class TfdsSource:
         self.classes = kept_classes(names, config.classes)
         self.splits: dict[str, TfdsSplit] = {}
         expressions = self._expressions(config)
-        _refuse_overlaps(builder, expressions)
-        self._refuse_shards_twice()
+        refuse_overlaps(builder, expressions)
+        refuse_copies(builder)
+        self.notes += exchanged(builder)
         for role, expression in expressions.items():
             self.splits[role] = self._split(role, expression, names, progress)
         survey = self._survey(progress)
@@ -174,8 +188,8 @@ class TfdsSource:
         for role, split in self.splits.items():
             digest.update(f"{role}\0{split.expression}\0".encode())
             digest.update(split.positions.tobytes() + split.labels.tobytes())
-        for path in self._shards():
-            digest.update(path.name.encode() + edges_of_file(path))
+        for path in shards(self.builder):
+            digest.update(path.name.encode() + edges(path))
         return digest.hexdigest()
 
     def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
@@ -207,9 +221,10 @@ class TfdsSource:
         """What is in the images; they are read where that is not known, or the shards have changed."""
         found: dict[str, Inspection | str] = {}
         remembered = Remembered(Path(self.builder.data_path))
-        shards = [f"{path.name} {signature_of(path)}" for path in self._shards()]
-        signature = None if any(shard.endswith(" None") for shard in shards) else "\n".join(shards)
-        signature = signature and hashlib.blake2b(signature.encode(), digest_size=16).hexdigest()
+        stated = [(path.name, signature_of(path)) for path in shards(self.builder)]
+        signature = None
+        if all(own for _, own in stated):
+            signature = hashlib.blake2b(repr(stated).encode(), digest_size=16).hexdigest()
         for split in self.splits.values():
             known = [remembered.get(name, signature) if signature else None for name in split.names]
             if not all(known):
@@ -224,19 +239,12 @@ class TfdsSource:
             problems={name: item for name, item in found.items() if isinstance(item, str)},
         )
 
-    def _shards(self) -> list[Path]:
-        return sorted(Path(path) for path in self.builder.data_path.glob("*record*"))
-
-    def _refuse_shards_twice(self) -> None:
-        """A shard that was replaced by a copy of another one looks whole; but no two shards are alike."""
-        seen: dict[bytes, Path] = {}
-        for path in self._shards():
-            other = seen.setdefault(edges_of_file(path), path)
-            if other != path:
-                raise UserError(f"{path} is a copy of {other.name}; {_again(self.builder)}")
-
     def _expressions(self, config: Data) -> dict[str, str]:
         available = list(self.builder.info.splits)
+        if not available:
+            raise UserError(
+                f"{self.builder.data_path} has no list of splits (dataset_info.json); {again(self.builder)}"
+            )
         expressions = {}
         for role in ROLES:
             given = getattr(config.splits, role)
@@ -248,8 +256,8 @@ class TfdsSource:
                 expressions[role] = found[0]
         if "train" not in expressions:
             raise UserError(
-                f"{self.name} has no split 'train' but {', '.join(available) or 'none'}; say which one to train on, "
-                f"such as data.splits.train={available[0] if available else 'train'}."
+                f"{self.name} has no split 'train' but {', '.join(available)}; say which one to train on, "
+                f"such as data.splits.train={available[0]}."
             )
         return expressions
 
@@ -260,7 +268,7 @@ class TfdsSource:
         own = np.concatenate(list(self._labels(expression, progress)))
         if len(own) != expected:
             found = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
-            raise UserError(f"{_faulty_shard(self.builder, expression) or found}; {_again(self.builder)}")
+            raise UserError(f"{faulty_shard(self.builder, expression) or found}; {again(self.builder)}")
         if own.size and (own.min() < 0 or own.max() >= len(names)):
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
             raise UserError(
@@ -288,7 +296,7 @@ class TfdsSource:
 
     def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:
         with track(f"Reading labels ({expression})", _count(self.builder, expression), progress) as advance:
-            with _naming_damage(self.builder, expression):
+            with naming_damage(self.builder, expression):
                 data = _read(self.builder, expression, self.label_key, skip_decoding=False)
                 for labels in data.batch(_BATCH).as_numpy_iterator():
                     advance(len(labels))
@@ -330,7 +338,7 @@ def named_builder(config: Data):
     except tfds.core.registered.DatasetNotFoundError:
         raise UserError(_unknown_name(config.name, data_dir)) from None
     except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
-        raise UserError(f"data.name={config.name} cannot be opened: {_reason(error)}.") from None
+        raise UserError(f"data.name={config.name} cannot be opened: {reason(error)}.") from None
 
 
 def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool):
@@ -339,7 +347,10 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
     Fails within seconds where a host does not answer.
     """
     with _quiet(progress):
-        builder = make_builder()
+        try:
+            builder = make_builder()
+        except ParseError:
+            raise UserError(_damaged_info(config)) from None
         if builder.is_prepared():
             return builder
         manual_dir = _manual_dir(config)
@@ -355,7 +366,7 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
             if not builder.is_prepared():
                 raise UserError(
                     f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
-                    f"{_reason(error)}. {_remedy(builder)}"
+                    f"{reason(error)}. {_remedy(builder)}"
                 ) from error
         return builder
 
@@ -412,6 +423,17 @@ def _answers(url: str) -> bool:
     asking.start()
     asking.join(_PROBE_SECONDS)
     return answered.is_set()
+
+
+def _damaged_info(config: Data) -> str:
+    """Which description of a prepared dataset cannot be read."""
+    data_dir = _data_dir(config) or Path(tfds.core.constants.DATA_DIR)
+    for path in sorted(data_dir.rglob("dataset_info.json")):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            return f"{path} is damaged; delete {path.parent} and let it be prepared again."
+    return f"A dataset_info.json in {data_dir} is damaged; delete its folder and let it be prepared again."
 
 
 def _remedy(builder) -> str:
@@ -482,7 +504,7 @@ def _count(builder, expression: str, given: str | None = None) -> int:
         hint = f" Did you mean '{guess}'?" if guess and guess not in expression else ""
         raise UserError(
             f"{given or expression} is not a split of {builder.info.full_name}.{hint} It has "
-            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({_reason(error)})."
+            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({reason(error)})."
         ) from None
 
 
@@ -497,45 +519,6 @@ def _read(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Da
     return data.map(lambda example: example[key])
 
 
-@contextmanager
-def _naming_damage(builder, expression: str) -> Iterator[None]:
-    """Turns records that cannot be read inside the block into a `UserError` that names their shard."""
-    try:
-        yield
-    except (tf.errors.OpError, OSError) as error:
-        found = _faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({_reason(error)})"
-        raise UserError(f"{found}; {_again(builder)}") from None
-
-
-def _faulty_shard(builder, expression: str) -> str:
-    """Which file of a split cannot be read, or does not hold what is listed."""
-    for instruction in builder.info.splits[expression].file_instructions:
-        shard, listed = instruction.filename, instruction.examples_in_shard
-        try:
-            found = sum(1 for _ in tf.data.TFRecordDataset(str(shard)))
-        except tf.errors.OpError:
-            return f"{shard} is missing or damaged"
-        if found != listed:
-            return f"{shard} holds {found:,} records where {listed:,} are listed"
-    return ""
-
-
-def _refuse_overlaps(builder, expressions: Mapping[str, str]) -> None:
-    """Raises `UserError` where two roles have records in common."""
-    taken: dict[str, list[tuple[int, int, str]]] = {}
-    for role, expression in expressions.items():
-        for part in builder.info.splits[expression].file_instructions:
-            start, stop = part.skip, part.examples_in_shard if part.take < 0 else part.skip + part.take
-            for other_start, other_stop, other in taken.get(part.filename, []):
-                if other != role and start < other_stop and other_start < stop:
-                    raise UserError(
-                        f"data.splits.{other}={expressions[other]} and data.splits.{role}={expression} overlap: the "
-                        f"same images would be in both. Give parts without common images, such as train[:80%] and "
-                        "train[80%:], or leave one out."
-                    )
-            taken.setdefault(part.filename, []).append((start, stop, role))
-
-
 def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
     """Of (value, index) pairs, in stored order, those with certain indices; reads no further than the last of them."""
     wanted = set(indices)
@@ -545,14 +528,3 @@ def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
         if int(index) in wanted:
             wanted.remove(int(index))
             yield value, int(index)
-
-
-def _again(builder) -> str:
-    return f"delete {builder.data_path} and let it be prepared again."
-
-
-def _reason(error: Exception) -> str:
-    """An error of TFDS in one line, without the arguments that it puts before the reason."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = text.split('}": ')[-1].rstrip(".")
-    return text if len(text) <= 300 else text[:300] + " ..."

@@ -28,7 +28,8 @@ def evaluate(config: Evaluate) -> Path:
     batch_size = config.batch_size or run.config.training.batch_size
     limit_batches = config.limit_batches or run.config.training.limit_batches
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
-    evaluation = evaluate_model(run.model, batches, run.labels)
+    with data.telling_faults():
+        evaluation = evaluate_model(run.model, batches, run.labels)
     run.write_json(run.evaluation_path, {"split": config.split, "epoch": run.epoch, **evaluation.report()})
     figures = _draw(run, data, evaluation, config)
 

@@ -95,22 +95,24 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             if settings.freeze_base:
                 freeze_base(model)
             try:
-                fit_model(
-                    run,
-                    model,
-                    data,
-                    config,
-                    drawings=_drawings(settings),
-                    devices=len(devices),
-                    start=state,
-                    console=console,
-                )
+                with data.telling_faults():
+                    fit_model(
+                        run,
+                        model,
+                        data,
+                        config,
+                        drawings=_drawings(settings),
+                        devices=len(devices),
+                        start=state,
+                        console=console,
+                    )
             except Stopped as stop:
                 raise SystemExit(128 + stop.signal) from None  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
-    evaluation = evaluate_model(run.model, batches, run.labels)
+    with data.telling_faults():
+        evaluation = evaluate_model(run.model, batches, run.labels)
     run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -60,6 +61,7 @@ class Dataset:
         self._shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
         self._resize = config.resize if config.image_size else None
         self._feeds = {}
+        self._faults: list[UserError] = []
         self.info = DataInfo(
             name=source.name,
             classes=source.classes,
@@ -91,6 +93,20 @@ class Dataset:
             else:
                 images = self._source.splits[role]
                 images.check(self._shape, self._resize, f"Checking {role} images", self._progress)
+
+    @contextmanager
+    def telling_faults(self) -> Iterator[None]:
+        """Turns the error of a stream whose files were damaged or lost after they were checked into a `UserError`."""
+        self._faults.clear()
+        try:
+            yield
+        except Exception as error:
+            if not type(error).__module__.startswith("tensorflow."):
+                raise
+            fault = next(iter(self._faults), None) or self._source.fault()
+            if fault:
+                raise UserError(f"The data has changed since training began: {fault}") from None
+            raise
 
     def steps(self, batch_size: int, limit_batches: int | None = None, overfit: bool = False) -> int:
         """Training steps in an epoch. A last, smaller batch is left out, unless it is the only one.
@@ -213,7 +229,7 @@ class Dataset:
             self._feeds[role] = pipeline.InMemory(pixels, images.labels)
         if role in self._feeds:
             return self._feeds[role]
-        return pipeline.from_disk(images, self._shape, self._resize, self._config.shuffle_buffer)
+        return pipeline.from_disk(images, self._shape, self._resize, self._faults, self._config.shuffle_buffer)
 
     def _role(self, split: str) -> str:
         if split not in ROLES:

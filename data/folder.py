@@ -167,6 +167,10 @@ class FolderSource:
             raise UserError(differing_sizes(self.root, sizes))
         return *(image_size or sizes[0]), channels or max(found.channels for found in sample)
 
+    def fault(self) -> str:
+        """What is wrong with the files by now; for photos, reading tells it."""
+        return ""
+
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """Photos come without masks of parts."""
         return ()

@@ -1,11 +1,13 @@
 """A dataset that TFDS knows by name, or the embedded one: found, prepared, and read record by record."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -200,6 +202,12 @@ class TfdsSource:
         height, width = image_size or (height, width)
         return height, width, channels or (1 if own_channels == 1 else 3)
 
+    def fault(self) -> str:
+        """Which shard cannot be read by now, if one cannot."""
+        expressions = dict.fromkeys(split.expression for split in self.splits.values())
+        found = next(filter(None, (faulty_shard(self.builder, expression) for expression in expressions)), "")
+        return found and f"{found}; {again(self.builder)}"
+
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
         if self.builder.name != "rendered_cars":
@@ -364,6 +372,8 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
             # Of several processes that prepare the same dataset at once, TFDS lets one succeed.
             builder = make_builder()
             if not builder.is_prepared():
+                if _is_full_disk(error):
+                    raise UserError(_disk_full(builder)) from error
                 raise UserError(
                     f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
                     f"{reason(error)}. {_remedy(builder)}"
@@ -423,6 +433,22 @@ def _answers(url: str) -> bool:
     asking.start()
     asking.join(_PROBE_SECONDS)
     return answered.is_set()
+
+
+def _is_full_disk(error: Exception) -> bool:
+    told = str(error)
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+        words in told for words in ("No space left on device", "Not enough disk space", "Disk quota exceeded")
+    )
+
+
+def _disk_full(builder) -> str:
+    place = next(path for path in Path(builder.data_path).parents if path.exists())
+    free = shutil.disk_usage(place).free / 1e6
+    return (
+        f"The disk is full: {builder.info.full_name} could not be prepared in {builder.data_path}, {free:,.1f} MB are "
+        "free. Free some space, or give another data.data_dir."
+    )
 
 
 def _damaged_info(config: Data) -> str:

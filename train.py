@@ -6,7 +6,7 @@ from pathlib import Path
 from configs import Train, quietly
 from configs.cli import command
 from configs.schema import Where
-from data import check_root
+from data import check_name, check_root
 from models import ModelError, check_model
 from training import Run
 from training.checks import check_choices
@@ -21,6 +21,8 @@ def train(config: Train) -> Path:
     check_choices(config)
     if config.data.source == "folder":
         check_root(config.data.root)
+    if config.data.source == "tfds":
+        check_name(config.data)
     if config.data.image_size:
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)

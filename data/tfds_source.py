@@ -27,6 +27,7 @@ from tensorflow_datasets.core.download import downloader
 from configs import Data, UserError, nearest, unknown
 from data.folder import differing_sizes
 from data.images import Inspection, decode_image, inspect_encoded
+from data.names import unknown_name
 from data.progress import track
 from data.rendered_cars import PARTS
 from data.shards import (
@@ -494,14 +495,8 @@ def _manual_dir(config: Data) -> Path | None:
 
 
 def _unknown_name(given: str, data_dir: Path | None) -> str:
-    known = tfds.list_builders(with_community_datasets=False)
     prepared = [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
-    guess = nearest(re.split("[/:]", given)[0], known + prepared)
-    hint = f" Did you mean '{guess}'?" if guess else ""
-    return (
-        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} of them: "
-        "https://www.tensorflow.org/datasets/catalog"
-    )
+    return unknown_name(given, tfds.list_builders(with_community_datasets=False), prepared)
 
 
 def _keys(builder) -> tuple[str, str]:

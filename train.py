@@ -113,8 +113,9 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
+    indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
     with data.telling_faults():
-        evaluation = evaluate_model(run.model, batches, run.labels)
+        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices)
     run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)

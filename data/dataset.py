@@ -162,6 +162,7 @@ class Dataset:
 
         Args:
             split: 'train', 'validation' or 'test'.
+            limit_batches: so many batches, of images spread evenly over the role, which may be sorted by class.
             overfit_seed: give only the batch that `training(..., seed, overfit=True)` repeats.
 
         Returns:
@@ -172,7 +173,13 @@ class Dataset:
         if overfit_seed is not None:
             return pipeline.first_batch(self._feed("train", few=True), batch_size, overfit_seed)
         feed = self._feed(self._role(split), few=limit_batches is not None)
-        return pipeline.evaluation(feed, batch_size, limit_batches)
+        chosen = self.evaluated(split, batch_size, limit_batches) if limit_batches is not None else None
+        return pipeline.evaluation(feed, batch_size, chosen)
+
+    def evaluated(self, split: str, batch_size: int, limit_batches: int | None = None) -> np.ndarray:
+        """The indices of the images that `evaluation` gives, in its order: all, or some that are evenly spread."""
+        size = self.info.sizes[self._role(split)]
+        return self.spread(split, size if limit_batches is None else limit_batches * batch_size)
 
     def spread(self, split: str, count: int) -> np.ndarray:
         """The indices of at most `count` images of a role, evenly spread over it: it may be sorted by class."""

@@ -1,7 +1,8 @@
 """Streams of batches: order -> decode -> resize -> augment -> one-hot -> prefetch.
 
 A feed knows how to give a role's images. `epoch(key, batch_size)` is a cheap dataset of what identifies each batch
-(indices, or encoded images), shuffled by `key` or in stored order; `fetch(element)` turns one into pixels and labels.
+(indices, or encoded images), shuffled by `key` or in stored order, `chosen(indices, batch_size)` is one of some images
+only; `fetch(element)` turns one into pixels and labels.
 Skipping to a step is therefore done before anything is decoded.
 """
 
@@ -29,6 +30,9 @@ class InMemory:
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
         return _batches_of_indices(len(self._labels), key, batch_size)
 
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
+
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self._pixels, indices), tf.gather(self._labels, indices)
 
@@ -51,6 +55,9 @@ class FromFiles:
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
         return _batches_of_indices(len(self._images), key, batch_size)
+
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
 
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images = tf.numpy_function(_keeping(self._faults, self.read), [indices], tf.uint8, stateful=False)
@@ -80,7 +87,16 @@ class FromRecords:
             tf.compat.v1.set_random_seed(1)
             seed = tf.bitcast(key, tf.int64)
             data = data.shuffle(self._shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
-        data = data.batch(batch_size)
+        return self._batched(data, batch_size)
+
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        wanted = np.zeros(len(self._images), bool)
+        wanted[indices] = True
+        return self._batched(self._records.filter(lambda encoded, index: tf.gather(wanted, index)), batch_size)
+
+    @staticmethod
+    def _batched(records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        data = records.batch(batch_size)
         return data.map(lambda encoded, indices: {"encoded": encoded, "indices": indices})
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -157,10 +173,9 @@ def first_batch(feed, batch_size: int, seed: int) -> tf.data.Dataset:
     return data.map(feed.fetch)
 
 
-def evaluation(feed, batch_size: int, limit_batches: int | None) -> tf.data.Dataset:
-    """(images, integer labels) in stored order, once."""
-    data = feed.epoch(None, batch_size)
-    data = data.take(limit_batches or -1)
+def evaluation(feed, batch_size: int, chosen: np.ndarray | None) -> tf.data.Dataset:
+    """(images, integer labels) in stored order, once; `chosen`: only the images with these indices, ascending."""
+    data = feed.epoch(None, batch_size) if chosen is None else feed.chosen(chosen, batch_size)
     data = data.map(feed.fetch, num_parallel_calls=AUTOTUNE, deterministic=True)
     return data.prefetch(AUTOTUNE)
 

@@ -28,7 +28,9 @@ def evaluate(config: Evaluate) -> Path:
     batch_size = config.batch_size or run.config.training.batch_size
     limit_batches = config.limit_batches or run.config.training.limit_batches
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
-    evaluation = evaluate_model(run.model, batches, run.labels)
+    indices = data.evaluated(config.split, batch_size, limit_batches)
+    with data.telling_faults():
+        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices)
     run.write_json(run.evaluation_path, {"split": config.split, "epoch": run.epoch, **evaluation.report()})
     figures = _draw(run, data, evaluation, config)
 
@@ -50,15 +52,16 @@ def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
         write_confusion(run, config.split, matrix)
 
     wrong = evaluation.mistakes(config.mistakes)
+    indices = evaluation.indices[wrong]
     shape = (0, *run.model.input_shape[1:])
     arrays = {
-        "images": data.examples(config.split, wrong.tolist())[0] if len(wrong) else np.zeros(shape, "uint8"),
+        "images": data.examples(config.split, indices.tolist())[0] if len(wrong) else np.zeros(shape, "uint8"),
         "true": evaluation.labels[wrong],
         "predicted": evaluation.predicted[wrong],
         "confidence": evaluation.confidence[wrong],
     }
     mistakes = mistakes_figure(**arrays, labels=run.labels, title=f"Most confident mistakes: {subject}")
-    paths += save_figure(mistakes, arrays | {"index": wrong}, run.figures_dir / f"mistakes_{config.split}")
+    paths += save_figure(mistakes, arrays | {"index": indices}, run.figures_dir / f"mistakes_{config.split}")
     return [path for path in paths if path.suffix == ".png"]
 
 

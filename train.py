@@ -6,7 +6,7 @@ from pathlib import Path
 from configs import Train, quietly
 from configs.cli import command
 from configs.schema import Where
-from data import check_root
+from data import check_name, check_root
 from models import ModelError, check_model
 from training import Run
 from training.checks import check_choices
@@ -24,6 +24,8 @@ def train(config: Train) -> Path:
     check_choices(config)
     if config.data.source == "folder":
         check_root(config.data.root)
+    if config.data.source == "tfds":
+        check_name(config.data)
     if config.data.image_size:
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)
@@ -73,6 +75,12 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
     console.print(_describe(info))
+    if info.sizes["train"] < settings.batch_size:
+        console.print(
+            f"{info.sizes['train']} images to train on are fewer than training.batch_size={settings.batch_size}: every "
+            "step is an epoch and sees them all. Add images, or make the batch smaller.",
+            style="yellow",
+        )
     if not settings.limit_batches:
         data.load()
 
@@ -93,23 +101,26 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             if settings.freeze_base:
                 freeze_base(model)
             try:
-                fit_model(
-                    run,
-                    model,
-                    data,
-                    config,
-                    drawings=_drawings(settings),
-                    pack=pack_snapshot,
-                    devices=len(devices),
-                    start=state,
-                    console=console,
-                )
+                with data.telling_faults():
+                    fit_model(
+                        run,
+                        model,
+                        data,
+                        config,
+                        drawings=_drawings(settings),
+                        pack=pack_snapshot,
+                        devices=len(devices),
+                        start=state,
+                        console=console,
+                    )
             except Stopped as stop:
                 raise SystemExit(128 + stop.signal) from None  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
-    evaluation = evaluate_model(run.model, batches, run.labels)
+    indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
+    with data.telling_faults():
+        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices)
     run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)
@@ -157,6 +168,7 @@ def _facts(data) -> dict:
         "image_size": list(info.image_size),
         "channels": info.channels,
         "sizes": info.sizes,
+        "skipped": list(info.skipped),
     }
 
 

@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from configs.errors import UserError, nearest, unknown
 from configs.schema import Section
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143
 REPORT = "CONVLENS_REPORT"  # where a job of a sweep tells its parent the folder of its run
 
 
@@ -54,6 +55,8 @@ def command(
         mistakes: exceptions that mean a user's mistake, besides UserError.
         summarize: called with all jobs at the end of a sweep; None where the script does not sweep.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
     try:
         flags, overrides = _split(sys.argv[1:])
         if flags & {"-h", "--help"}:
@@ -148,20 +151,25 @@ def _sweep(script: str, schema: type[Section], overrides: list[str], summarize: 
             report = Path(folder) / str(number)
             code = _run_job([sys.executable, sys.argv[0], *words], os.environ | {REPORT: str(report)})
             jobs.append(Job(apart, code, Path(report.read_text()) if report.exists() else None))
-            if code == INTERRUPTED:
+            if code in (INTERRUPTED, TERMINATED):
                 break
     summarize(jobs)
     return next((job.exit_code for job in jobs if job.exit_code), 0)
 
 
 def _run_job(words: list[str], environment: dict[str, str]) -> int:
-    """The exit code of a job. Ctrl-C reaches the job itself; here we only wait for it to end in order."""
+    """The exit code of a job. Ctrl-C reaches the job itself and SIGTERM is passed on to it; here we only wait for it to
+    end in order."""
     with subprocess.Popen(words, env=environment) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
+        before = signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+        try:
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    continue
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _combinations(overrides: list[str]) -> list[list[str]]:

@@ -1,11 +1,20 @@
 """Mistakes that a user made, told in one line."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
     """A mistake in what the user gave: a script prints it as one line and exits with code 2."""
+
+    def __init__(self, line: str):
+        super().__init__(one_line(line))
+
+
+def one_line(text: str) -> str:
+    """Text as it is safe to print: a file's name may hold line breaks, or commands to the terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
 def nearest(given: str, choices: Iterable[str]) -> str:

@@ -7,12 +7,13 @@ _HOMES = {
     "DataInfo": "data.dataset",
     "Dataset": "data.dataset",
     "open_dataset": "data.sources",
+    "check_name": "data.names",
     "check_root": "data.folder",
     "fit_image": "data.images",
     "read_image": "data.images",
 }
 
-__all__ = ["DataInfo", "Dataset", "check_root", "fit_image", "open_dataset", "read_image"]
+__all__ = ["DataInfo", "Dataset", "check_name", "check_root", "fit_image", "open_dataset", "read_image"]
 
 
 def __getattr__(name: str):

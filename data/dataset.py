@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -31,6 +32,7 @@ class DataInfo:
         sizes: images per role: train, validation, test.
         notes: lines that the user should read, such as how missing splits were made.
         parts: what the values of the images' masks mean; empty where there are no masks.
+        skipped: a line for each image that cannot be used and was left out.
     """
 
     name: str
@@ -40,6 +42,7 @@ class DataInfo:
     sizes: dict[str, int]
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 class Dataset:
@@ -58,6 +61,7 @@ class Dataset:
         self._shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
         self._resize = config.resize if config.image_size else None
         self._feeds = {}
+        self._faults: list[UserError] = []
         self.info = DataInfo(
             name=source.name,
             classes=source.classes,
@@ -66,6 +70,7 @@ class Dataset:
             sizes={role: len(source.splits[role]) for role in ROLES},
             notes=tuple(source.notes),
             parts=source.parts(self._shape),
+            skipped=source.skipped,
         )
         self._in_memory = _keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
 
@@ -73,7 +78,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest that changes when the images, their labels or their roles do."""
         kept = "\0".join(self.info.classes)
-        return hashlib.blake2b(f"{self._source.fingerprint}\0{kept}".encode(), digest_size=16).hexdigest()
+        text = f"{self._source.fingerprint}\0{kept}"
+        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def load(self) -> None:
         """Read and verify every image of every role now, so that no fault is left for the middle of training.
@@ -87,6 +93,20 @@ class Dataset:
             else:
                 images = self._source.splits[role]
                 images.check(self._shape, self._resize, f"Checking {role} images", self._progress)
+
+    @contextmanager
+    def telling_faults(self) -> Iterator[None]:
+        """Turns the error of a stream whose files were damaged or lost after they were checked into a `UserError`."""
+        self._faults.clear()
+        try:
+            yield
+        except Exception as error:
+            if not type(error).__module__.startswith("tensorflow."):
+                raise
+            fault = next(iter(self._faults), None) or self._source.fault()
+            if fault:
+                raise UserError(f"The data has changed since training began: {fault}") from None
+            raise
 
     def steps(self, batch_size: int, limit_batches: int | None = None, overfit: bool = False) -> int:
         """Training steps in an epoch. A last, smaller batch is left out, unless it is the only one.
@@ -142,6 +162,7 @@ class Dataset:
 
         Args:
             split: 'train', 'validation' or 'test'.
+            limit_batches: so many batches, of images spread evenly over the role, which may be sorted by class.
             overfit_seed: give only the batch that `training(..., seed, overfit=True)` repeats.
 
         Returns:
@@ -152,7 +173,13 @@ class Dataset:
         if overfit_seed is not None:
             return pipeline.first_batch(self._feed("train", few=True), batch_size, overfit_seed)
         feed = self._feed(self._role(split), few=limit_batches is not None)
-        return pipeline.evaluation(feed, batch_size, limit_batches)
+        chosen = self.evaluated(split, batch_size, limit_batches) if limit_batches is not None else None
+        return pipeline.evaluation(feed, batch_size, chosen)
+
+    def evaluated(self, split: str, batch_size: int, limit_batches: int | None = None) -> np.ndarray:
+        """The indices of the images that `evaluation` gives, in its order: all, or some that are evenly spread."""
+        size = self.info.sizes[self._role(split)]
+        return self.spread(split, size if limit_batches is None else limit_batches * batch_size)
 
     def spread(self, split: str, count: int) -> np.ndarray:
         """The indices of at most `count` images of a role, evenly spread over it: it may be sorted by class."""
@@ -209,7 +236,7 @@ class Dataset:
             self._feeds[role] = pipeline.InMemory(pixels, images.labels)
         if role in self._feeds:
             return self._feeds[role]
-        return pipeline.from_disk(images, self._shape, self._resize, self._config.shuffle_buffer)
+        return pipeline.from_disk(images, self._shape, self._resize, self._faults, self._config.shuffle_buffer)
 
     def _role(self, split: str) -> str:
         if split not in ROLES:

@@ -1,10 +1,12 @@
 """One image file becomes one uint8 array, whatever its format, mode, orientation or shape."""
 
+import hashlib
 import io
 import stat
 import struct
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,7 +19,6 @@ MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _GREY = (*_SIXTEEN_BIT, "1", "L", "LA", "La")
-_ORIENTATION = 0x0112  # the EXIF tag; from 5 on, rows and columns change places
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, Image.DecompressionBombError)
 
 # Larger images are refused below, so Pillow's own advice about them would only be noise.
@@ -65,50 +66,64 @@ def fit_image(image: np.ndarray, image_size: tuple[int, int] | None, channels: i
     return _as_array(_fit(Image.fromarray(image), channels, image_size, resize))
 
 
-def check_image(path: str | Path, image_size: tuple[int, int], resize: str | None) -> None:
-    """Refuse what `read_image` would refuse; JPEG and PNG are only looked at where damage shows: at both ends."""
-    path = Path(path)
-    with _opened(path) as file:
-        image = _header(file, str(path))
-        if resize is None:
-            _refuse_other_size(str(path), _shape_in(image)[0], image_size)
-        if image.format in ("JPEG", "MPO", "PNG"):  # MPO: a JPEG with further pictures, as many phones write it
-            file.seek(-min(path.stat().st_size, 1024), io.SEEK_END)
-            if (b"IEND" if image.format == "PNG" else b"\xff\xd9") in file.read():
-                return
-        _decode(file, str(path))
+class Inspection(NamedTuple):
+    """What a look at all of an image has found; plain values, so that it can be remembered.
+
+    Attributes:
+        height, width: of the upright image.
+        channels: 1 for a grey image, else 3.
+        animated: there are further frames, which are not used.
+        content: a digest of the encoded bytes.
+        pixels: a digest of the image as it is used, the same for a photo that was saved anew without loss.
+    """
+
+    height: int
+    width: int
+    channels: int
+    animated: bool
+    content: str
+    pixels: str
 
 
-def image_header(path: str | Path) -> tuple[tuple[int, int], int]:
-    """The upright (height, width) of an image file and its channels, 1 or 3, without decoding its pixels."""
+def inspect_image(path: str | Path) -> Inspection:
+    """Decode an image file once, refusing whatever `read_image` would refuse."""
     with _opened(Path(path)) as file:
-        return _shape_in(_header(file, str(path)))
+        return _inspect(file, str(path))
 
 
-def encoded_header(encoded: bytes, name: str) -> tuple[tuple[int, int], int]:
-    """As `image_header`, for an encoded image in memory that errors call by `name`."""
-    return _shape_in(_header(io.BytesIO(encoded), name))
+def inspect_encoded(encoded: bytes, name: str) -> Inspection:
+    """As `inspect_image`, for an encoded image in memory that errors call by `name`."""
+    return _inspect(io.BytesIO(encoded), name)
 
 
-def _shape_in(header: Image.Image) -> tuple[tuple[int, int], int]:
-    width, height = header.size
-    turned = "exif" in header.info and header.getexif().get(_ORIENTATION, 1) >= 5
-    return ((width, height) if turned else (height, width)), (1 if header.mode in _GREY else 3)
-
-
-def _read(file, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None) -> np.ndarray:
-    image = _decode(file, name)
-    if image_size and resize is None:
-        _refuse_other_size(name, (image.height, image.width), image_size)
-    return _as_array(_fit(image, channels, image_size, resize))
-
-
-def _refuse_other_size(name: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
+def refuse_other_size(name: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Raises `UserError` where an image has another (height, width) than all the others and none was configured."""
     if found != tuple(expected):
         raise UserError(
             f"{name} is {found[0]} x {found[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
             f"which size to use them all, such as data.image_size=[{expected[0]},{expected[1]}]."
         )
+
+
+def _inspect(file, name: str) -> Inspection:
+    image = _header(file, name)
+    # A JPEG with further pictures in it (MPO), as many phones write it, is no animation.
+    animated = image.format != "MPO" and getattr(image, "is_animated", False)
+    pixels = _as_array(_fit(_loaded(image, file, name), None, None, None))
+    file.seek(0)
+    return Inspection(
+        *pixels.shape,
+        animated,
+        hashlib.blake2b(file.read(), digest_size=16).hexdigest(),
+        hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
+    )
+
+
+def _read(file, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None) -> np.ndarray:
+    image = _decode(file, name)
+    if image_size and resize is None:
+        refuse_other_size(name, (image.height, image.width), image_size)
+    return _as_array(_fit(image, channels, image_size, resize))
 
 
 def _opened(path: Path):
@@ -139,7 +154,10 @@ def _header(file, name: str) -> Image.Image:
 
 
 def _decode(file, name: str) -> Image.Image:
-    image = _header(file, name)
+    return _loaded(_header(file, name), file, name)
+
+
+def _loaded(image: Image.Image, file, name: str) -> Image.Image:
     try:
         image.load()
         return _upright(image)

@@ -1,15 +1,17 @@
 """Streams of batches: order -> decode -> resize -> augment -> one-hot -> prefetch.
 
 A feed knows how to give a role's images. `epoch(key, batch_size)` is a cheap dataset of what identifies each batch
-(indices, or encoded images), shuffled by `key` or in stored order; `fetch(element)` turns one into pixels and labels.
+(indices, or encoded images), shuffled by `key` or in stored order, `chosen(indices, batch_size)` is one of some images
+only; `fetch(element)` turns one into pixels and labels.
 Skipping to a step is therefore done before anything is decoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from configs import UserError
 from configs.schema import Augment
 from data.augment import Augmentation, changes_anything
 
@@ -28,6 +30,9 @@ class InMemory:
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
         return _batches_of_indices(len(self._labels), key, batch_size)
 
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
+
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self._pixels, indices), tf.gather(self._labels, indices)
 
@@ -36,18 +41,26 @@ class InMemory:
 
 
 class FromFiles:
-    """Image files, read in any order and decoded anew in every epoch; several batches are decoded at once."""
+    """Image files, read in any order and decoded anew in every epoch; several batches are decoded at once.
 
-    def __init__(self, images, shape: tuple[int, int, int], resize: str | None):
+    Args:
+        faults: gets the `UserError` of a file that cannot be read: tf.data wraps it in an error of its own.
+    """
+
+    def __init__(self, images, shape: tuple[int, int, int], resize: str | None, faults: list[UserError]):
         self._images = images
         self._shape = shape
         self._resize = resize
+        self._faults = faults
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
         return _batches_of_indices(len(self._images), key, batch_size)
 
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
+
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.numpy_function(self.read, [indices], tf.uint8, stateful=False)
+        images = tf.numpy_function(_keeping(self._faults, self.read), [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._images.labels, indices)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
@@ -57,10 +70,13 @@ class FromFiles:
 class FromRecords:
     """TFDS records, read in stored order and shuffled, still encoded, in a buffer; decoded anew in every epoch."""
 
-    def __init__(self, images, shape: tuple[int, int, int], resize: str | None, shuffle_buffer: int):
+    def __init__(
+        self, images, shape: tuple[int, int, int], resize: str | None, faults: list[UserError], shuffle_buffer: int
+    ):
         self._images = images
         self._shape = shape
         self._resize = resize
+        self._faults = faults
         self._shuffle_buffer = shuffle_buffer
         self._records = images.records()
 
@@ -71,11 +87,21 @@ class FromRecords:
             tf.compat.v1.set_random_seed(1)
             seed = tf.bitcast(key, tf.int64)
             data = data.shuffle(self._shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
-        data = data.batch(batch_size)
+        return self._batched(data, batch_size)
+
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        wanted = np.zeros(len(self._images), bool)
+        wanted[indices] = True
+        return self._batched(self._records.filter(lambda encoded, index: tf.gather(wanted, index)), batch_size)
+
+    @staticmethod
+    def _batched(records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        data = records.batch(batch_size)
         return data.map(lambda encoded, indices: {"encoded": encoded, "indices": indices})
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.numpy_function(self._decode, [batch["encoded"], batch["indices"]], tf.uint8, stateful=False)
+        decode = _keeping(self._faults, self._decode)
+        images = tf.numpy_function(decode, [batch["encoded"], batch["indices"]], tf.uint8, stateful=False)
         return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._images.labels, batch["indices"])
 
     def _decode(self, encoded: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -83,11 +109,24 @@ class FromRecords:
         return np.stack([self._images.decode(image, index, self._shape, self._resize) for image, index in pairs])
 
 
-def from_disk(images, shape: tuple[int, int, int], resize: str | None, shuffle_buffer: int) -> FromFiles | FromRecords:
+def from_disk(
+    images, shape: tuple[int, int, int], resize: str | None, faults: list[UserError], shuffle_buffer: int
+) -> FromFiles | FromRecords:
     """The feed for images that do not fit in memory."""
     if hasattr(images, "records"):
-        return FromRecords(images, shape, resize, shuffle_buffer)
-    return FromFiles(images, shape, resize)
+        return FromRecords(images, shape, resize, faults, shuffle_buffer)
+    return FromFiles(images, shape, resize, faults)
+
+
+def _keeping(faults: list[UserError], read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    def reading(*given) -> np.ndarray:
+        try:
+            return read(*given)
+        except UserError as fault:
+            faults.append(fault)
+            raise
+
+    return reading
 
 
 def training(
@@ -134,10 +173,9 @@ def first_batch(feed, batch_size: int, seed: int) -> tf.data.Dataset:
     return data.map(feed.fetch)
 
 
-def evaluation(feed, batch_size: int, limit_batches: int | None) -> tf.data.Dataset:
-    """(images, integer labels) in stored order, once."""
-    data = feed.epoch(None, batch_size)
-    data = data.take(limit_batches or -1)
+def evaluation(feed, batch_size: int, chosen: np.ndarray | None) -> tf.data.Dataset:
+    """(images, integer labels) in stored order, once; `chosen`: only the images with these indices, ascending."""
+    data = feed.epoch(None, batch_size) if chosen is None else feed.chosen(chosen, batch_size)
     data = data.map(feed.fetch, num_parallel_calls=AUTOTUNE, deterministic=True)
     return data.prefetch(AUTOTUNE)
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from configs.errors import one_line
+
 _console = Console(stderr=True)
 
 
@@ -20,4 +22,4 @@ def track(description: str, total: int, shown: bool) -> Iterator[Callable[[int],
 
 def tell(note: str) -> None:
     """One line on stderr."""
-    _console.print(note, markup=False, highlight=False, soft_wrap=True)
+    _console.print(one_line(note), markup=False, highlight=False, soft_wrap=True)

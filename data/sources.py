@@ -28,7 +28,7 @@ def _open_source(config: Data, progress: bool):
     if config.source == "folder":
         from data.folder import FolderSource
 
-        return FolderSource(config)
+        return FolderSource(config, progress)
     with quietly():
         from data.tfds_source import TfdsSource, named_builder, prepare, rendered_cars_builder
 

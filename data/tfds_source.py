@@ -1,12 +1,15 @@
 """A dataset that TFDS knows by name, or the embedded one: found, prepared, and read record by record."""
 
 import contextlib
+import errno
 import hashlib
 import io
+import json
 import os
 import re
+import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,18 +21,31 @@ import numpy as np
 import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core.download import downloader
 
 from configs import Data, UserError, nearest, unknown
-from data.folder import differing_sizes, edges_of_file
-from data.images import decode_image, encoded_header
+from data.folder import differing_sizes
+from data.images import Inspection, decode_image, inspect_encoded
+from data.names import unknown_name
 from data.progress import track
 from data.rendered_cars import PARTS
+from data.shards import (
+    again,
+    edges,
+    exchanged,
+    faulty_shard,
+    naming_damage,
+    reason,
+    refuse_copies,
+    refuse_overlaps,
+    shards,
+)
 from data.splits import ROLES, carve, kept_classes
+from data.survey import Remembered, Survey, attempt, signature_of, tell_shared
 
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
 _BATCH = 256
-_SAMPLE = 200  # images of each role whose headers tell the size of all
 _PROBE_SECONDS = 6
 
 _DEAD = {
@@ -99,23 +115,46 @@ class TfdsSplit:
         def fill(encoded: bytes, index: int) -> None:
             images[index] = self.decode(encoded, index, shape, resize)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
-            for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
-                list(pool.map(fill, encoded, indices))
-                advance(len(indices))
+        self._each_in_threads(fill, description, progress)
         return images
 
     def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
-        """Nothing is left to check: finding the labels has read every record, and TFDS verifies its checksum."""
+        """Nothing is left to check: finding the labels has read every record, with its checksum, and the survey every
+        image."""
+
+    def inspect(self, description: str, progress: bool) -> list[Inspection | str]:
+        """What is in every image, or why it cannot be used, decoded in several threads."""
+        found: list = [None] * len(self)
+
+        def look(encoded: bytes, index: int) -> None:
+            name = f"{self.builder.info.full_name}, image {self.names[index]},"
+            found[index] = attempt(inspect_encoded, encoded, name)
+
+        self._each_in_threads(look, description, progress)
+        return found
+
+    def without(self, problems: Mapping[str, str]) -> "TfdsSplit":
+        """The split without the images of these names."""
+        chosen = np.array([name not in problems for name in self.names])
+        return TfdsSplit(self.builder, self.image_key, self.expression, self.positions[chosen], self.labels[chosen])
+
+    def _each_in_threads(self, work: Callable[[bytes, int], None], description: str, progress: bool) -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
+            with naming_damage(self.builder, self.expression):
+                for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
+                    list(pool.map(work, encoded, indices))
+                    advance(len(indices))
 
 
 class TfdsSource:
-    """A prepared TFDS dataset with the labels of all its images.
+    """A prepared TFDS dataset with the labels of all its images, each of which was looked at.
 
-    Attributes: name, classes, splits (role -> TfdsSplit), notes (lines that the user should read).
+    Attributes: name, classes, splits (role -> TfdsSplit), notes (lines that the user should read), skipped (a line
+    for each image that was left out).
 
     Raises:
-        UserError: unknown name, cannot be prepared, no image or label, wrong split, damaged files.
+        UserError: unknown name, cannot be prepared, no image or label, wrong or overlapping splits, damaged files,
+            an image that cannot be used (unless these are skipped), many images that are in two splits.
     """
 
     def __init__(self, builder, config: Data, progress: bool):
@@ -126,9 +165,24 @@ class TfdsSource:
         names = builder.info.features[self.label_key].names
         self.classes = kept_classes(names, config.classes)
         self.splits: dict[str, TfdsSplit] = {}
-        for role, expression in self._expressions(config).items():
+        expressions = self._expressions(config)
+        refuse_overlaps(builder, expressions)
+        refuse_copies(builder)
+        self.notes += exchanged(builder)
+        for role, expression in expressions.items():
             self.splits[role] = self._split(role, expression, names, progress)
+        survey = self._survey(progress)
+        self.skipped = survey.skipped(config.on_error)
+        if self.skipped:
+            self.splits = {role: split.without(survey.problems) for role, split in self.splits.items()}
+            for role, split in self.splits.items():
+                self._refuse_missing_classes(role, split.expression, split.labels)
+        self._usable = survey.usable
         self._carve_what_is_missing(config.validation_share)
+        self.notes += survey.notes(self.skipped)
+        self.notes += tell_shared(
+            {role: (split.names, [survey.usable[name] for name in split.names]) for role, split in self.splits.items()}
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -137,8 +191,8 @@ class TfdsSource:
         for role, split in self.splits.items():
             digest.update(f"{role}\0{split.expression}\0".encode())
             digest.update(split.positions.tobytes() + split.labels.tobytes())
-        for path in sorted(self.builder.data_path.glob("*record*")):
-            digest.update(path.name.encode() + edges_of_file(path))
+        for path in shards(self.builder):
+            digest.update(path.name.encode() + edges(path))
         return digest.hexdigest()
 
     def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
@@ -149,6 +203,12 @@ class TfdsSource:
         height, width = image_size or (height, width)
         return height, width, channels or (1 if own_channels == 1 else 3)
 
+    def fault(self) -> str:
+        """Which shard cannot be read by now, if one cannot."""
+        expressions = dict.fromkeys(split.expression for split in self.splits.values())
+        found = next(filter(None, (faulty_shard(self.builder, expression) for expression in expressions)), "")
+        return found and f"{found}; {again(self.builder)}"
+
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
         if self.builder.name != "rendered_cars":
@@ -158,16 +218,42 @@ class TfdsSource:
 
     def _common_size(self) -> tuple[int, int]:
         sizes = [
-            encoded_header(encoded, split.names[index])[0]
+            (self._usable[name].height, self._usable[name].width)
             for split in self.splits.values()
-            for encoded, index in split.records().take(_SAMPLE).as_numpy_iterator()
+            for name in split.names
         ]
         if len(set(sizes)) > 1:
             raise UserError(differing_sizes(self.name, sizes))
         return sizes[0]
 
+    def _survey(self, progress: bool) -> Survey:
+        """What is in the images; they are read where that is not known, or the shards have changed."""
+        found: dict[str, Inspection | str] = {}
+        remembered = Remembered(Path(self.builder.data_path))
+        stated = [(path.name, signature_of(path)) for path in shards(self.builder)]
+        signature = None
+        if all(own for _, own in stated):
+            signature = hashlib.blake2b(repr(stated).encode(), digest_size=16).hexdigest()
+        for split in self.splits.values():
+            known = [remembered.get(name, signature) if signature else None for name in split.names]
+            if not all(known):
+                known = split.inspect(f"Looking at the images ({split.expression})", progress)
+            for name, item in zip(split.names, known, strict=True):
+                found[name] = item
+                if signature and isinstance(item, Inspection):
+                    remembered.put(name, signature, item)
+        remembered.save()
+        return Survey(
+            usable={name: item for name, item in found.items() if isinstance(item, Inspection)},
+            problems={name: item for name, item in found.items() if isinstance(item, str)},
+        )
+
     def _expressions(self, config: Data) -> dict[str, str]:
         available = list(self.builder.info.splits)
+        if not available:
+            raise UserError(
+                f"{self.builder.data_path} has no list of splits (dataset_info.json); {again(self.builder)}"
+            )
         expressions = {}
         for role in ROLES:
             given = getattr(config.splits, role)
@@ -179,8 +265,8 @@ class TfdsSource:
                 expressions[role] = found[0]
         if "train" not in expressions:
             raise UserError(
-                f"{self.name} has no split 'train' but {', '.join(available) or 'none'}; say which one to train on, "
-                f"such as data.splits.train={available[0] if available else 'train'}."
+                f"{self.name} has no split 'train' but {', '.join(available)}; say which one to train on, "
+                f"such as data.splits.train={available[0]}."
             )
         return expressions
 
@@ -190,9 +276,8 @@ class TfdsSource:
             raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
         own = np.concatenate(list(self._labels(expression, progress)))
         if len(own) != expected:
-            raise UserError(
-                f"{self.name}, {expression}: {len(own)} records where {expected} are listed; {_again(self)}"
-            )
+            found = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
+            raise UserError(f"{faulty_shard(self.builder, expression) or found}; {again(self.builder)}")
         if own.size and (own.min() < 0 or own.max() >= len(names)):
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
             raise UserError(
@@ -204,6 +289,10 @@ class TfdsSource:
         labels = kept[own]
         positions = np.flatnonzero(labels >= 0)
         labels = labels[positions]
+        self._refuse_missing_classes(role, expression, labels)
+        return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
+
+    def _refuse_missing_classes(self, role: str, expression: str, labels: np.ndarray) -> None:
         counts = np.bincount(labels, minlength=len(self.classes))
         if role == "train" and not counts.all():
             empty = self.classes[int(np.argmin(counts))]
@@ -213,17 +302,14 @@ class TfdsSource:
             )
         if not len(labels):
             raise UserError(f"{self.name}, {expression}: no images of the classes in data.classes.")
-        return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
 
     def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:
         with track(f"Reading labels ({expression})", _count(self.builder, expression), progress) as advance:
-            try:
+            with naming_damage(self.builder, expression):
                 data = _read(self.builder, expression, self.label_key, skip_decoding=False)
                 for labels in data.batch(_BATCH).as_numpy_iterator():
                     advance(len(labels))
                     yield labels
-            except (tf.errors.OpError, OSError) as error:
-                raise UserError(f"{_damaged(self.builder, expression, error)}; {_again(self)}") from None
 
     def _carve_what_is_missing(self, share: float) -> None:
         missing = [role for role in ("validation", "test") if role not in self.splits]
@@ -261,7 +347,7 @@ def named_builder(config: Data):
     except tfds.core.registered.DatasetNotFoundError:
         raise UserError(_unknown_name(config.name, data_dir)) from None
     except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
-        raise UserError(f"data.name={config.name} cannot be opened: {_reason(error)}.") from None
+        raise UserError(f"data.name={config.name} cannot be opened: {reason(error)}.") from None
 
 
 def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool):
@@ -270,7 +356,10 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
     Fails within seconds where a host does not answer.
     """
     with _quiet(progress):
-        builder = make_builder()
+        try:
+            builder = make_builder()
+        except ParseError:
+            raise UserError(_damaged_info(config)) from None
         if builder.is_prepared():
             return builder
         manual_dir = _manual_dir(config)
@@ -284,9 +373,11 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
             # Of several processes that prepare the same dataset at once, TFDS lets one succeed.
             builder = make_builder()
             if not builder.is_prepared():
+                if _is_full_disk(error):
+                    raise UserError(_disk_full(builder)) from error
                 raise UserError(
                     f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
-                    f"{_reason(error)}. {_remedy(builder)}"
+                    f"{reason(error)}. {_remedy(builder)}"
                 ) from error
         return builder
 
@@ -345,6 +436,33 @@ def _answers(url: str) -> bool:
     return answered.is_set()
 
 
+def _is_full_disk(error: Exception) -> bool:
+    told = str(error)
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+        words in told for words in ("No space left on device", "Not enough disk space", "Disk quota exceeded")
+    )
+
+
+def _disk_full(builder) -> str:
+    place = next(path for path in Path(builder.data_path).parents if path.exists())
+    free = shutil.disk_usage(place).free / 1e6
+    return (
+        f"The disk is full: {builder.info.full_name} could not be prepared in {builder.data_path}, {free:,.1f} MB are "
+        "free. Free some space, or give another data.data_dir."
+    )
+
+
+def _damaged_info(config: Data) -> str:
+    """Which description of a prepared dataset cannot be read."""
+    data_dir = _data_dir(config) or Path(tfds.core.constants.DATA_DIR)
+    for path in sorted(data_dir.rglob("dataset_info.json")):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            return f"{path} is damaged; delete {path.parent} and let it be prepared again."
+    return f"A dataset_info.json in {data_dir} is damaged; delete its folder and let it be prepared again."
+
+
 def _remedy(builder) -> str:
     if builder.name in _DEAD:
         return f"TFDS cannot download it: {_DEAD[builder.name]}."
@@ -377,14 +495,8 @@ def _manual_dir(config: Data) -> Path | None:
 
 
 def _unknown_name(given: str, data_dir: Path | None) -> str:
-    known = tfds.list_builders(with_community_datasets=False)
     prepared = [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
-    guess = nearest(re.split("[/:]", given)[0], known + prepared)
-    hint = f" Did you mean '{guess}'?" if guess else ""
-    return (
-        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} of them: "
-        "https://www.tensorflow.org/datasets/catalog"
-    )
+    return unknown_name(given, tfds.list_builders(with_community_datasets=False), prepared)
 
 
 def _keys(builder) -> tuple[str, str]:
@@ -413,7 +525,7 @@ def _count(builder, expression: str, given: str | None = None) -> int:
         hint = f" Did you mean '{guess}'?" if guess and guess not in expression else ""
         raise UserError(
             f"{given or expression} is not a split of {builder.info.full_name}.{hint} It has "
-            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({_reason(error)})."
+            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({reason(error)})."
         ) from None
 
 
@@ -428,17 +540,6 @@ def _read(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Da
     return data.map(lambda example: example[key])
 
 
-def _damaged(builder, expression: str, error: Exception) -> str:
-    """Which file of a split cannot be read."""
-    for instruction in builder.info.splits[expression].file_instructions:
-        try:
-            for _ in tf.data.TFRecordDataset(str(instruction.filename)):
-                pass
-        except tf.errors.OpError:
-            return f"{instruction.filename} is missing or damaged"
-    return f"{builder.info.full_name} cannot be read ({_reason(error)})"
-
-
 def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
     """Of (value, index) pairs, in stored order, those with certain indices; reads no further than the last of them."""
     wanted = set(indices)
@@ -448,14 +549,3 @@ def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
         if int(index) in wanted:
             wanted.remove(int(index))
             yield value, int(index)
-
-
-def _again(source: TfdsSource) -> str:
-    return f"delete {source.builder.data_path} and let it be prepared again."
-
-
-def _reason(error: Exception) -> str:
-    """An error of TFDS in one line, without the arguments that it puts before the reason."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = text.split('}": ')[-1].rstrip(".")
-    return text if len(text) <= 300 else text[:300] + " ..."

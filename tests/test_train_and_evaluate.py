@@ -206,6 +206,17 @@ def test_a_missing_folder_of_photos_is_told_before_keras_is_loaded(tmp_path):
     assert done.stderr == "train.py: data.root=absent does not exist.\n"
 
 
+def test_an_unknown_dataset_is_told_before_tensorflow_is_loaded(tmp_path):
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', 'data=tfds', 'data.name=cifar01']\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as stop: print(stop.code, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "Did you mean 'cifar10'" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_a_class_to_weigh_that_does_not_exist_is_told_before_a_run_is_made(photos, tmp_path):
     words = ("data=folder", f"data.root={photos}", "training.class_weights={nigth: 2}")
     done = script("train.py", *words, folder=tmp_path)

@@ -25,6 +25,7 @@ class Evaluation:
     matrix: np.ndarray  # (classes, classes) images by true (row) and predicted (column) class
     loss: float  # cross-entropy in nats, mean over images
     top5: float | None  # share of images whose class is among the five most probable; None up to five classes
+    indices: np.ndarray  # (n,) where each image stands in its split, of which perhaps only a part was evaluated
     images_per_second: float  # through the model; compiling and reading are left out
 
     @property
@@ -94,7 +95,7 @@ class Evaluation:
             "confusion_matrix": self.matrix.tolist(),
             "mistakes": [
                 {
-                    "index": int(index),
+                    "index": int(self.indices[index]),
                     "true": self.classes[self.labels[index]],
                     "predicted": self.classes[self.predicted[index]],
                     "confidence": float(self.confidence[index]),
@@ -105,7 +106,12 @@ class Evaluation:
 
 
 def evaluate_model(
-    model: "keras.Model", batches: Iterable[tuple[Any, Any]], classes: Sequence[str], *, progress: Any = None
+    model: "keras.Model",
+    batches: Iterable[tuple[Any, Any]],
+    classes: Sequence[str],
+    *,
+    indices: np.ndarray | None = None,
+    progress: Any = None,
 ) -> Evaluation:
     """Scores a model in one pass; memory grows by a few numbers an image.
 
@@ -113,6 +119,7 @@ def evaluate_model(
         model: takes images, gives logits (batch, classes).
         batches: pairs of images (batch, height, width, channels) and integer labels (batch,).
         classes: names, in the order of the logits.
+        indices: where each image stands in its split; None: the batches are all of it, in order.
         progress: called with the number of images of each batch, after it.
     """
     labels, predicted, confidence, losses, ranks = [], [], [], [], []
@@ -146,6 +153,7 @@ def evaluate_model(
         matrix=matrix.reshape(len(classes), len(classes)),
         loss=float(losses.mean()),
         top5=float((ranks < TOP).mean()) if len(classes) > TOP else None,
+        indices=np.arange(len(labels)) if indices is None else indices,
         images_per_second=len(labels) / seconds,
     )
 

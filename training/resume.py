@@ -8,6 +8,7 @@ from configs import Train, UserError
 from training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
+PLACES = ("name", "runs_dir")  # they say where a new run would lie; alone, they make no other training
 FREE = ("resume", "data.root", "data.data_dir", "data.manual_dir")  # data may have moved; its fingerprint may not
 
 
@@ -25,12 +26,13 @@ def check_request(config: Train, run: Run) -> None:
         for key in dict.fromkeys([*asked, *known])
         if _is_typed(key, config.typed) and key not in FREE and asked.get(key) != known.get(key)
     ]
-    if differing:
-        key, more = differing[0], f" ({len(differing) - 1} more differences.)" if len(differing) > 1 else ""
-        raise UserError(
-            f"{key}={_shown(asked.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
-            f"without this, or start a new run from its weights: init_from={run.path}{more}"
-        )
+    if all(key in PLACES and key not in config.typed for key in differing):
+        return
+    key, more = differing[0], f" ({len(differing) - 1} more differences.)" if len(differing) > 1 else ""
+    raise UserError(
+        f"{key}={_shown(asked.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
+        f"without this, or start a new run from its weights: init_from={run.path}{more}"
+    )
 
 
 def check_data(run: Run, fingerprint: str) -> None:

@@ -301,20 +301,20 @@ class Run:
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""
-        self.write_text(path, _dumped(content | {"sha256": hashlib.sha256(_dumped(content).encode()).hexdigest()}))
+        self.write_text(path, _dumped(content | {"sha256": _sum_of(content)}))
 
     def write_text(self, path: Path, text: str) -> None:
         atomic_write(path, text)
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
             recorded = content.pop("sha256", None)
         except FileNotFoundError:
             return {}
         except (ValueError, AttributeError) as error:
             raise UserError(f"{path} is damaged: {error}.") from None
-        if recorded != hashlib.sha256(_dumped(content).encode()).hexdigest():
+        if recorded != _sum_of(content):
             raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is another one.")
         return content
 
@@ -337,6 +337,10 @@ class Run:
 
 def _dumped(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _sum_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(_dumped(content).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 _ESCAPED = {"n": "\n", "r": "\r"}

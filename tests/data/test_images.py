@@ -11,7 +11,7 @@ from PIL import Image
 
 from configs import UserError
 from data import fit_image, read_image
-from data.images import check_image
+from data.images import inspect_image
 
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
@@ -164,7 +164,7 @@ def damaged(kind, path):
     return "damaged"
 
 
-@pytest.mark.parametrize("reader", [read_image, lambda path: check_image(path, (64, 64), None)], ids=["read", "check"])
+@pytest.mark.parametrize("reader", [read_image, inspect_image])
 @pytest.mark.parametrize(
     "kind",
     ["missing", "broken link", "folder", "pipe", "empty", "web page", "noise", "tiff"]

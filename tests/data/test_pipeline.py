@@ -167,3 +167,14 @@ def test_two_processes_and_both_backends_get_the_same_bits(photos):
 def test_an_example_that_does_not_exist_is_refused(opened, index):
     with pytest.raises(UserError, match=f"Image {index} is not in the train split; its images are 0 to 71"):
         opened().examples("train", [0, index])
+
+
+def test_a_limited_evaluation_is_spread_over_the_split_and_knows_its_images(opened):
+    data = opened()
+    batches = arrays(data.evaluation("train", 6, limit_batches=2))
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    indices = data.evaluated("train", 6, 2)
+    assert len(images) == 12 and set(labels.tolist()) == {0, 1, 2}
+    np.testing.assert_array_equal(images, data.examples("train", indices)[0])
+    np.testing.assert_array_equal(labels, data.labels("train")[indices])
+    assert data.evaluated("test", 4).tolist() == list(range(data.info.sizes["test"]))

@@ -19,7 +19,8 @@ START = ["experiment=cars", "model=vgg", "training.epochs=7", "data.data_dir=/da
 
 @pytest.fixture
 def run(tmp_path):
-    run = Run.create(tmp_path / "runs", "cars", compose("train", Train, START))
+    config = compose("train", Train, START).model_copy(update={"runs_dir": "elsewhere/runs", "name": "cars"})
+    run = Run.create(tmp_path / "runs", "cars", config)
     run.write_facts(dataset={"fingerprint": "f00d"}, environment={})
     return run
 
@@ -36,6 +37,7 @@ def asked(run, *words):
         ("model=vgg",),
         ("name=cars",),
         tuple(START),
+        ("experiment=cars", "model=vgg", "training.epochs=7"),  # typed as at the start, though the run lies elsewhere
         ("data.data_dir=/moved",),  # data that moved is still the same data
     ],
 )
@@ -63,7 +65,7 @@ def test_a_request_that_says_nothing_new_is_granted(run, words):
         (("debug=fast",), r"training\..*=.*, but"),
         (("seed=1",), "seed=1, but .* with 0"),
         (("init_from=runs/other",), "init_from=runs/other, but .* with null"),
-        (("runs_dir=elsewhere",), "runs_dir=elsewhere, but"),
+        (("runs_dir=somewhere",), "runs_dir=somewhere, but"),
     ],
 )
 def test_a_request_for_another_training_is_refused_naming_the_difference(run, words, difference):

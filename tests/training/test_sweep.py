@@ -1,9 +1,14 @@
 """Runs side by side."""
 
+import os
+import signal
+import sys
+import threading
+
 from rich.console import Console
 
 from configs import Train
-from configs.cli import Job
+from configs.cli import Job, _run_job
 from training.run import Run
 from training.sweep import duration, summary
 
@@ -33,3 +38,11 @@ def test_durations_read_as_people_say_them():
         "59 min 59 s",
         "2 h 13 min",
     ]
+
+
+def test_sigterm_is_passed_on_to_the_job_of_a_sweep_and_its_exit_code_comes_back():
+    job = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); time.sleep(60)"
+    before = signal.getsignal(signal.SIGTERM)
+    threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert _run_job([sys.executable, "-c", job], dict(os.environ)) == 143
+    assert signal.getsignal(signal.SIGTERM) is before

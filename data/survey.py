@@ -1,0 +1,160 @@
+"""Every image is looked at before it is used. What was found is remembered, and holds until the file changes."""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL
+
+from configs import UserError
+from data.images import MAX_PIXELS, Inspection
+
+SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a few files
+SHARED_SHARE = 0.25  # of a split; with more, its scores say nothing
+_SHOWN = 3
+_TICK = 100_000_000  # nanoseconds that two changes may be apart and still get the same time from a file system
+_RULES = f"1, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found in a dataset's images: an inspection for each one that can be used, a line for each other one."""
+
+    usable: Mapping[str, Inspection]
+    problems: Mapping[str, str]
+
+    def skipped(self, on_error: str) -> tuple[str, ...]:
+        """The problems, if images may be skipped at all, and so many.
+
+        Raises:
+            UserError: names the first image that cannot be used.
+        """
+        problems = tuple(self.problems.values())
+        if not problems:
+            return ()
+        total = len(self.usable) + len(problems)
+        if on_error == "fail":
+            others = f" {len(problems) - 1:,} more images cannot be used." if len(problems) > 1 else ""
+            raise UserError(f"{problems[0]}{others} To leave out what cannot be used: data.on_error=skip")
+        if len(problems) > SKIPPED_SHARE * total:
+            raise UserError(
+                f"{len(problems):,} of {total:,} images cannot be used, more than the {SKIPPED_SHARE:.0%} that "
+                f"data.on_error=skip leaves out. The first: {problems[0]}"
+            )
+        return problems
+
+    def notes(self, skipped: Sequence[str]) -> list[str]:
+        """Lines for the user: what was skipped, and what is used only in part."""
+        lines = []
+        if skipped:
+            total = len(self.usable) + len(skipped)
+            lines.append(
+                f"Left out because they cannot be used: {len(skipped):,} of {total:,} images; a run lists them in its "
+                "run.json."
+            )
+            lines += [f"  {problem}" for problem in skipped[:_SHOWN]]
+            lines += [f"  and {len(skipped) - _SHOWN:,} more"] if len(skipped) > _SHOWN else []
+        animated = [name for name, inspection in self.usable.items() if inspection.animated]
+        if animated:
+            lines.append(
+                f"Animated images, of which only the first frame is used: {len(animated):,}, as {animated[0]}."
+            )
+        return lines
+
+
+class Remembered:
+    """Inspections of earlier starts, in a file of the cache folder; each counts as long as its signature does."""
+
+    def __init__(self, place: Path):
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+        name = hashlib.blake2b(os.fsencode(place.resolve()), digest_size=16).hexdigest()
+        self._path = cache / "convlens" / f"{name}.json"
+        self._changed = False
+        self._found: dict[str, list] = {}
+        with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged file is like none
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["rules"] == _RULES:
+                self._found = dict(content["found"])
+
+    def get(self, name: str, signature: str) -> Inspection | None:
+        """What was found under this name, if the signature is still the same."""
+        before, *values = self._found.get(name, [None])
+        return Inspection(*values) if before == signature and len(values) == len(Inspection._fields) else None
+
+    def put(self, name: str, signature: str, inspection: Inspection) -> None:
+        self._found[name] = [signature, *inspection]
+        self._changed = True
+
+    def save(self) -> None:
+        """Writes what is new. A cache that cannot be written only costs time."""
+        if not self._changed:
+            return
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, suffix=".new", delete=False) as file:
+                try:
+                    json.dump({"rules": _RULES, "found": self._found}, file)
+                    file.close()
+                    os.replace(file.name, self._path)
+                except OSError:
+                    os.unlink(file.name)
+        self._changed = False
+
+
+def signature_of(path: Path) -> str | None:
+    """What changes when a file does; None for one that is missing, or changed so lately that a further change might
+    leave the signature as it is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    # The time of the last change of status cannot be set back, as that of the content can.
+    fresh = time.time_ns() - found.st_ctime_ns < _TICK
+    return None if fresh else f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
+
+def attempt(inspect: Callable[..., Inspection], *given) -> Inspection | str:
+    """An inspection, or the line that says why the image cannot be used."""
+    try:
+        return inspect(*given)
+    except UserError as problem:
+        return str(problem)
+
+
+def tell_shared(splits: Mapping[str, tuple[Sequence[str], Sequence[Inspection]]]) -> list[str]:
+    """A line for each two roles that share photos, whatever their names and whether or not they were saved anew.
+
+    Args:
+        splits: role -> names of its images, and what was found in them.
+
+    Raises:
+        UserError: so large a part of a split is in another one that its scores would say nothing.
+    """
+    lines = []
+    for role, others in (("validation", ["train"]), ("test", ["train", "validation"])):
+        for other in others:
+            pairs = list(_shared(splits[role], splits[other]))
+            if not pairs:
+                continue
+            total = len(splits[role][0])
+            line = (
+                f"{len(pairs):,} of {total:,} {role} images are also {other} images, such as {pairs[0][0]} = "
+                f"{pairs[0][1]}; scores on them flatter the model. Remove them from one of the two."
+            )
+            if len(pairs) > SHARED_SHARE * total:
+                raise UserError(line)
+            lines.append(line)
+    return lines
+
+
+def _shared(one: tuple, other: tuple) -> Iterator[tuple[str, str]]:
+    there = {inspection.pixels: name for name, inspection in zip(*other, strict=True)}
+    for name, inspection in zip(*one, strict=True):
+        if inspection.pixels in there:
+            yield name, there[inspection.pixels]

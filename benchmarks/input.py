@@ -1,0 +1,118 @@
+"""How fast images arrive: python -m benchmarks.input [--side 64 --images 2000]
+
+Images a second of the pipeline alone, from TFRecord files and from a folder of JPEGs, in memory and streamed, with and
+without augmentation, against what tutorials write and PyTorch's DataLoader.
+"""
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks import machine, measuring, photos
+from benchmarks.measuring import Row, rate_of, take_turns
+from benchmarks.workers import prepared
+from configs import Data
+
+AUGMENT = {"flip": True, "crop": 4}
+EPOCHS = 1000  # more than are ever taken
+
+
+def ours(config: Data, batch_size: int) -> Callable[[], float]:
+    """To be called in turn: images a second of an epoch, after the first one."""
+    from data import open_dataset
+
+    data = open_dataset(config, progress=False)
+    steps = data.steps(batch_size)
+    stream = iter(data.training(batch_size, 0, EPOCHS))
+
+    def epoch() -> int:
+        for _ in range(steps):
+            next(stream)
+        return steps * batch_size
+
+    epoch()
+    return lambda: rate_of(epoch)
+
+
+def tutorial(data_dir: Path, batch_size: int) -> Callable[[], float]:
+    """The same of `tfds.load().map().shuffle().batch().prefetch()`."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    data = tfds.load(photos.NAME, data_dir=data_dir, split="train")
+    data = data.map(
+        lambda example: (tf.cast(example["image"], tf.float32), example["label"]), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return _each_epoch(data.shuffle(1000).batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE), batch_size)
+
+
+def keras_folder(root: Path, side: int, batch_size: int) -> Callable[[], float]:
+    """The same of `keras.utils.image_dataset_from_directory`."""
+    import keras
+
+    folder = root / "train"
+    return _each_epoch(
+        keras.utils.image_dataset_from_directory(folder, image_size=(side, side), batch_size=batch_size, verbose=False),
+        batch_size,
+    )
+
+
+def torch_folder(root: Path, batch_size: int) -> Callable[[], float]:
+    from benchmarks.torch_peer import reading
+
+    return reading(root / "train", batch_size, len(os.sched_getaffinity(0)))
+
+
+def _each_epoch(data, batch_size: int) -> Callable[[], float]:
+    def epoch() -> int:
+        return batch_size * sum(1 for _ in data)
+
+    epoch()
+    return lambda: rate_of(epoch)
+
+
+def main(words: list[str] | None = None) -> None:
+    options = measuring.parser("input", __doc__.splitlines()[0])
+    options.add_argument("--side", type=int, default=64)
+    options.add_argument("--images", type=int, default=2048)
+    options.add_argument("--batch", type=int, default=64)
+    given = options.parse_args(words)
+    side, images, batch, turns = given.side, given.images, given.batch, given.turns
+    if given.quick:
+        side, images, batch, turns = 16, 16, 8, 1
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        records = photos.write_records(Path(temporary, "records"), side, images)
+        folder = photos.write_folder(Path(temporary, "folder"), side, images)
+        tfds = {"source": "tfds", "name": photos.NAME, "data_dir": str(records)}
+        jpegs = {"source": "folder", "root": str(folder)}
+        sources = {
+            "TFRecord": {
+                "ours, in memory": (ours, Data(**tfds), batch),
+                "ours, in memory, flip and crop": (ours, Data(**tfds, augment=AUGMENT), batch),
+                "ours, streamed": (ours, Data(**tfds, cache="none"), batch),
+                "tfds.load, map, shuffle, batch": (tutorial, records, batch),
+            },
+            "JPEGs": {
+                "ours, in memory": (ours, Data(**jpegs), batch),
+                "ours, in memory, flip and crop": (ours, Data(**jpegs, augment=AUGMENT), batch),
+                "ours, streamed": (ours, Data(**jpegs, cache="none"), batch),
+                "image_dataset_from_directory": (keras_folder, folder, side, batch),
+            },
+        }
+        if importlib.util.find_spec("torch"):
+            sources["JPEGs"]["PyTorch's DataLoader with Pillow"] = (torch_folder, folder, batch)
+        ways = {f"{source}: {name}": way for source, found in sources.items() for name, way in found.items()}
+        found = take_turns(prepared(ways, stack), turns)
+    rows = [
+        Row(name, figure, "images/s", found[f"{name.split(':')[0]}: ours, in memory"]) for name, figure in found.items()
+    ]
+    if not importlib.util.find_spec("torch"):
+        rows.append(Row("JPEGs: PyTorch's DataLoader", None, "", note="left out: torch is not installed"))
+    measuring.tell(rows, machine.machine(), f"Input, {images} images at {side}, batches of {batch}", given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""How fast training is: python -m benchmarks.training [--net lesson --side 64 --batch 32 64]
+
+Ours is the fit of `train.py`, from TFRecord files to checkpoints. Beside it, on the same network with batches of the
+same size: Keras as its tutorials have it, and PyTorch by a plain loop over images in memory. The ceiling is the rate of
+a large product of matrices, as images of this network.
+"""
+
+import importlib.util
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks import machine, measuring, photos
+from benchmarks.measuring import Row, rate_of, take_turns
+from benchmarks.workers import prepared
+from configs import Train
+from configs.composition import compose
+
+DEFAULT = (("lesson", 64, 64), ("vgg", 32, 64))
+TRAINING_PASSES = 3  # forward; backward to the weights; backward to the images
+EPOCHS = 2  # of which the first one compiles
+
+
+def configuration(net: str, data_dir: Path, batch_size: int, epochs: int = EPOCHS, **training: object) -> Train:
+    """What `train.py` would be told."""
+    words = [f"training.{name}={value}" for name, value in training.items()]
+    return compose(
+        "train",
+        Train,
+        [
+            f"model={net}",
+            "data=tfds",
+            f"data.name={photos.NAME}",
+            f"data.data_dir={data_dir}",
+            f"training.epochs={epochs}",
+            f"training.batch_size={batch_size}",
+            *words,
+        ],
+    )
+
+
+def ours(config: Train) -> Callable[[], float]:
+    """To be called in turn: images a second within the last epoch of a fit, as its own line tells them."""
+    fit = _fit(config)
+    return lambda: fit(None)[-1]["images_per_second"]
+
+
+def epoch_end(config: Train, steps: int) -> Callable[[], float]:
+    """To be called in turn: seconds that an epoch takes beside its steps, for validation and all that is written."""
+    from training.tensorboard import Drawings
+    from visualization import confusion_matrix_figure, kernel_tiles, map_tiles
+
+    fit = _fit(config)
+
+    def turn() -> float:
+        drawn = []
+
+        def confusion(matrix, classes):
+            drawn.append(time.perf_counter())
+            return confusion_matrix_figure(matrix, classes)
+
+        rows = fit(Drawings(kernels=kernel_tiles, maps=map_tiles, confusion=confusion))
+        # From one epoch's picture to the next one's, less the steps between them.
+        return drawn[-1] - drawn[-2] - steps * config.training.batch_size / rows[-1]["images_per_second"]
+
+    return turn
+
+
+def tutorial(config: Train, side: int, steps: int) -> Callable[[], float]:
+    """To be called in turn: images a second of an epoch, as Keras' and TFDS' tutorials train: load, map, batch, fit."""
+    import keras
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from models import build_model
+
+    data = tfds.load(photos.NAME, data_dir=config.data.data_dir, split="train")
+    data = data.map(
+        lambda example: (tf.cast(example["image"], tf.float32), example["label"]), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    data = data.shuffle(1000).batch(config.training.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="adamw", loss=loss, metrics=["accuracy"])
+    model.fit(data, verbose=0)
+
+    def epoch() -> int:
+        model.fit(data, verbose=0)
+        return steps * config.training.batch_size
+
+    return lambda: rate_of(epoch)
+
+
+def torch_peer(compiled: bool, config: Train, side: int, steps: int) -> Callable[[], float]:
+    from benchmarks.torch_peer import training
+
+    batch_size = config.training.batch_size
+    return training(config.model, side, len(photos.CLASSES), batch_size, steps, steps * batch_size, compiled)
+
+
+def flops(config: Train, side: int) -> tuple[int, int]:
+    """Floating point operations of a training step for one image, and how many weights are trained."""
+    from interpret.costs import architecture
+    from models import build_model
+
+    model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)
+    trained = sum(weight.shape.num_elements() for weight in model.trainable_weights)
+    return 2 * TRAINING_PASSES * architecture(model).multiply_adds, trained
+
+
+def _fit(config: Train) -> Callable[..., list[dict[str, float]]]:
+    """A function that trains a new network in a new run and returns the rows of its metrics."""
+    import keras
+    from rich.console import Console
+
+    from data import open_dataset
+    from models import build_model
+    from training import Run, fit_model
+
+    data = open_dataset(config.data, progress=False)
+    info = data.info
+    data.load()
+    runs = tempfile.mkdtemp(prefix="runs-", dir=config.data.data_dir)
+
+    def fit(drawings=None) -> list[dict[str, float]]:
+        keras.utils.set_random_seed(0)
+        model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=0)
+        run = Run.create(runs, "benchmark", config)
+        return fit_model(run, model, data, config, drawings=drawings, console=Console(quiet=True))
+
+    return fit
+
+
+def measure(net: str, side: int, batch_size: int, steps: int, turns: int) -> list[Row]:
+    """The rows of one network at one size of images and one size of batches."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        data_dir = photos.write_records(Path(folder), side, steps * batch_size)
+        config = configuration(net, data_dir, batch_size)
+        a_step, trained = flops(config, side)
+        peers = {"Keras as in tutorials": (tutorial, config, side, steps)}
+        if importlib.util.find_spec("torch"):
+            from benchmarks.torch_peer import parameters
+
+            if parameters(config.model, side, len(photos.CLASSES)) != trained:
+                raise AssertionError(f"PyTorch's {net} is not the same network")
+            peers["PyTorch, eager"] = (torch_peer, False, config, side, steps)
+            peers["PyTorch, torch.compile"] = (torch_peer, True, config, side, steps)
+        works = {"ours": (ours, config), **peers, "end of an epoch": (epoch_end, config, steps)}
+        workers = prepared(works, stack)
+        found = take_turns({"ceiling": machine.ceiling(), **workers}, turns)
+
+    ceiling = measuring.Figure(tuple(rate / a_step for rate in found["ceiling"].values))
+    ends = found["end of an epoch"]
+    case = f"{net} at {side}, batches of {batch_size}: "
+    rows = [
+        Row(f"{case}{name}", found[name], "images/s", found["ours"], found[name].ratio_to(ceiling))
+        for name in ("ours", *peers)
+    ]
+    if len(peers) == 1:
+        rows.append(Row(f"{case}PyTorch", None, "", note="left out: torch is not installed"))
+    rows.append(
+        Row(f"{case}the ceiling", ceiling, f"images/s, {found['ceiling'].median / 1e9:.0f} GFLOP/s", found["ours"])
+    )
+    return [*rows, Row(f"{case}end of an epoch", ends, "seconds beside the steps")]
+
+
+def main(words: list[str] | None = None) -> None:
+    options = measuring.parser("training", __doc__.splitlines()[0], turns=3)
+    options.add_argument("--net", nargs="+", choices=("lesson", "vgg", "resnet"))
+    options.add_argument("--side", nargs="+", type=int, default=[64])
+    options.add_argument("--batch", nargs="+", type=int, default=[64])
+    options.add_argument("--steps", type=int, default=10, help="of an epoch (default 10)")
+    given = options.parse_args(words)
+    cases = list(itertools.product(given.net, given.side, given.batch)) if given.net else DEFAULT
+    steps, turns = given.steps, given.turns
+    if given.quick:
+        cases, steps, turns = [("lesson", 16, 8)], 2, 1
+    rows = [row for case in cases for row in measure(*case, steps, turns)]
+    measuring.tell(rows, machine.machine(), "Training", given.json)
+
+
+if __name__ == "__main__":
+    main()

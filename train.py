@@ -92,7 +92,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         else:
             run = Run.create(config.runs_dir, config.name or config.data.source, config)
             run.write_labels(info.classes)
-            run.write_facts(dataset=_facts(data), environment=environment())
+            run.write_facts(dataset=_facts(data, config), environment=environment())
         with run.locked():
             state = newest_checkpoint(run.checkpoints_dir, console.print)
             if config.init_from and not state:
@@ -160,15 +160,17 @@ def _describe(info) -> str:
     return f"{info.name}: {len(info.classes)} classes, {height} x {width} x {info.channels}, {sizes} images"
 
 
-def _facts(data) -> dict:
+def _facts(data, config: Train) -> dict:
     info = data.info
+    # Where the folder came out of the environment, its path stays there.
+    root, written = config.data.root or "", config.document()["data"]["root"] or ""
     return {
-        "name": info.name,
+        "name": info.name if root == written else config.data.source,
         "fingerprint": data.fingerprint,
         "image_size": list(info.image_size),
         "channels": info.channels,
         "sizes": info.sizes,
-        "skipped": list(info.skipped),
+        "skipped": [line.replace(root, written) if root else line for line in info.skipped],
     }
 
 

@@ -11,7 +11,6 @@ from benchmarks.measuring import rate_of
 
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "numpy", "pillow")
 SIDE = 2048  # of the matrices
-COPIED = 2**28  # bytes
 
 
 def machine() -> dict[str, object]:
@@ -39,23 +38,6 @@ def ceiling(side: int = SIDE) -> Callable[[], float]:
             return 4 * 2 * side**3
 
         return rate_of(products)
-
-    return turn
-
-
-def copying(size: int = COPIED) -> Callable[[], float]:
-    """To be called in turn with the rest: bytes a second of one large copy, read and written."""
-    import numpy as np
-
-    source, target = np.ones(size, "uint8"), np.ones(size, "uint8")
-
-    def turn() -> float:
-        def copies() -> float:
-            for _ in range(4):
-                np.copyto(target, source)
-            return 4 * 2 * size
-
-        return rate_of(copies)
 
     return turn
 

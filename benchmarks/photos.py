@@ -26,10 +26,10 @@ def encoded_photo(number: int, side: int) -> bytes:
 
 def write_folder(root: Path, side: int, images: int, held_out: int = 64) -> Path:
     """`root/train/<class>/*.jpg` with `images`, validation and test with `held_out` each."""
-    for split, count in (("train", images), ("validation", held_out), ("test", held_out)):
+    for first, (split, count) in _splits(images, held_out):
         for name in CLASSES:
             (root / split / name).mkdir(parents=True)
-        for number, encoded in _photos(side, count):
+        for number, encoded in _photos(side, count, first):
             (root / split / CLASSES[number % len(CLASSES)] / f"{number:06d}.jpg").write_bytes(encoded)
     return root
 
@@ -41,15 +41,14 @@ def write_records(data_dir: Path, side: int, images: int, held_out: int = 64) ->
 
     tfds.disable_progress_bar()
 
-    def split(count: int) -> tf.data.Dataset:
+    def split(first: int, count: int) -> tf.data.Dataset:
         def examples():
-            for number, encoded in _photos(side, count):
+            for number, encoded in _photos(side, count, first):
                 yield {"image": encoded, "label": number % len(CLASSES)}
 
         signature = {"image": tf.TensorSpec((), tf.string), "label": tf.TensorSpec((), tf.int64)}
         return tf.data.Dataset.from_generator(examples, output_signature=signature)
 
-    counts = {"train": images, "validation": held_out, "test": held_out}
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download
         tfds.dataset_builders.store_as_tfds_dataset(
             name=NAME,
@@ -60,14 +59,20 @@ def write_records(data_dir: Path, side: int, images: int, held_out: int = 64) ->
                     "label": tfds.features.ClassLabel(names=CLASSES),
                 }
             ),
-            split_datasets={name: split(count) for name, count in counts.items()},
+            split_datasets={name: split(first, count) for first, (name, count) in _splits(images, held_out)},
             data_dir=data_dir,
             disable_shuffling=True,
         )
     return data_dir
 
 
-def _photos(side: int, count: int) -> Iterator[tuple[int, bytes]]:
-    distinct = [encoded_photo(number, side) for number in range(min(count, DISTINCT))]
+def _splits(images: int, held_out: int) -> Iterator[tuple[int, tuple[str, int]]]:
+    """A split's first photo, its name and its size: no photo is in two splits."""
+    splits = ("train", images), ("validation", held_out), ("test", held_out)
+    return ((place * DISTINCT, split) for place, split in enumerate(splits))
+
+
+def _photos(side: int, count: int, first: int) -> Iterator[tuple[int, bytes]]:
+    distinct = [encoded_photo(first + number, side) for number in range(min(count, DISTINCT))]
     for number in range(count):
         yield number, distinct[number % DISTINCT]

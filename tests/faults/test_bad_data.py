@@ -312,11 +312,12 @@ def test_a_preparation_that_is_killed_stopped_crowded_or_raced_is_told_and_done_
     again = [outcome for name, outcome in outcomes.items() if name.endswith("then again")]
     assert [*again, *outcomes["three at once"]] == ["opened 60"] * 7
     counts["tried"] += 5
-    counts["refused"] += 5
+    counts["refused"] += 2  # the full disk and the record without an image
+    counts["recovered"] += 3  # killed, stopped and raced: the dataset is whole afterwards
 
 
 def test_at_least_thirty_faults_were_tried_and_none_was_silent():
     if counts["tried"] < 30:
         pytest.skip("the other tests of this file were not run")
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
-    assert counts["tried"] == counts["refused"] + counts["skipped"] + counts["told"]
+    assert counts["tried"] == sum(counts[end] for end in ("refused", "skipped", "told", "recovered"))

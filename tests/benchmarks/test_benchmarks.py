@@ -1,0 +1,36 @@
+"""Each benchmark runs to its table; how fast anything is, no test says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["training", "input", "features", "startup"])
+def test_a_benchmark_ends_with_a_table_and_every_value_as_json(name, tmp_path):
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(tmp_path / "values.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "ours" in done.stdout or name == "startup"
+    assert json.loads((tmp_path / "values.json").read_text())
+
+
+def test_a_ratio_is_the_median_over_turns_in_which_both_ran():
+    from benchmarks.measuring import Figure, Row, rate_of, seconds_of, take_turns
+
+    ours, peer = Figure((10.0, 40.0, 30.0)), Figure((5.0, 10.0, 15.0))
+    assert Row("peer", peer, "images/s", against=ours).ratio == 2
+    assert ours.median == 30 and ours.spread == 1
+
+    order = []
+    found = take_turns({"a": lambda: order.append("a") or 1, "b": lambda: order.append("b") or 2}, 2)
+    assert order == ["a", "b", "b", "a"] and found["b"].values == (2, 2)
+
+    ticks = iter((3.0, 5.0, 10.0, 14.0))
+    assert seconds_of(lambda: None, clock=lambda: next(ticks)) == 2
+    assert rate_of(lambda: 8, clock=lambda: next(ticks)) == 2

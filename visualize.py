@@ -83,11 +83,12 @@ def save(plans: list[Plan], out: Path, bars: Bars) -> None:
                     raise
                 print(f"No figure '{plan.figure}': {error}")
     page = write_page(out, f"Figures of {out}")
-    print(f"{len(written)} figures in {out}, each as .png, .svg and, with the arrays behind it, .npz:")
+    if written:
+        print(f"{len(written)} figures in {out}, each as .png, .svg and, with the arrays behind it, .npz:")
     for name in written:
         print(f"  {name}.png")
     for path in beside:
-        print(f"  {path.relative_to(out) if path.is_relative_to(out) else path}")
+        print(f"  {path.relative_to(out)}" if path.is_relative_to(out) else f"Written {path}")
     print(f"All on one page: {page}")
 
 

@@ -21,7 +21,8 @@ class Worker(AbstractContextManager):
         here, there = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")  # a forked TensorFlow does not work
         self._pipe = here
-        self._process = context.Process(target=_work, args=(there, prepare, arguments), daemon=True)
+        # Not a daemon: those may have no children, and PyTorch's DataLoader has. A closed pipe ends it.
+        self._process = context.Process(target=_work, args=(there, prepare, arguments))
         self._process.start()
         there.close()
         self._ready = False

@@ -77,6 +77,14 @@ def rate_of(work: Callable[[], float], clock: Clock = time.perf_counter) -> floa
     return done / (clock() - start)
 
 
+def rate_for_a_while(work: Callable[[], float], seconds: float = 1.5, clock: Clock = time.perf_counter) -> float:
+    """The same, of work that is done again until so many seconds are over."""
+    start, done = clock(), 0.0
+    while (passed := clock() - start) < seconds:
+        done += work()
+    return done / passed
+
+
 def parser(module: str, description: str, turns: int = 5) -> argparse.ArgumentParser:
     """The options that every benchmark takes."""
     options = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=description)

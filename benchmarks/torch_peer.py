@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks.measuring import rate_of
+from benchmarks.measuring import rate_for_a_while, rate_of
 from configs.schema import Model
 
 
@@ -123,7 +123,7 @@ def reading(root: Path, batch_size: int, workers: int) -> Callable[[], float]:
         return sum(len(images) for images, _ in loader)
 
     epoch()  # starts the workers
-    return lambda: rate_of(epoch)
+    return lambda: rate_for_a_while(epoch)
 
 
 def _convolution(

@@ -21,7 +21,7 @@ def test_a_benchmark_ends_with_a_table_and_every_value_as_json(name, tmp_path):
 
 
 def test_a_ratio_is_the_median_over_turns_in_which_both_ran():
-    from benchmarks.measuring import Figure, Row, rate_of, seconds_of, take_turns
+    from benchmarks.measuring import Figure, Row, rate_for_a_while, rate_of, seconds_of, take_turns
 
     ours, peer = Figure((10.0, 40.0, 30.0)), Figure((5.0, 10.0, 15.0))
     assert Row("peer", peer, "images/s", against=ours).ratio == 2
@@ -34,3 +34,6 @@ def test_a_ratio_is_the_median_over_turns_in_which_both_ran():
     ticks = iter((3.0, 5.0, 10.0, 14.0))
     assert seconds_of(lambda: None, clock=lambda: next(ticks)) == 2
     assert rate_of(lambda: 8, clock=lambda: next(ticks)) == 2
+
+    ticks = iter((0.0, 0.0, 1.0, 2.0))
+    assert rate_for_a_while(lambda: 8, seconds=1.5, clock=lambda: next(ticks)) == 8

@@ -30,6 +30,8 @@ def visualize(config: Visualize) -> Path:
         run = open_run(config) if config.model is None else None
         check_choices(run.model_path if run else Path(config.model), config)
         subject = Subject(config, run, figures)
+        if config.b:
+            subject.other  # noqa: B018  a run that cannot be compared is told before Keras is loaded
         plans, out, bars = planned(subject, figures), folder(config, run), subject.bars
     save(plans, out, bars)
     return out

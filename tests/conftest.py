@@ -22,3 +22,10 @@ def cars_dir(tmp_path_factory):
             patch.setattr(RenderedCars.builder_configs["64"], split, images)
         RenderedCars(config="64", data_dir=folder).download_and_prepare()
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """What is marked slow may take an hour on a busy machine."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))

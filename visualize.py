@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs import UserError, Visualize
+from configs import UserError, Visualize, quietly
 from configs.cli import command
 from gallery.choices import check_choices
 from gallery.index import write_page
@@ -32,6 +32,8 @@ def visualize(config: Visualize) -> Path:
         subject = Subject(config, run, figures)
         if config.b:
             subject.other  # noqa: B018  a run that cannot be compared is told before Keras is loaded
+        with quietly():
+            import keras  # noqa: F401  here, so that whatever needs it first does so in silence
         plans, out, bars = planned(subject, figures), folder(config, run), subject.bars
     save(plans, out, bars)
     return out

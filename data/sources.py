@@ -30,7 +30,8 @@ def _open_source(config: Data, progress: bool):
 
         return FolderSource(config, progress)
     with quietly():
-        from data.tfds_source import TfdsSource, named_builder, prepare, rendered_cars_builder
+        from data.preparation import named_builder, prepare, rendered_cars_builder
+        from data.tfds_source import TfdsSource
 
     make_builder = {"rendered_cars": rendered_cars_builder, "tfds": named_builder}[config.source]
     return TfdsSource(prepare(lambda: make_builder(config), config, progress), config, progress)

@@ -39,7 +39,7 @@ def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *,
 
 
 def unfinished_writes(path: Path) -> list[Path]:
-    """What processes that were killed while they wrote a file have left beside it."""
+    """What processes that were killed while they wrote a file have left beside it; its name may be a pattern."""
     return list(path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}"))
 
 

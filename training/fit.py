@@ -54,11 +54,13 @@ def fit_model(
         The rows of `metrics.csv`.
 
     Raises:
-        UserError: the loss or the weights are no longer finite; what was saved before stays.
+        UserError: the loss or the weights are no longer finite, and what was saved before stays; or
+            `training.steps_per_execution` does not divide the steps of an epoch.
         Stopped: Ctrl-C or SIGTERM came; the state is saved, and was told how to go on from it.
     """
     training, console = config.training, console or Console()
     steps = data.steps(training.batch_size, training.limit_batches, training.overfit)
+    _refuse_uneven_executions(training.steps_per_execution, steps)
     confusion = callbacks.BalancedAccuracy(len(data.info.classes))
     model.compile(
         optimizer=build_optimizer(training, steps),
@@ -131,6 +133,20 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
         if name not in classes:
             raise UserError(unknown("class in training.class_weights", name, classes))
     return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
+
+
+def _refuse_uneven_executions(together: int, steps: int) -> None:
+    """Steps that are executed together must not reach into the next epoch: Keras would train on its batches too early.
+
+    Raises `UserError`.
+    """
+    if steps % together:
+        divisors = [number for number in range(1, steps + 1) if steps % number == 0]
+        below, above = max(n for n in divisors if n < together or n == 1), [n for n in divisors if n > together][:1]
+        raise UserError(
+            f"training.steps_per_execution={together} does not divide the {steps} steps of an epoch; "
+            f"give {' or '.join(str(number) for number in [below, *above])}."
+        )
 
 
 def _go_back(run: Run, start: State | None) -> None:

@@ -290,7 +290,9 @@ class Run:
         folder = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for path in (self.model_path, self.metrics_path, self.facts_path, self.labels_path):
+            # Not evaluation.json: another process may be writing it.
+            ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
+            for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
                 for unfinished in unfinished_writes(path):
                     unfinished.unlink()
             yield

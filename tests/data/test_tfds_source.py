@@ -99,7 +99,7 @@ def test_a_mistake_is_answered_in_one_line(from_tfds, keys, message):
 
 
 def test_a_dataset_that_cannot_be_downloaded_is_refused_in_seconds_with_a_way_out(from_tfds, tmp_path, monkeypatch):
-    monkeypatch.setattr("data.tfds_source._answers", lambda url: False)
+    monkeypatch.setattr("data.preparation._answers", lambda url: False)
     began = time.monotonic()
     with pytest.raises(UserError, match="cs.toronto.edu does not answer.*tfds build cifar10.*data_dir.*data=folder"):
         from_tfds("cifar10", data_dir=str(tmp_path))
@@ -109,25 +109,25 @@ def test_a_dataset_that_cannot_be_downloaded_is_refused_in_seconds_with_a_way_ou
 def test_a_host_that_swallows_every_question_is_left_after_seconds(monkeypatch):
     import socket
 
-    from data import tfds_source
+    from data import preparation
 
-    monkeypatch.setattr(tfds_source, "_PROBE_SECONDS", 1)
+    monkeypatch.setattr(preparation, "_PROBE_SECONDS", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         began = time.monotonic()
-        assert not tfds_source._answers(f"http://127.0.0.1:{silent.getsockname()[1]}/file")
+        assert not preparation._answers(f"http://127.0.0.1:{silent.getsockname()[1]}/file")
         assert time.monotonic() - began < 3
 
 
 def test_a_download_goes_on_where_its_host_answers(monkeypatch):
     from tensorflow_datasets.core.download import downloader
 
-    from data import tfds_source
+    from data import preparation
 
-    monkeypatch.setattr(tfds_source, "_answers", lambda url: True)
+    monkeypatch.setattr(preparation, "_answers", lambda url: True)
     monkeypatch.setattr(downloader, "_open_url", lambda url, **options: (url, options))
-    with tfds_source._impatient_downloads():
+    with preparation._impatient_downloads():
         assert downloader._open_url("http://a/b", verify=True) == ("http://a/b", {"verify": True})
 
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,26 +25,29 @@ EVERYTHING = (
     "training.early_stopping.patience=4", "training.checkpoint.every_steps=3", "training.deterministic=true",
     "training.tensorboard.images_every=0", "training.tensorboard.graph=false",
 )  # fmt: skip
+TOGETHER = "training.steps_per_execution=5"
 KINDS = {
     "plateau": ("training.schedule.name=plateau", "training.schedule.patience=1", "training.schedule.factor=0.5"),
     "cosine, streamed from disk": ("training.schedule.name=cosine", "training.schedule.warmup_epochs=1",
                                    "data.cache=none", "data.shuffle_buffer=20"),
     "a checkpoint every other epoch": ("training.optimizer.name=sgd", "training.checkpoint.every_epochs=2",
                                        "training.checkpoint.every_steps=null", "training.early_stopping.patience=1"),
-    "half precision": ("training.precision=mixed_float16", "training.steps_per_execution=5"),
+    "half precision": ("training.precision=mixed_float16", TOGETHER),
 }  # fmt: skip
 
 
 class Zygote:
-    """Runs trainings in children of one process that has TensorFlow imported."""
+    """Runs trainings in children of one process that has TensorFlow, or JAX, imported."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, backend: str = "tensorflow"):
+        self.folder, self.results = folder, {}
+        environment = os.environ | {"KERAS_BACKEND": backend}
         command = [sys.executable, str(Path(__file__).with_name("zygote.py")), str(folder / "tfds")]
         (folder / "tfds").mkdir()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
+        )  # fmt: skip
         assert self.process.stdout.readline() == "ready\n"
 
     def __call__(self, *words: str, **job) -> int:
@@ -56,28 +60,32 @@ class Zygote:
         self.log = log.read_text()
         return self.code
 
+    def uninterrupted(self, kind: str) -> dict:
+        """What a kind of training comes to when nothing happens to it; each is run once."""
+        if kind not in self.results:
+            folder = self.folder / f"whole-{len(self.results)}"
+            assert self(*EVERYTHING, *KINDS[kind], f"runs_dir={folder}") == 0, self.log
+            self.results[kind] = outcome(run_in(folder))
+        return self.results[kind]
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
     zygote = Zygote(tmp_path_factory.mktemp("exact"))
     yield zygote
-    zygote.process.stdin.close()
-    zygote.process.wait()
+    zygote.close()
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(train):
-    """What each kind of training comes to when nothing happens to it; each is run once."""
-    results = {}
-
-    def build(kind):
-        if kind not in results:
-            folder = train.folder / f"whole-{len(results)}"
-            assert train(*EVERYTHING, *KINDS[kind], f"runs_dir={folder}") == 0, train.log
-            results[kind] = outcome(run_in(folder))
-        return results[kind]
-
-    return build
+def train_with_jax(tmp_path_factory):
+    pytest.importorskip("jax")
+    zygote = Zygote(tmp_path_factory.mktemp("exact-jax"), "jax")
+    yield zygote
+    zygote.close()
 
 
 def run_in(folder: Path) -> Path:
@@ -147,22 +155,22 @@ def before_step(number: int, signal_number: int = signal.SIGKILL) -> dict:
     return {"signal": signal_number, "at": ["on_train_batch_begin", number // STEPS, number % STEPS]}
 
 
-def check(train, uninterrupted, kind, folder, disturbances) -> int:
+def check(train, kind, folder, disturbances) -> int:
     ended = kill_and_resume(train, kind, folder, disturbances)
-    assert differences(uninterrupted(kind), outcome(run_in(folder))) == [], f"{kind}, {disturbances}"
+    assert differences(train.uninterrupted(kind), outcome(run_in(folder))) == [], f"{kind}, {disturbances}"
     return ended
 
 
-def test_a_training_killed_twice_within_epochs_and_resumed_ends_bit_identical(train, uninterrupted, tmp_path):
-    assert check(train, uninterrupted, "plateau", tmp_path, [before_step(8), before_step(17)]) == 2
+def test_a_training_killed_twice_within_epochs_and_resumed_ends_bit_identical(train, tmp_path):
+    assert check(train, "plateau", tmp_path, [before_step(8), before_step(17)]) == 2
 
 
-def test_a_training_stopped_while_validating_goes_one_step_back_and_ends_bit_identical(train, uninterrupted, tmp_path):
+def test_a_training_stopped_while_validating_goes_one_step_back_and_ends_bit_identical(train, tmp_path):
     disturbance = {"signal": signal.SIGTERM, "at": ["on_test_batch_end", 2, 1]}
-    assert check(train, uninterrupted, "plateau", tmp_path, [disturbance]) == 1
+    assert check(train, "plateau", tmp_path, [disturbance]) == 1
 
 
-def test_sigterm_saves_at_once_and_tells_the_command_that_resumes(train, uninterrupted, tmp_path):
+def test_sigterm_saves_at_once_and_tells_the_command_that_resumes(train, tmp_path):
     kind = "cosine, streamed from disk"
     words = (*EVERYTHING, *KINDS[kind], "training.checkpoint.every_steps=null", f"runs_dir={tmp_path}")
     assert train(*words, **before_step(13, signal.SIGTERM)) == 143
@@ -171,7 +179,7 @@ def test_sigterm_saves_at_once_and_tells_the_command_that_resumes(train, uninter
     state = read_checkpoint(checkpoints(run / "checkpoints")[0])
     assert (state.epoch, state.step) == (2, 3)
     assert train(f"resume={run}") == 0
-    assert differences(uninterrupted(kind), outcome(run)) == []
+    assert differences(train.uninterrupted(kind), outcome(run)) == []
 
 
 def test_three_processes_with_one_seed_end_with_one_hash(train, tmp_path):
@@ -189,15 +197,26 @@ def test_three_processes_with_one_seed_end_with_one_hash(train, tmp_path):
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_steps_and_times_leave_no_trace(train, uninterrupted, tmp_path):
+def test_fifty_kills_at_random_steps_and_times_leave_no_trace(train, tmp_path):
+    kill_often(train, tmp_path, 50)
+
+
+@pytest.mark.slow
+def test_ten_kills_leave_no_trace_with_jax(train_with_jax, tmp_path):
+    kill_often(train_with_jax, tmp_path, 10)
+    runs = [json.loads(path.read_text()) for path in tmp_path.glob("*/*/*/run.json")]
+    assert {run["environment"]["backend"] for run in runs} == {"jax"}
+
+
+def kill_often(train, tmp_path, most: int) -> None:
     generator = np.random.default_rng(7)
     kills = trainings = 0
-    while kills < 50:
+    while kills < most:
         kind = list(KINDS)[trainings % len(KINDS)]
         stride = STEPS if "steps_per_execution" in str(KINDS[kind]) else 1
         steps = generator.choice(range(stride, EPOCHS * STEPS, stride), size=4, replace=False)
         disturbances = [before_step(int(step)) for step in sorted(steps)]
         disturbances += [{"signal": signal.SIGKILL, "after": seconds} for seconds in generator.uniform(0.5, 4, size=2)]
-        kills += check(train, uninterrupted, kind, tmp_path / str(trainings), disturbances)
+        kills += check(train, kind, tmp_path / str(trainings), disturbances)
         trainings += 1
     print(f"{kills} kills in {trainings} trainings, {trainings} bit-identical")

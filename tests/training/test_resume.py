@@ -107,8 +107,11 @@ def test_a_second_process_is_kept_out_of_a_run_while_it_trains(run):
 def test_what_a_killed_process_left_unfinished_is_removed_before_training(run):
     (run.path / ".0123abcd.model.keras").write_text("half of the n")
     (run.path / ".0123abcd.evaluation.json").write_text("another process may be writing this")
+    run.write_snapshot(0, b"a whole one")
+    (run.path / "snapshots" / ".0123abcd.epoch-00001.npz").write_text("half of o")
     with run.locked():
         pass
+    assert [path.name for path in (run.path / "snapshots").iterdir()] == ["epoch-00000.npz"]
     assert [path.name for path in run.path.glob(".*")] == [".0123abcd.evaluation.json"]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs import Evaluate, quietly
+from configs import Evaluate, one_line, quietly
 from configs.cli import command
 from models import ModelError
 from training import Run
@@ -79,7 +79,7 @@ def _print_scores(console, run: Run, evaluation, split: str) -> None:
     table = Table("class", *(Column(name, justify="right") for name in ("precision", "recall", "F1", "images")))
     columns = (evaluation.precision, evaluation.recall, evaluation.f1)
     for row, (name, support) in enumerate(zip(run.labels, evaluation.support, strict=True)):
-        table.add_row(Text(name), *(f"{column[row]:.4f}" for column in columns), f"{support:,}")
+        table.add_row(Text(one_line(name)), *(f"{column[row]:.4f}" for column in columns), f"{support:,}")
     console.print(table)
 
 

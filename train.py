@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from configs import Train, quietly
+from configs import Train, one_line, quietly
 from configs.cli import command
 from configs.schema import Where
 from data import check_name, check_root
@@ -74,7 +74,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     check_model(config.model, info.image_size, info.channels, len(info.classes))
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
-    console.print(_describe(info))
+    console.print(one_line(_describe(info)))
     if info.sizes["train"] < settings.batch_size:
         console.print(
             f"{info.sizes['train']} images to train on are fewer than training.batch_size={settings.batch_size}: every "
@@ -88,7 +88,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
         if run:
             for line in changes(run.facts["environment"], environment()):
-                console.print(f"Resumed under other conditions: {line}", style="yellow")
+                console.print(one_line(f"Resumed under other conditions: {line}"), style="yellow")
         else:
             run = Run.create(config.runs_dir, config.name or config.data.source, config)
             run.write_labels(info.classes)
@@ -97,7 +97,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             state = newest_checkpoint(run.checkpoints_dir, console.print)
             if config.init_from and not state:
                 fresh = initialize_from(model, config.init_from)
-                console.print(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}")
+                console.print(one_line(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}"))
             if settings.freeze_base:
                 freeze_base(model)
             try:
@@ -126,7 +126,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     run.write_facts(finished=True)
 
     for line in _dead_units(run, data):
-        console.print(line, style="yellow")
+        console.print(one_line(line), style="yellow")
     console.print(
         f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "
         f"{duration(time.perf_counter() - start)} in all\n"

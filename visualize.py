@@ -30,8 +30,8 @@ def visualize(config: Visualize) -> Path:
         run = open_run(config) if config.model is None else None
         check_choices(run.model_path if run else Path(config.model), config)
         subject = Subject(config, run, figures)
-        if config.b:
-            subject.other  # noqa: B018  a run that cannot be compared is told before Keras is loaded
+        # Told before Keras is loaded: a run that cannot be compared, a class that the run does not know.
+        _ = (subject.other if config.b else None, subject.target if run else None)
         with quietly():
             import keras  # noqa: F401  here, so that whatever needs it first does so in silence
         plans, out, bars = planned(subject, figures), folder(config, run), subject.bars

@@ -31,5 +31,7 @@ def unknown(kind: str, given: object, choices: Iterable[object], *, guess: str =
     names = [str(choice) for choice in choices]
     guess = guess or nearest(str(given), names)
     hint = f" Did you mean '{guess}'?" if guess else ""
-    shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+    shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:20]) + (
+        f", ... ({len(names)} in all)" if len(names) > 20 else ""
+    )
     return f"Unknown {kind} '{given}'.{hint} Choices: {shown}."

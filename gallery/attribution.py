@@ -133,6 +133,7 @@ def _explained(subject: "Subject", maps: dict[str, np.ndarray], rows: slice, tru
 
 def _possible(subject: "Subject") -> dict[str, np.ndarray]:
     """The maps of every method that the model allows, by method; those that it does not are None in `subject.maps`."""
+    subject.target  # noqa: B018  a class that does not exist is told once, not by each method
     for method in METHODS:
         if method not in subject.maps:
             try:

@@ -8,7 +8,7 @@ import numpy as np
 
 import interpret
 import visualization
-from configs import UserError
+from configs import UserError, one_line
 
 if TYPE_CHECKING:
     from gallery.subject import Subject
@@ -71,5 +71,5 @@ def projector(subject: "Subject", folder: Path) -> Iterator[Path]:
     beside = subject.config.out is None and subject.run.tensorboard_dir.is_dir()
     folder = subject.run.projector_dir if beside else folder / "projector"
     visualization.write_projector(folder, found.vectors, found.images, columns, name=layer)
-    print(f"The projector shows {layer}: tensorboard --logdir {subject.run.path if beside else folder}")
+    print(one_line(f"The projector shows {layer}: tensorboard --logdir {subject.run.path if beside else folder}"))
     yield folder

@@ -140,15 +140,20 @@ class Subject:
     @cached_property
     def targets(self) -> np.ndarray:
         """The class that is explained of each image, (n,): the one that the user named, or what the model says."""
+        return self.logits.argmax(axis=1) if self.target is None else np.full(len(self.images), self.target)
+
+    @cached_property
+    def target(self) -> int | None:
+        """The class that the user named. Raises UserError where there is none of that name."""
         target = self.config.target
         if target is None:
-            return self.logits.argmax(axis=1)
+            return None
         if isinstance(target, str) and target not in self.labels:
             raise UserError(unknown("target", target, self.labels))
         index = self.labels.index(target) if isinstance(target, str) else target
         if not 0 <= index < len(self.labels):
             raise UserError(f"target={index} is not a class; give a name, or an index from 0 to {len(self.labels) - 1}")
-        return np.full(len(self.images), index)
+        return index
 
     @cached_property
     def other(self) -> "Run":

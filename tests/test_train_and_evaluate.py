@@ -140,6 +140,14 @@ def test_changed_data_of_the_same_classes_is_scored_with_a_warning(trained, phot
     assert "on 10 images" in done.stdout
 
 
+def test_a_batch_larger_than_the_training_images_is_told_and_trained_on(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL, "training.batch_size=64")
+    done = script("train.py", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "48 images to train on are fewer than training.batch_size=64" in done.stdout + done.stderr
+    assert len(list(csv.DictReader((only_run(tmp_path) / "metrics.csv").open()))) == 2
+
+
 def test_a_sweep_ends_with_one_table_and_one_folder_a_run(photos, tmp_path):
     words = ("-m", "seed=0,1", "data=folder", f"data.root={photos}", *SMALL, "debug=fast")
     done = script("train.py", *words, "training.tensorboard.enabled=false", folder=tmp_path)

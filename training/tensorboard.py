@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run: curves, the graph, weights, and pictures of what is being learned."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -190,7 +191,10 @@ def _pixels(figure: "Figure") -> np.ndarray:
 
     figure.set_dpi(FIGURE_DPI)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings():
+        # A class name in a script that no installed font has is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 

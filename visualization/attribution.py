@@ -52,7 +52,9 @@ def attribution_figure(
     for left in lefts:
         for column, text in enumerate(["image", *tops]):
             place = (left + column * (SIDE + GAP), y)
-            sheet.text(*place, shorten(text, SIDE + GAP - 40, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
+            sheet.text(
+                *place, shorten(text, SIDE + GAP - 40, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold"
+            )
     y += LINE + 8
     wide, high = _fitted(images[0])
     for index, image in enumerate(np.asarray(images)):
@@ -110,7 +112,7 @@ def deletion_insertion_figure(
         x = MARGIN + 90 + place % columns * (wide + 110)
         top = y + place // columns * (high + 210)
         deleted, inserted = areas[name]
-        sheet.text(x, top, shorten(name, wide, palette.HEADING_SIZE), palette.HEADING_SIZE, weight="bold")
+        sheet.text(x, top, shorten(name, wide, palette.HEADING_SIZE, "bold"), palette.HEADING_SIZE, weight="bold")
         top += line_height(palette.HEADING_SIZE)
         sheet.text(x, top, f"insertion {inserted:.2f}", palette.BODY_SIZE, color=palette.POSITIVE)
         sheet.text(x + wide / 2, top, f"deletion {deleted:.2f}", palette.BODY_SIZE, color=palette.NEGATIVE)
@@ -165,7 +167,7 @@ def randomisation_figure(
     sheet.photo(MARGIN, y + 2 * LINE + 8, image, wide, high)
     for column, name in enumerate(["trained", *layers]):
         x = left + (column + 1) * step
-        words = ["trained", ""] if column == 0 else ["shuffled:", shorten(name, step - 8, palette.LABEL_SIZE)]
+        words = ["trained", ""] if column == 0 else ["shuffled:", shorten(name, step - 8, palette.LABEL_SIZE, "bold")]
         for row, word in enumerate(words):
             sheet.text(x, y + row * LINE, word, palette.LABEL_SIZE, weight="bold")
     y += 2 * LINE + 8
@@ -198,7 +200,7 @@ def _draw_answer(sheet, x, y, logits, target, labels, true) -> None:
     logits = np.asarray(logits, np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
-    name = shorten(labels[target], SIDE, palette.BODY_SIZE)
+    name = shorten(labels[target], SIDE, palette.BODY_SIZE, "bold")
     sheet.text(x, y, name, palette.BODY_SIZE, weight="bold")
     y += line_height(palette.BODY_SIZE)
     facts = [f"logit {number(float(logits[target]))}", f"probability {shares[target]:.1%}"]

@@ -167,7 +167,9 @@ def class_accuracy_figure(
     inks = palette.QUIET_TEXT, palette.NEGATIVE
     x = left
     for name, ink in zip(names, inks, strict=True):
-        sheet.text(x, y, f"● {shorten(name, 400, palette.LABEL_SIZE)}", palette.LABEL_SIZE, color=ink, weight="bold")
+        sheet.text(
+            x, y, f"● {shorten(name, 400, palette.LABEL_SIZE, 'bold')}", palette.LABEL_SIZE, color=ink, weight="bold"
+        )
         x += text_width(f"● {name}", palette.LABEL_SIZE, "bold") + 40
     y += LINE + 14
     low = max(0.0, math.floor(10 * (np.nanmin(class_accuracy, initial=1.0) - 0.02)) / 10)

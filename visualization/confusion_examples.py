@@ -42,7 +42,7 @@ def confusion_examples_figure(
     worst = float((wrong / np.maximum(totals, 1)[:, None]).max(initial=0.0)) or 1.0
 
     cell = _cell_side(len(shown), max(images.shape[1:3]) if len(images) else 1)
-    names = [shorten(labels[one], 330, palette.LABEL_SIZE) for one in shown]
+    names = [shorten(labels[one], 330, palette.LABEL_SIZE, "bold") for one in shown]
     sheet = Sheet(width=1200)
     right = int(np.trace(matrix))
     facts = caption.facts(
@@ -56,7 +56,7 @@ def confusion_examples_figure(
     y = heading(sheet, "What does it confuse?", facts, max(1200, left + len(shown) * (cell + 16) - MARGIN))
     for column, name in enumerate(names):
         x = left + column * (cell + 16) + cell / 2
-        text = shorten(name, 0.85 * cell, palette.LABEL_SIZE)  # bold letters are wider
+        text = shorten(name, cell, palette.LABEL_SIZE, "bold")
         sheet.text(x, y, text, palette.LABEL_SIZE, ha="center", weight="bold")
     y += LINE + 14
     for row, true in enumerate(shown):

@@ -50,7 +50,7 @@ def maximization_figure(
             continue
         sheet.photo(x, top, (images[place] - low) * to_pixels, wide, tall)
         below = top + tall + 8
-        sheet.text(x, below, shorten(names[place], wide, palette.BODY_SIZE), palette.BODY_SIZE, weight="bold")
+        sheet.text(x, below, shorten(names[place], wide, palette.BODY_SIZE, "bold"), palette.BODY_SIZE, weight="bold")
         below += line_height(palette.BODY_SIZE)
         sheet.text(x, below, number(float(activations[place])), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         if best is None:

@@ -85,7 +85,9 @@ def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
     means = maps.mean(axis=(0, 1))
     count = maps.shape[-1]
     line = line_height(palette.LABEL_SIZE)
-    sheet.text(x, y, shorten(stop.layer, SIDE + GAP - 10, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
+    sheet.text(
+        x, y, shorten(stop.layer, SIDE + GAP - 10, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold"
+    )
     sheet.text(x, y + line, f"{stop.stage} {size(maps.shape)}", palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     if stop.receptive_field:
         sees = f"sees {size(stop.receptive_field)} px"

@@ -93,7 +93,7 @@ def _quoted(name: str) -> str:
     return "".join(
         character
         if character.isalnum() or character in " _-./():,"
-        else "".join(f"\\{byte:03o}" for byte in character.encode())
+        else "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "replace"))
         for character in name
     )
 

@@ -58,7 +58,7 @@ def receptive_field_figure(
             continue
         sight = sights[place]
         tall, across = sight.box[2] - sight.box[0], sight.box[3] - sight.box[1]
-        sheet.text(x, top, shorten(sight.layer, SIDE, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
+        sheet.text(x, top, shorten(sight.layer, SIDE, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold")
         told = f"sees {tall}×{across} px"
         sheet.text(x, top + line, told, palette.LABEL_SIZE)
         where = f"row {sight.place[0]}, column {sight.place[1]} of {size(sight.map_size)}"

@@ -5,6 +5,7 @@ whole number of pixels everywhere, and hundreds of tiles cost no more than one. 
 """
 
 import io
+import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
@@ -208,19 +209,21 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def plain(text: object) -> str:
     """Text on one line, without characters that a picture or an SVG file cannot hold."""
-    joined = " ".join(str(text).split())
+    # A file's name in another encoding than UTF-8 holds bytes that are no characters: they are shown as numbers.
+    written = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(text))
+    joined = " ".join(written.split())
     return "".join(character for character in joined if unicodedata.category(character)[0] != "C")
 
 
-def shorten(text: object, width: float, size: float) -> str:
+def shorten(text: object, width: float, size: float, weight: str = "normal") -> str:
     """Text on one line, cut with an ellipsis where it is wider than `width` pixels."""
     text = plain(text)
-    if text_width(text[:400], size) <= width and len(text) <= 400:
+    if text_width(text[:400], size, weight) <= width and len(text) <= 400:
         return text
     low, high = 0, min(len(text), 400)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if text_width(text[:middle] + "…", size) <= width else (low, middle - 1)
+        low, high = (middle, high) if text_width(text[:middle] + "…", size, weight) <= width else (low, middle - 1)
     return text[:low] + "…"
 
 
@@ -232,5 +235,5 @@ def wrap(text: str, width: float, size: float, weight: str = "normal") -> list[s
         if lines and text_width(longer, size, weight) <= width:
             lines[-1] = longer
         else:
-            lines.append(shorten(word, width, size))
+            lines.append(shorten(word, width, size, weight))
     return lines

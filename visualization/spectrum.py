@@ -44,7 +44,7 @@ def kernel_spectrum_figure(spectra: Sequence[Spectrum], *, caption: Caption = UN
             continue
         one = spectra[place]
         title = f"{one.layer}: {one.shape[1]} kernels of {one.shape[0]} weights"
-        sheet.text(x, top, shorten(title, WIDTH + 60, palette.LABEL_SIZE), palette.LABEL_SIZE, weight="bold")
+        sheet.text(x, top, shorten(title, WIDTH + 60, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold")
         rank = f"effective rank {one.effective_rank:.1f} (random {one.random_rank:.1f}) of {min(one.shape)}"
         cosine = f"mean |cosine| {one.mean_abs_cosine:.3f} (random {one.random_cosine:.3f})"
         sheet.text(x, top + line, rank, palette.LABEL_SIZE)

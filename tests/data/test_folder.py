@@ -72,6 +72,16 @@ def test_photos_in_subfolders_count_and_other_files_are_told(from_folder, photos
     assert "1 .tiff" in data.info.notes[-1]
 
 
+def test_a_linked_folder_counts_once_and_one_that_leads_back_is_not_walked_in_circles(photos):
+    root = photos({"cat": 10, "dog": 20, "more": 10})
+    (root / "more").rename(root.parent / "more")
+    (root / "cat" / "elsewhere").symlink_to(root.parent / "more")
+    (root / "cat" / "elsewhere" / "back").symlink_to(root / "cat")
+    data = open_dataset(Data(source="folder", root=str(root)), progress=False)
+    assert sum(data.info.sizes.values()) == 40
+    assert np.bincount(data.labels("train"))[0] == np.bincount(data.labels("train"))[1]
+
+
 def test_grey_photos_make_a_grey_dataset_unless_told_otherwise(from_folder, photos):
     photos({"cat": 20, "dog": 20}, channels=1)
     assert from_folder({"cat": 0}).info.channels == 1

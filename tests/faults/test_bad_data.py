@@ -4,6 +4,7 @@ To add a fault, add a row to PHOTOS or SHARDS: a name, what is done to good data
 words that must be said. A row whose words are said by a `UserError` is refused; TOLD rows are opened, with a note.
 """
 
+import io
 import json
 import os
 import re
@@ -13,12 +14,16 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-import pytest
-from PIL import Image
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from configs import Data, UserError
-from data import open_dataset
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import tensorflow_datasets as tfds  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from configs import Data, Train, UserError  # noqa: E402
+from data import open_dataset  # noqa: E402
+from training import Run  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -216,6 +221,34 @@ def test_too_many_bad_photos_are_not_left_out(photos):
     refusal("7 of 60 images cannot be used, more than the 10%", lambda: open_folder(photos, on_error="skip"))
 
 
+def test_a_photo_that_is_lost_while_training_reads_from_disk_is_named(photos):
+    counts["tried"] += 1
+    data = open_folder(photos, cache="none", image_size=[8, 8])
+    batches = data.training(4, 0, 50)
+    with pytest.raises(UserError, match=r"changed since training began: .*cat/\d\.png does not exist") as caught:
+        with data.telling_faults():
+            for number, _ in enumerate(batches):
+                if number == 2:
+                    for photo in (photos / "train/cat").iterdir():
+                        photo.unlink()
+    assert "\n" not in str(caught.value)
+    counts["refused"] += 1
+
+
+def test_names_that_are_not_unicode_name_classes_and_photos(photos, tmp_path):
+    counts["tried"] += 1
+    for role in ("train", "validation", "test"):
+        os.rename(photos / role / "cat", os.path.join(os.fsencode(photos / role), b"caf\xe9"))
+    data = open_folder(photos)
+    assert data.info.classes == (os.fsdecode(b"caf\xe9"), "dog")
+    run = Run.create(tmp_path / "runs", "names", Train())
+    run.write_labels(data.info.classes)
+    assert Run(run.path).labels == data.info.classes
+    counts["told"] += 1
+    os.truncate(os.path.join(os.fsencode(photos), b"train/caf\xe9/3.png"), 0)
+    assert os.fsdecode(b"caf\xe9/3.png is empty") in refusal("3.png is empty", lambda: open_folder(photos))
+
+
 # Records
 
 
@@ -285,6 +318,68 @@ def test_records_that_are_not_what_was_written_are_refused_by_name(harm, keys, w
     if "Permission" in words:
         request.getfixturevalue("without_privileges")
     refusal(words, lambda: open_dataset(Data(data_dir=str(data_dir), **keys), progress=False))
+
+
+class Undecodable(tfds.core.GeneratorBasedBuilder):
+    """Forty images of noise, of which two are no images."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    pkg_dir_path = Path(__file__).parent
+
+    def _info(self):
+        image = tfds.features.Image(shape=(16, 16, 3), encoding_format="png")
+        features = tfds.features.FeaturesDict({"image": image, "label": tfds.features.ClassLabel(num_classes=2)})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number in range(40):
+            file = io.BytesIO()
+            noise(number).save(file, format="PNG")
+            content = file.getvalue()[:60] if number in (11, 30) else file.getvalue()
+            yield number, {"image": content, "label": number % 2}
+
+
+def test_records_that_are_no_images_are_refused_or_left_out_by_name(tmp_path):
+    tfds.disable_progress_bar()
+    Undecodable(data_dir=tmp_path).download_and_prepare()
+    keys = {"source": "tfds", "name": "undecodable", "data_dir": str(tmp_path)}
+    line = refusal("undecodable/1.0.0, image train .* is a damaged image", lambda: loaded(**keys))
+    assert "data.on_error=skip" in line
+
+    counts["tried"] += 1
+    dataset = loaded(on_error="skip", **keys)
+    assert sum(dataset.info.sizes.values()) == 38
+    assert len(dataset.info.skipped) == 2
+    assert any("Left out because they cannot be used: 2 of 40" in note for note in dataset.info.notes)
+    images = [
+        image for role in dataset.info.sizes for image in dataset.examples(role, range(dataset.info.sizes[role]))[0]
+    ]
+    originals = [np.asarray(noise(number)) for number in range(40) if number not in (11, 30)]
+    assert sorted(image.tobytes() for image in images) == sorted(image.tobytes() for image in originals)
+    counts["skipped"] += 1
+
+
+def loaded(**keys):
+    dataset = open_dataset(Data(**keys), progress=False)
+    dataset.load()
+    return dataset
+
+
+def test_a_shard_of_another_length_than_was_written_is_told(prepared):
+    counts["tried"] += 1
+    data_dir, folder = prepared
+    info = json.loads((folder / "dataset_info.json").read_text())
+    for split in info["splits"]:
+        split["numBytes"] = str(int(split["numBytes"]) + 1)
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    notes = open_dataset(Data(data_dir=str(data_dir)), progress=False).info.notes
+    assert any(
+        "train.tfrecord" in note and "bytes are not what was written as the train split" in note for note in notes
+    )
+    counts["told"] += 1
 
 
 def test_a_preparation_that_is_killed_stopped_crowded_or_raced_is_told_and_done_again(tmp_path):

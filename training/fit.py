@@ -16,6 +16,7 @@ from training import callbacks
 from training.backend import one_hot_batches, weighted_batches, xla_pays_off
 from training.checkpoint import State
 from training.files import telling_full_disk
+from training.fused import fused_batch_norm
 from training.optimization import build_optimizer
 from training.run import Run
 from training.snapshots import Pack, Snapshots
@@ -87,7 +88,7 @@ def fit_model(
                 image = data.examples("validation", [0])[0][0]
                 shown.append(Snapshots(run, image, pack, training.snapshots, begins=not start))
             try:
-                with lines.showing():
+                with lines.showing(), fused_batch_norm(model):
                     model.fit(
                         _training_batches(data, config, start),
                         epochs=training.epochs,

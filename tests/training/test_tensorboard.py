@@ -1,16 +1,19 @@
 """What TensorBoard finds in a run."""
 
+import io
+
 import keras
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
 from configs import Train
 from models import build_model
-from training import Run, evaluate_model, fit_model
+from training import Run, evaluate_model, fit_model, tensorboard
 from training.tensorboard import Drawings, write_confusion, write_hyperparameters
 
 
@@ -75,6 +78,34 @@ def test_every_weight_has_a_histogram_an_epoch(logged):
     run, data, drawn, events = logged
     for weight in run.model.weights:
         assert [event.step for event in events.Tensors("train", f"weights/{weight.path}")] == [1, 2]
+
+
+def test_the_bars_of_a_histogram_count_the_weights(logged):
+    run, data, drawn, events = logged
+    epoch = run.epoch
+    for weight in run.model.weights:
+        (event,) = [event for event in events.Tensors("train", f"weights/{weight.path}") if event.step == epoch]
+        left, right, counts = tensor_util.make_ndarray(event.tensor_proto).T
+        values = keras.ops.convert_to_numpy(weight)
+        assert counts.sum() == values.size
+        assert (left.min(), right.max()) == pytest.approx((values.min(), values.max()), abs=1e-6)
+
+
+def test_a_picture_is_kept_pixel_by_pixel(tmp_path):
+    run = Run.create(tmp_path, "arrays", Train())
+    writer = tensorboard._writer(run, "train")
+    generator = np.random.default_rng(0)
+    pictures = {f"of {channels}": generator.integers(0, 256, (5, 7, channels), "uint8") for channels in (1, 3)}
+    for name, picture in pictures.items():
+        tensorboard._write_picture(writer, name, picture, step=3)
+    writer.close()
+    events = EventMultiplexer(size_guidance={"tensors": 0}).AddRunsFromDirectory(str(run.tensorboard_dir)).Reload()
+    for name, picture in pictures.items():
+        assert events.SummaryMetadata("train", name).plugin_data.plugin_name == "images"
+        (event,) = events.Tensors("train", name)
+        width, height, content = tensor_util.make_ndarray(event.tensor_proto)
+        assert (event.step, int(width), int(height)) == (3, 7, 5)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), np.squeeze(picture))
 
 
 def test_kernels_and_feature_maps_are_drawn_when_they_are_due(logged):

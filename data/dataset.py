@@ -236,7 +236,9 @@ class Dataset:
             self._feeds[role] = pipeline.InMemory(pixels, images.labels)
         if role in self._feeds:
             return self._feeds[role]
-        return pipeline.from_disk(images, self._shape, self._resize, self._faults, self._config.shuffle_buffer)
+        plain = [found.plain and found[:3] == self._shape for found in self._source.inspections[role]]
+        decoding = pipeline.Decoding(images, self._shape, self._resize, np.array(plain), self._faults)
+        return pipeline.from_disk(images, decoding, self._config.shuffle_buffer)
 
     def _role(self, split: str) -> str:
         if split not in ROLES:

@@ -104,8 +104,8 @@ def _in_blocks(work: Callable[[range], int], count: int, description: str, progr
 class FolderSource:
     """A folder of photos, scanned, with every photo looked at.
 
-    Attributes: name, classes, splits (role -> FolderSplit), notes (lines that the user should read), skipped (a line
-    for each image that was left out).
+    Attributes: name, classes, splits (role -> FolderSplit), inspections (role -> one for each image), notes (lines that
+    the user should read), skipped (a line for each image that was left out).
 
     Raises:
         UserError: no folder, no images, an image that cannot be used (unless these are skipped), an empty class, a
@@ -129,7 +129,7 @@ class FolderSource:
         if self.skipped:
             found = {role: _without(classes, survey.problems) for role, classes in found.items()}
             self._refuse_uneven_classes(folders, found)
-        self._usable = survey.usable
+        self._photos, self._usable = photos, survey.usable
 
         self.splits = {
             role: self._split(
@@ -139,9 +139,8 @@ class FolderSource:
         }
         self._carve_what_is_missing(photos, config.validation_share)
         self.notes += survey.notes(self.skipped)
-        self.notes += tell_shared(
-            {role: (split.names, [survey.usable[name] for name in split.names]) for role, split in self.splits.items()}
-        )
+        self.inspections = survey.of(self.splits)
+        self.notes += tell_shared(self.splits, self.inspections)
         if self._left_out:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self._left_out.most_common(5))
             self.notes.append(
@@ -168,8 +167,9 @@ class FolderSource:
         return *(image_size or sizes[0]), channels or max(found.channels for found in sample)
 
     def fault(self) -> str:
-        """What is wrong with the files by now; for photos, reading tells it."""
-        return ""
+        """What is wrong with the first file that can no longer be used, if there is one."""
+        names = [name for split in self.splits.values() for name in split.names]
+        return next(iter(self._photos.survey(names, "Looking at the images again", False).problems.values()), "")
 
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """Photos come without masks of parts."""

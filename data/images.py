@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from configs import UserError
 
@@ -75,6 +75,7 @@ class Inspection(NamedTuple):
         animated: there are further frames, which are not used.
         content: a digest of the encoded bytes.
         pixels: a digest of the image as it is used, the same for a photo that was saved anew without loss.
+        plain: nothing but decoding makes the image as it is used, so that any decoder that is exact gives its pixels.
     """
 
     height: int
@@ -83,6 +84,7 @@ class Inspection(NamedTuple):
     animated: bool
     content: str
     pixels: str
+    plain: bool
 
 
 def inspect_image(path: str | Path) -> Inspection:
@@ -116,7 +118,18 @@ def _inspect(file, name: str) -> Inspection:
         animated,
         hashlib.blake2b(file.read(), digest_size=16).hexdigest(),
         hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
+        _is_plain(image),
     )
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether this opened image is a JPEG or PNG of eight bits, upright and opaque."""
+    if image.format not in ("JPEG", "PNG") or image.mode not in ("RGB", "L") or image.has_transparency_data:
+        return False
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    except _BROKEN:
+        return False
 
 
 def _read(file, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None) -> np.ndarray:

@@ -6,6 +6,7 @@ only; `fetch(element)` turns one into pixels and labels.
 Skipping to a step is therefore done before anything is decoded.
 """
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -40,18 +41,56 @@ class InMemory:
         return tf.gather(self._pixels, indices).numpy()
 
 
-class FromFiles:
-    """Image files, read in any order and decoded anew in every epoch; several batches are decoded at once.
+class Decoding:
+    """Encoded images become pixels: by TensorFlow where that gives the very same, else by what reads every format.
 
     Args:
-        faults: gets the `UserError` of a file that cannot be read: tf.data wraps it in an error of its own.
+        plain: for each image of the role, whether to decode is all that has to be done to it, (n,) bool.
+        faults: gets the `UserError` of an image that cannot be read: tf.data wraps it in an error of its own.
     """
 
-    def __init__(self, images, shape: tuple[int, int, int], resize: str | None, faults: list[UserError]):
-        self._images = images
-        self._shape = shape
-        self._resize = resize
+    def __init__(
+        self, images, shape: tuple[int, int, int], resize: str | None, plain: np.ndarray, faults: list[UserError]
+    ):
+        self.shape, self.resize = shape, resize
+        self._labels = images.labels
+        self._plain = plain
         self._faults = faults
+
+    def __call__(
+        self,
+        encoded: Callable[[], tf.Tensor],
+        indices: tf.Tensor,
+        otherwise: Callable[..., np.ndarray],
+        *given: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """A batch's pixels and labels.
+
+        Args:
+            encoded: gives the batch's images as they are stored.
+            indices: which images they are.
+            otherwise: makes pixels of `given` where some image is not plain.
+        """
+
+        def exactly(image: tf.Tensor) -> tf.Tensor:
+            # The method that Pillow has, too; others, a little faster, give other pixels. It decodes PNG as well.
+            return tf.io.decode_jpeg(image, channels=self.shape[2], dct_method="INTEGER_ACCURATE")
+
+        images = tf.cond(
+            tf.reduce_all(tf.gather(self._plain, indices)),
+            lambda: tf.map_fn(exactly, encoded(), fn_output_signature=tf.uint8),
+            lambda: tf.numpy_function(_keeping(self._faults, otherwise), given, tf.uint8, stateful=False),
+        )
+        return tf.ensure_shape(images, (None, *self.shape)), tf.gather(self._labels, indices)
+
+
+class FromFiles:
+    """Image files, read in any order and decoded anew in every epoch; several batches are decoded at once."""
+
+    def __init__(self, images, decoding: Decoding):
+        self._images = images
+        self._decoding = decoding
+        self._paths = np.array([os.fsencode(images.root / name) for name in images.names])
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
         return _batches_of_indices(len(self._images), key, batch_size)
@@ -60,62 +99,53 @@ class FromFiles:
         return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
 
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.numpy_function(_keeping(self._faults, self.read), [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._images.labels, indices)
+        def encoded() -> tf.Tensor:
+            return tf.map_fn(tf.io.read_file, tf.gather(self._paths, indices))
+
+        return self._decoding(encoded, indices, self.read, indices)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        return self._images.read(indices, self._shape, self._resize)
+        return self._images.read(indices, self._decoding.shape, self._decoding.resize)
 
 
 class FromRecords:
     """TFDS records, read in stored order and shuffled, still encoded, in a buffer; decoded anew in every epoch."""
 
-    def __init__(
-        self, images, shape: tuple[int, int, int], resize: str | None, faults: list[UserError], shuffle_buffer: int
-    ):
+    def __init__(self, images, decoding: Decoding, shuffle_buffer: int):
         self._images = images
-        self._shape = shape
-        self._resize = resize
-        self._faults = faults
+        self._decoding = decoding
         self._shuffle_buffer = shuffle_buffer
-        self._records = images.records()
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        data = self._records
-        if key is not None:
-            # Otherwise shuffle() would mix the program's global seed into the key.
-            tf.compat.v1.set_random_seed(1)
-            seed = tf.bitcast(key, tf.int64)
-            data = data.shuffle(self._shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
-        return self._batched(data, batch_size)
+        if key is None:
+            return _named(self._images.batches(batch_size))
+        # Otherwise shuffle() would mix the program's global seed into the key.
+        tf.compat.v1.set_random_seed(1)
+        options = {"seed": tf.bitcast(key, tf.int64), "reshuffle_each_iteration": False}
+        shuffled = self._images.batches(batch_size, shuffle=lambda data: data.shuffle(self._shuffle_buffer, **options))
+        return _named(shuffled)
 
     def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
-        wanted = np.zeros(len(self._images), bool)
-        wanted[indices] = True
-        return self._batched(self._records.filter(lambda encoded, index: tf.gather(wanted, index)), batch_size)
-
-    @staticmethod
-    def _batched(records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        data = records.batch(batch_size)
-        return data.map(lambda encoded, indices: {"encoded": encoded, "indices": indices})
+        return _named(self._images.batches(batch_size, indices))
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        decode = _keeping(self._faults, self._decode)
-        images = tf.numpy_function(decode, [batch["encoded"], batch["indices"]], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._images.labels, batch["indices"])
+        encoded, indices = batch["encoded"], batch["indices"]
+        return self._decoding(lambda: encoded, indices, self._decode, encoded, indices)
 
     def _decode(self, encoded: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        pairs = zip(encoded, indices, strict=True)
-        return np.stack([self._images.decode(image, index, self._shape, self._resize) for image, index in pairs])
+        shape, resize = self._decoding.shape, self._decoding.resize
+        return np.stack([self._images.decode(*pair, shape, resize) for pair in zip(encoded, indices, strict=True)])
 
 
-def from_disk(
-    images, shape: tuple[int, int, int], resize: str | None, faults: list[UserError], shuffle_buffer: int
-) -> FromFiles | FromRecords:
+def from_disk(images, decoding: Decoding, shuffle_buffer: int) -> FromFiles | FromRecords:
     """The feed for images that do not fit in memory."""
-    if hasattr(images, "records"):
-        return FromRecords(images, shape, resize, faults, shuffle_buffer)
-    return FromFiles(images, shape, resize, faults)
+    if hasattr(images, "batches"):
+        return FromRecords(images, decoding, shuffle_buffer)
+    return FromFiles(images, decoding)
+
+
+def _named(batches: tf.data.Dataset) -> tf.data.Dataset:
+    return batches.map(lambda encoded, indices: {"encoded": encoded, "indices": indices})
 
 
 def _keeping(faults: list[UserError], read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a 
 SHARED_SHARE = 0.25  # of a split; with more, its scores say nothing
 _SHOWN = 3
 _TICK = 100_000_000  # nanoseconds that two changes may be apart and still get the same time from a file system
-_RULES = f"1, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
+_RULES = f"2, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Survey:
                 f"data.on_error=skip leaves out. The first: {problems[0]}"
             )
         return problems
+
+    def of(self, splits: Mapping) -> dict[str, list[Inspection]]:
+        """Role -> what was found in each of its images; `splits`: role -> its images, which have `names`."""
+        return {role: [self.usable[name] for name in split.names] for role, split in splits.items()}
 
     def notes(self, skipped: Sequence[str]) -> list[str]:
         """Lines for the user: what was skipped, and what is used only in part."""
@@ -127,11 +131,12 @@ def attempt(inspect: Callable[..., Inspection], *given) -> Inspection | str:
         return str(problem)
 
 
-def tell_shared(splits: Mapping[str, tuple[Sequence[str], Sequence[Inspection]]]) -> list[str]:
+def tell_shared(splits: Mapping, inspections: Mapping[str, Sequence[Inspection]]) -> list[str]:
     """A line for each two roles that share photos, whatever their names and whether or not they were saved anew.
 
     Args:
-        splits: role -> names of its images, and what was found in them.
+        splits: role -> its images, which have `names`.
+        inspections: role -> what was found in each of them.
 
     Raises:
         UserError: so large a part of a split is in another one that its scores would say nothing.
@@ -139,10 +144,15 @@ def tell_shared(splits: Mapping[str, tuple[Sequence[str], Sequence[Inspection]]]
     lines = []
     for role, others in (("validation", ["train"]), ("test", ["train", "validation"])):
         for other in others:
-            pairs = list(_shared(splits[role], splits[other]))
+            there = {found.pixels: name for name, found in zip(splits[other].names, inspections[other], strict=True)}
+            pairs = [
+                (name, there[found.pixels])
+                for name, found in zip(splits[role].names, inspections[role], strict=True)
+                if found.pixels in there
+            ]
             if not pairs:
                 continue
-            total = len(splits[role][0])
+            total = len(splits[role])
             line = (
                 f"{len(pairs):,} of {total:,} {role} images are also {other} images, such as {pairs[0][0]} = "
                 f"{pairs[0][1]}; scores on them flatter the model. Remove them from one of the two."
@@ -151,10 +161,3 @@ def tell_shared(splits: Mapping[str, tuple[Sequence[str], Sequence[Inspection]]]
                 raise UserError(line)
             lines.append(line)
     return lines
-
-
-def _shared(one: tuple, other: tuple) -> Iterator[tuple[str, str]]:
-    there = {inspection.pixels: name for name, inspection in zip(*other, strict=True)}
-    for name, inspection in zip(*one, strict=True):
-        if inspection.pixels in there:
-            yield name, there[inspection.pixels]

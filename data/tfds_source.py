@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from data.shards import (
     reason,
     refuse_copies,
     refuse_overlaps,
+    serialized,
     shards,
 )
 from data.splits import ROLES, carve, kept_classes
@@ -55,19 +57,39 @@ class TfdsSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def records(self, key: str | None = None) -> tf.data.Dataset:
-        """(encoded image, index within this role), both scalars, always in the same order.
+    def batches(
+        self,
+        batch_size: int,
+        indices: Sequence[int] | None = None,
+        shuffle: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
+    ) -> tf.data.Dataset:
+        """Batches of (encoded images, indices within this role), always in the same order.
 
-        With the `key` of another feature, that one's value in the image's place.
+        Args:
+            indices: only these images.
+            shuffle: changes the order of single records, before they are batched.
         """
         index_of = np.full(_count(self.builder, self.expression), -1, np.int64)
         index_of[self.positions] = np.arange(len(self))
-        data = _read(self.builder, self.expression, key or self.image_key, skip_decoding=key is None)
+        wanted = np.zeros(len(index_of), bool)
+        wanted[self.positions if indices is None else self.positions[list(indices)]] = True
+
+        whole = serialized(self.builder, self.expression)
+        data = _read(self.builder, self.expression, self.image_key, skip_decoding=True) if whole is None else whole
         data = data.enumerate()
-        data = data.map(lambda position, encoded: (encoded, tf.gather(index_of, position)))
-        if len(self) < len(index_of):
-            data = data.filter(lambda encoded, index: index >= 0)
-        return data
+        if not wanted.all():
+            data = data.filter(lambda position, record: tf.gather(wanted, position))
+        if shuffle:
+            data = shuffle(data)
+
+        # What is done to a batch at once takes a fraction of the time that it takes record by record.
+        def finish(positions: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if whole is not None:
+                image = {self.image_key: tf.io.FixedLenFeature([], tf.string)}
+                records = tf.io.parse_example(records, image)[self.image_key]
+            return records, tf.gather(index_of, positions)
+
+        return data.batch(batch_size).map(finish)
 
     def decode(self, encoded: bytes, index: int, shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
         """One record's image as a uint8 array (height, width, channels)."""
@@ -82,12 +104,15 @@ class TfdsSplit:
 
     def each(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> Iterator[np.ndarray]:
         """Some images, by ascending index, one after another."""
-        for encoded, index in _some(self.records(), indices):
+        for encoded, index in _first(self.batches(_BATCH, indices).unbatch(), len(indices)):
             yield self.decode(encoded, index, shape, resize)
 
     def masks(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """The part masks of some images, uint8 (height, width), by ascending index."""
-        for mask, _ in _some(self.records("parts"), indices):
+        positions = self.positions[list(indices)]
+        masks = _read(self.builder, self.expression, "parts", skip_decoding=False).enumerate()
+        masks = masks.filter(lambda position, mask: tf.reduce_any(position == positions))
+        for _, mask in _first(masks, len(positions)):
             yield mask[..., 0]
 
     def load(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
@@ -123,7 +148,7 @@ class TfdsSplit:
     def _each_in_threads(self, work: Callable[[bytes, int], None], description: str, progress: bool) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
             with naming_damage(self.builder, self.expression):
-                for encoded, indices in self.records().batch(_BATCH).prefetch(2).as_numpy_iterator():
+                for encoded, indices in self.batches(_BATCH).prefetch(2).as_numpy_iterator():
                     list(pool.map(work, encoded, indices))
                     advance(len(indices))
 
@@ -131,8 +156,8 @@ class TfdsSplit:
 class TfdsSource:
     """A prepared TFDS dataset with the labels of all its images, each of which was looked at.
 
-    Attributes: name, classes, splits (role -> TfdsSplit), notes (lines that the user should read), skipped (a line
-    for each image that was left out).
+    Attributes: name, classes, splits (role -> TfdsSplit), inspections (role -> one for each image), notes (lines that
+    the user should read), skipped (a line for each image that was left out).
 
     Raises:
         UserError: unknown name, cannot be prepared, no image or label, wrong or overlapping splits, damaged files,
@@ -162,9 +187,8 @@ class TfdsSource:
         self._usable = survey.usable
         self._carve_what_is_missing(config.validation_share)
         self.notes += survey.notes(self.skipped)
-        self.notes += tell_shared(
-            {role: (split.names, [survey.usable[name] for name in split.names]) for role, split in self.splits.items()}
-        )
+        self.inspections = survey.of(self.splits)
+        self.notes += tell_shared(self.splits, self.inspections)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -352,12 +376,6 @@ def _read(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Da
     return data.map(lambda example: example[key])
 
 
-def _some(records: tf.data.Dataset, indices: Sequence[int]) -> Iterator[tuple]:
-    """Of (value, index) pairs, in stored order, those with certain indices; reads no further than the last of them."""
-    wanted = set(indices)
-    for value, index in records.as_numpy_iterator():
-        if not wanted:
-            return
-        if int(index) in wanted:
-            wanted.remove(int(index))
-            yield value, int(index)
+def _first(elements: tf.data.Dataset, count: int) -> Iterator[tuple]:
+    """So many elements; reads no further."""
+    return islice(elements.as_numpy_iterator(), count)

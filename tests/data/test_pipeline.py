@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import Data, UserError
 from data import open_dataset
@@ -124,9 +125,59 @@ def test_a_stream_limited_to_a_few_batches_decodes_only_those(from_folder, monke
     read = []
     original = folder.read_image
     monkeypatch.setattr(folder, "read_image", lambda path, *rest: read.append(path) or original(path, *rest))
-    batches = arrays(from_folder({"cat": 200, "dog": 200}).training(8, 0, 1, limit_batches=2))
+    data = from_folder({"cat": 200, "dog": 200}, image_size=[6, 5])
+    batches = arrays(data.training(8, 0, 1, limit_batches=2))
     assert len(batches) == 2
-    assert len(read) < 200
+    assert 16 <= len(read) < 200
+
+
+def painted(grey=False):
+    """A picture with edges, slopes and noise, of which a lossy format keeps no pixel as it was."""
+    rows, columns = np.mgrid[:19, :35]
+    picture = np.stack([rows * 9, columns * 8, (rows // 4 + columns // 5) % 2 * 255], -1)
+    picture = np.clip(picture + np.random.default_rng(0).normal(0, 20, picture.shape), 0, 255).astype("uint8")
+    return Image.fromarray(picture[..., 0] if grey else picture)
+
+
+GREY, TURNED = painted(grey=True), Image.Exif()
+TURNED[0x0112] = 6
+PLAIN = {
+    "with subsampled colours": (painted(), "JPEG", {"quality": 70, "subsampling": 2}),
+    "with whole colours": (painted(), "JPEG", {"quality": 95, "subsampling": 0}),
+    "progressive": (painted(), "JPEG", {"progressive": True}),
+    "with a note of the camera": (painted(), "JPEG", {"exif": Image.Exif()}),
+    "with colours as they are": (painted(), "JPEG", {"keep_rgb": True}),
+    "grey": (GREY, "JPEG", {}),
+    "PNG": (painted(), "PNG", {}),
+    "grey PNG": (GREY, "PNG", {}),
+}
+NOT_PLAIN = {
+    "lying on its side": (painted(), "JPEG", {"exif": TURNED}),
+    "CMYK": (painted().convert("CMYK"), "JPEG", {}),
+    "palette": (painted().quantize(16), "PNG", {}),
+    "transparent": (painted().convert("RGBA"), "PNG", {}),
+    "sixteen bits": (Image.fromarray(np.asarray(GREY).astype("uint16") * 257), "PNG", {}),
+    "one bit": (GREY.convert("1"), "PNG", {}),
+    "WebP": (painted(), "WEBP", {"lossless": True}),
+    "bitmap": (painted(), "BMP", {}),
+}
+
+
+@pytest.mark.parametrize("kind", [*PLAIN, *NOT_PLAIN])
+def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, monkeypatch):
+    from data import folder, read_image
+
+    root = photos({"cat": 6, "dog": 6})
+    image, name, options = (PLAIN | NOT_PLAIN)[kind]
+    for number, path in enumerate(sorted(root.glob("*/*.png"))):
+        image.crop((number, 0, number + 23, 19)).save(path, format=name, **options)
+    data = open_dataset(Data(source="folder", root=str(root), cache="none"), progress=False)
+    read = []
+    monkeypatch.setattr(folder, "read_image", lambda path, *rest: read.append(path) or read_image(path, *rest))
+    ((images, labels),) = arrays(data.evaluation("train", 8))
+    assert bool(read) == (kind in NOT_PLAIN)
+    expected = [read_image(root / name) for name in data.examples("train", range(8))[2]]
+    np.testing.assert_array_equal(images, expected)
 
 
 def test_images_that_do_not_fit_in_memory_are_streamed_or_refused(from_folder, monkeypatch):

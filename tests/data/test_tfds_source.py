@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,3 +172,61 @@ def test_a_preparation_that_another_process_finished_first_is_used(from_tfds, tm
 
     monkeypatch.setattr(builder, "download_and_prepare", come_second)
     assert from_tfds(data_dir=str(tmp_path)).info.sizes["train"] == 72
+
+
+@pytest.fixture(scope="module")
+def many_files(tmp_path_factory):
+    """The builder of a prepared dataset of 90 images in three files; each image is of one value, its number."""
+    import tensorflow_datasets as tfds
+
+    class ManyFiles(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = Path(__file__).parent
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(2, 2, 3)), "label": tfds.features.ClassLabel(num_classes=2)}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for number in range(90):
+                yield number, {"image": np.full((2, 2, 3), number, "uint8"), "label": number % 2}
+
+    tfds.disable_progress_bar()
+    builder = ManyFiles(data_dir=tmp_path_factory.mktemp("many"))
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=3))
+    assert len(builder.info.splits["train"].filepaths) == 3
+    return builder
+
+
+@pytest.mark.parametrize("expression", ["train", "train[7:40]", "train[:13]+train[70:]"])
+def test_records_of_several_files_come_in_tfds_own_order(many_files, from_tfds, expression):
+    carved = expression == "train"
+    rest = {} if carved else {"validation": "train[40:55]", "test": "train[55:70]"}
+    folder = str(many_files.data_path.parents[1])
+    data = from_tfds("many_files", data_dir=folder, cache="none", splits={"train": expression, **rest})
+    expected = [
+        int(example["image"][0, 0, 0]) for example in many_files.as_dataset(split=expression).as_numpy_iterator()
+    ]
+    if carved:
+        expected = [expected[position] for position in data._source.splits["train"].positions]
+    stream = [
+        (image[0, 0, 0], label)
+        for images, labels in data.evaluation("train", 4)
+        for image, label in zip(images.numpy(), labels.numpy(), strict=True)
+    ]
+    assert [int(value) for value, _ in stream] == expected
+    assert [int(label) for _, label in stream] == [value % 2 for value in expected]
+    chosen = [5, 2, 11]
+    assert data.examples("train", chosen)[0][:, 0, 0, 0].tolist() == [expected[index] for index in chosen]
+
+
+def test_records_in_another_kind_of_file_are_read_by_tfds(from_tfds, monkeypatch):
+    usual = from_tfds(cache="none")
+    monkeypatch.setattr("data.tfds_source.serialized", lambda builder, expression: None)
+    other = from_tfds(cache="none")
+    for one, same in zip(usual.training(8, 0, 2), other.training(8, 0, 2), strict=True):
+        np.testing.assert_array_equal(one[0], same[0])
+        np.testing.assert_array_equal(one[1], same[1])

@@ -42,6 +42,24 @@ def ceiling(side: int = SIDE) -> Callable[[], float]:
     return turn
 
 
+def copying(megabytes: int = 256) -> Callable[[], float]:
+    """To be called in turn with the rest: the rate of a large copy in memory, in bytes a second."""
+    import numpy as np
+
+    source = np.ones(megabytes * 2**20, np.uint8)
+    target = np.zeros_like(source)
+
+    def turn() -> float:
+        def copies() -> float:
+            for _ in range(4):
+                np.copyto(target, source)
+            return 4 * source.nbytes
+
+        return rate_of(copies)
+
+    return turn
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -23,9 +23,9 @@ def main(words: list[str] | None = None) -> None:
         data = ["data=tfds", f"data.name={photos.NAME}", f"data.data_dir={data_dir}", f"runs_dir={folder}/runs"]
         one_step = ["training.epochs=1", "training.limit_batches=1", "training.tensorboard.enabled=false"]
         ways = {
-            "python train.py --help": lambda: _run("train.py", "--help"),
-            "python visualize.py --help": lambda: _run("visualize.py", "--help"),
-            "python train.py, one step, evaluated": lambda: _run("train.py", *data, *one_step),
+            "python train.py --help": lambda: seconds_of_script("train.py", "--help"),
+            "python visualize.py --help": lambda: seconds_of_script("visualize.py", "--help"),
+            "python train.py, one step, evaluated": lambda: seconds_of_script("train.py", *data, *one_step),
             "import keras, alone": lambda: seconds_of(
                 lambda: subprocess.run([sys.executable, "-c", "import keras"], capture_output=True, check=True)
             ),
@@ -35,7 +35,7 @@ def main(words: list[str] | None = None) -> None:
     measuring.tell(rows, machine.machine(), "Start-up", given.json)
 
 
-def _run(script: str, *words: str) -> float:
+def seconds_of_script(script: str, *words: str) -> float:
     command = [sys.executable, str(ROOT / script), *words]
     return seconds_of(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=True))
 

@@ -1,5 +1,6 @@
 """Trains a network: compose -> data -> model -> fit -> evaluate -> save a run."""
 
+import math
 import time
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         from interpret import pack_snapshot
         from models import build_model
         from training import evaluate_model, fit_model
-        from training.backend import choose_devices, distributed, environment, make_deterministic
+        from training.backend import choose_devices, distributed, environment, make_deterministic, room_on_device
         from training.callbacks import Stopped
         from training.checkpoint import newest_checkpoint
         from training.fit import class_weights, precision
@@ -64,6 +65,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     if settings.deterministic:
         make_deterministic(run.facts["environment"]["threads"] if run else None)
     devices = choose_devices(settings.devices, settings.batch_size)
+    room = room_on_device(config.data.cache, devices)
     build_optimizer(settings, steps_per_epoch=1)  # what it does not take is told before data is read
     keras.utils.set_random_seed(config.seed)
 
@@ -110,6 +112,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
                         drawings=_drawings(settings),
                         pack=pack_snapshot,
                         devices=len(devices),
+                        on_device=info.sizes["train"] * math.prod(info.image_size) * info.channels <= room,
                         start=state,
                         console=console,
                     )

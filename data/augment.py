@@ -13,30 +13,63 @@ from configs.schema import Augment
 
 # Whatever the model computes in: half precision cannot hold pixels from 0 to 255 and what lies between.
 _DTYPE = "float32"
-_fold_in = tf.random.experimental.stateless_fold_in
 
 
 class _KeyedSeeds(keras.random.SeedGenerator):
     """Stands in for a layer's seed generator while one batch is traced."""
 
-    def __init__(self, key: tf.Tensor):
+    def __init__(self, key, fold_in):
         # The parent would make a variable, which a parallel pipeline must not touch.
-        self._key = key
+        self._key, self._fold_in = key, fold_in
         self._drawn = 0
 
-    def next(self, ordered: bool = True) -> tf.Tensor:
+    def next(self, ordered: bool = True):
         self._drawn += 1
-        return _fold_in(self._key, self._drawn)
+        return self._fold_in(self._key, self._drawn)
+
+
+class InTensorFlow:
+    """What augmentation asks of a library of arrays, for images in a tf.data pipeline; keys are int32 (2,)."""
+
+    fold_in = staticmethod(tf.random.experimental.stateless_fold_in)
+    where = staticmethod(tf.where)
+
+    @staticmethod
+    def as_float(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(images, tf.float32)
+
+    @staticmethod
+    def clip(images: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(images, 0, 255)
+
+    @staticmethod
+    def uniform(key: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_uniform((), key)
+
+    @staticmethod
+    def pad_and_crop(images: tf.Tensor, pixels: int, key: tf.Tensor) -> tf.Tensor:
+        """Every image shifted by up to `pixels` either way, the border filled by reflection; shape and type stay.
+
+        Keras' RandomCrop cuts a whole batch at one place. One gather does it for each image, at a fifteenth of the cost
+        of RandomTranslation.
+        """
+        batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+        shifts = tf.random.stateless_uniform((2, batch, 1), key, -pixels, pixels + 1, tf.int32)
+        rows = _reflected(tf.range(height) + shifts[0], height)
+        columns = _reflected(tf.range(width) + shifts[1], width)
+        positions = (tf.range(batch)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
+        return tf.gather(tf.reshape(images, (-1, images.shape[3])), positions)
 
 
 class Augmentation:
-    """Augments a batch of images with one-hot labels inside a tf.data pipeline, on any Keras backend.
+    """Augments a batch of images with one-hot labels, inside a tf.data pipeline or, with another library, elsewhere.
 
     Every image of a batch is changed in its own way; RandAugment chooses its operations once for a batch, as Keras
     has it, and their strength for each image. MixUp and CutMix take turns at random where both are on.
     """
 
-    def __init__(self, config: Augment):
+    def __init__(self, config: Augment, library=InTensorFlow):
+        self._library = library
         self._crop = config.crop
         self._changes = _changes(config)
         self._mixers = [layers.MixUp(config.mixup, dtype=_DTYPE)] if config.mixup else []
@@ -48,44 +81,30 @@ class Augmentation:
             for part in layer._flatten_layers():
                 part._get_seed_generator = lambda backend=None: self._seeds
 
-    def __call__(self, images: tf.Tensor, labels: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """uint8 images (batch, height, width, channels), labels (batch, classes), key int32 (2,) -> both float32."""
-        self._seeds = _KeyedSeeds(key)
+    def __call__(self, images, labels, key) -> tuple:
+        """uint8 images (batch, height, width, channels), labels (batch, classes), key -> both float32."""
+        self._seeds = _KeyedSeeds(key, self._library.fold_in)
         if self._crop:
-            images = pad_and_crop(images, self._crop, self._seeds.next())
-        images = tf.cast(images, tf.float32)
+            images = self._library.pad_and_crop(images, self._crop, self._seeds.next())
+        images = self._library.as_float(images)
         for layer in self._changes:
             images = layer(images, training=True)
         images, labels = self._mixed(images, labels)
-        return tf.clip_by_value(images, 0, 255), labels
+        return self._library.clip(images), labels
 
-    def _mixed(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _mixed(self, images, labels) -> tuple:
         batches = [layer({"images": images, "labels": labels}, training=True) for layer in self._mixers]
         if not batches:
             return images, labels
         if len(batches) == 2:
-            first = tf.random.stateless_uniform((), self._seeds.next()) < 0.5
-            batches = [{name: tf.where(first, batches[0][name], batches[1][name]) for name in batches[0]}]
+            first = self._library.uniform(self._seeds.next()) < 0.5
+            batches = [{name: self._library.where(first, batches[0][name], batches[1][name]) for name in batches[0]}]
         return batches[0]["images"], batches[0]["labels"]
 
 
 def changes_anything(config: Augment) -> bool:
     """Whether any augmentation is on, so that images need not become float32 for nothing."""
     return any(value for name, value in config if name != "rand_magnitude")
-
-
-def pad_and_crop(images: tf.Tensor, pixels: int, key: tf.Tensor) -> tf.Tensor:
-    """Every image shifted by up to `pixels` either way, the border filled by reflection; shape and type stay.
-
-    Keras' RandomCrop cuts a whole batch at one place. One gather does it for each image, at a fifteenth of the cost
-    of RandomTranslation.
-    """
-    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-    shifts = tf.random.stateless_uniform((2, batch, 1), key, -pixels, pixels + 1, tf.int32)
-    rows = _reflected(tf.range(height) + shifts[0], height)
-    columns = _reflected(tf.range(width) + shifts[1], width)
-    positions = (tf.range(batch)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
-    return tf.gather(tf.reshape(images, (-1, images.shape[3])), positions)
 
 
 def _reflected(positions: tf.Tensor, length: int) -> tf.Tensor:

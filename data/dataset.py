@@ -19,6 +19,8 @@ from data.splits import ROLES
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from data.resident import Resident
+
 _MEMORY_CAP = 4 * 2**30
 
 
@@ -155,6 +157,37 @@ class Dataset:
             feed, batch_size, seed, steps, epochs, len(self.info.classes), changes, (start_epoch, start_step)
         )
 
+    def resident(
+        self,
+        batch_size: int,
+        seed: int,
+        epochs: int,
+        *,
+        weights: np.ndarray | None = None,
+        limit_batches: int | None = None,
+    ) -> "Resident":
+        """The training images on the accelerator, for JAX; see `data.resident`.
+
+        Args:
+            weights: how much a mistake on each class costs, (classes,); None: all the same.
+        """
+        with quietly():
+            from data.resident import Resident
+
+        self.load()
+        steps = self.steps(batch_size, limit_batches)
+        return Resident(
+            self._feed("train").all(),
+            self.labels("train"),
+            len(self.info.classes),
+            self._config.augment,
+            weights,
+            batch_size=batch_size,
+            seed=seed,
+            steps=steps,
+            epochs=epochs,
+        )
+
     def evaluation(
         self, split: str, batch_size: int, *, limit_batches: int | None = None, overfit_seed: int | None = None
     ) -> "tf.data.Dataset":
@@ -260,12 +293,12 @@ def _pipeline():
 
 def _keeps_in_memory(cache: str, needed: int) -> bool:
     free = _free_memory()
-    if cache == "memory" and needed > free:
+    if cache in ("memory", "device") and needed > free:
         raise UserError(
-            f"data.cache=memory needs {needed / 2**30:.1f} GiB for the images but {free / 2**30:.1f} GiB are free; "
+            f"data.cache={cache} needs {needed / 2**30:.1f} GiB for the images but {free / 2**30:.1f} GiB are free; "
             "use data.cache=auto or a smaller data.image_size."
         )
-    return cache == "memory" or (cache == "auto" and needed <= min(free // 4, _MEMORY_CAP))
+    return cache in ("memory", "device") or (cache == "auto" and needed <= min(free // 4, _MEMORY_CAP))
 
 
 def _free_memory() -> int:

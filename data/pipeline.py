@@ -40,6 +40,9 @@ class InMemory:
     def read(self, indices: Sequence[int]) -> np.ndarray:
         return tf.gather(self._pixels, indices).numpy()
 
+    def all(self) -> np.ndarray:
+        return self._pixels.numpy()
+
 
 class Decoding:
     """Encoded images become pixels: by TensorFlow where that gives the very same, else by what reads every format.

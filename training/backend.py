@@ -34,6 +34,25 @@ def choose_devices(count: int | None, batch_size: int) -> list[str]:
     return found[:count]
 
 
+def room_on_device(cache: str, devices: list[str]) -> float:
+    """How many bytes of training images may lie on the accelerator; `cache` as configured.
+
+    By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
+    where they are to and cannot.
+    """
+    if cache == "device" and TENSORFLOW:
+        raise UserError("data.cache=device is for JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
+    if cache == "device" and len(devices) > 1:
+        raise UserError(f"data.cache=device is for one device, not {len(devices)}; set training.devices=1.")
+    if cache == "device":
+        return float("inf")
+    if cache != "auto" or TENSORFLOW or len(devices) > 1 or "cpu" in devices[0]:
+        return 0
+    import jax
+
+    return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0) // 4
+
+
 @contextlib.contextmanager
 def distributed(devices: list[str]) -> Iterator[None]:
     """Models built and trained inside are copied to every device, each taking its share of every batch."""

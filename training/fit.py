@@ -25,6 +25,7 @@ from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 
 if TYPE_CHECKING:
     from data import Dataset
+    from data.resident import Resident
 
 
 def fit_model(
@@ -36,6 +37,7 @@ def fit_model(
     drawings: Drawings | None = None,
     pack: Pack | None = None,
     devices: int = 1,
+    on_device: bool = False,
     start: State | None = None,
     console: Console | None = None,
 ) -> list[dict[str, float]]:
@@ -49,6 +51,7 @@ def fit_model(
         drawings: how TensorBoard's pictures are drawn; None: without pictures.
         pack: how snapshots of kernels and maps are packed; None: none are kept.
         devices: over how many the batches are split.
+        on_device: training images are put on the accelerator (JAX).
         start: the state of an earlier training in this run to go on from; None: the model as it is.
 
     Returns:
@@ -73,6 +76,11 @@ def fit_model(
     _go_back(run, start)
     if start and start.complete:
         return run.metrics
+    resident = _resident(data, config) if on_device and not training.overfit else None
+    if resident:
+        from training.dispatch import scan_steps
+
+        scan_steps(model, resident)
     writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
     with interruption.watching(), telling_full_disk(run.path):
@@ -90,7 +98,7 @@ def fit_model(
             try:
                 with lines.showing(), fused_batch_norm(model):
                     model.fit(
-                        _training_batches(data, config, start),
+                        _training_batches(data, config, start, resident),
                         epochs=training.epochs,
                         initial_epoch=checkpoints.first_epoch,
                         steps_per_epoch=steps - checkpoints.first_step,
@@ -160,8 +168,20 @@ def _go_back(run: Run, start: State | None) -> None:
         run.write_metrics(rows)
 
 
-def _training_batches(data: "Dataset", config: Train, start: State | None):
+def _resident(data: "Dataset", config: Train) -> "Resident":
+    training, weights = config.training, None
+    if training.class_weights:
+        weights = class_weights(training, data.info.classes, data.labels("train"))
+    return data.resident(
+        training.batch_size, config.seed, training.epochs, weights=weights, limit_batches=training.limit_batches
+    )
+
+
+def _training_batches(data: "Dataset", config: Train, start: State | None, resident: "Resident | None"):
+    """What `model.fit` goes through: batches, or what the steps of images on the device are told."""
     training = config.training
+    if resident:
+        return resident.told(start.epoch if start else 0, start.step if start else 0)
     batches = data.training(
         training.batch_size,
         config.seed,

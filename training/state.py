@@ -67,7 +67,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not self.start:
             return
         if self.start.step:
-            _build_metrics(self.model)
+            build_metrics(self.model)
         assign(self.model, self.start)
         for callback in self.others:
             for attribute, value in self.start.values["callbacks"][type(callback).__name__].items():
@@ -154,7 +154,7 @@ def assign_metrics(model: keras.Model, state: State) -> None:
     _assign({f"metrics.{index}": variable for index, variable in enumerate(model.metrics_variables)}, state)
 
 
-def _build_metrics(model: keras.Model) -> None:
+def build_metrics(model: keras.Model) -> None:
     """Keras makes the variables of some metrics only when it first sees labels: here are some."""
     images = np.zeros((1, *model.input_shape[1:]), "float32")
     model.test_on_batch(images, np.zeros((1, model.output_shape[-1]), "float32"))

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from configs.schema import Augment
-from data.augment import Augmentation, changes_anything, pad_and_crop
+from data.augment import Augmentation, InTensorFlow, changes_anything
 
 SIDE, BATCH = 16, 24
 KEYS = tf.constant([[1, 2], [3, 4], [1, 2], [5, 6]], tf.int32)
@@ -93,7 +93,7 @@ def test_flips_happen_to_half_of_the_images_and_in_both_directions_independently
 
 def test_a_crop_shifts_by_whole_pixels_and_mirrors_the_border():
     row = tf.reshape(tf.constant(range(6), tf.uint8), (1, 1, 6, 1))
-    rows = pad_and_crop(tf.tile(row, (200, 1, 1, 1)), 2, tf.constant([0, 0])).numpy()[:, 0, :, 0]
+    rows = InTensorFlow.pad_and_crop(tf.tile(row, (200, 1, 1, 1)), 2, tf.constant([0, 0])).numpy()[:, 0, :, 0]
     expected = {(2, 1, 0, 1, 2, 3), (1, 0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 4), (2, 3, 4, 5, 4, 3)}
     assert {tuple(found) for found in rows.tolist()} == expected
 

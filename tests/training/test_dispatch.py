@@ -1,0 +1,109 @@
+"""Steps over images on the device learn what Keras' own steps learn of the same batches. JAX needs its own process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jax")
+ROOT = Path(__file__).resolve().parents[2]
+
+SCRIPT = """
+import json, sys
+import jax, keras, numpy as np
+from configs import Data, Train
+from data import open_dataset
+from models import build_model
+from training import Run, fit_model
+from training.optimization import build_optimizer
+
+root, folder = sys.argv[1:]
+config = Train.model_validate({
+    "model": {"filters": [4], "batch_norm": True, "head": {"pooling": "average", "dropout": 0.3}},
+    "data": {"source": "folder", "root": root, "cache": "device", "augment": {"flip": True, "crop": 2, "mixup": 0.4}},
+    "training": {
+        "epochs": 3, "batch_size": 8, "optimizer": {"learning_rate": 0.02, "weight_decay": 0.01},
+        "steps_per_execution": 3, "schedule": {"name": "constant"}, "class_weights": {"cat": 2.0},
+        "tensorboard": {"enabled": False}, "snapshots": 0,
+    },
+})
+data = open_dataset(config.data, progress=False)
+
+def fresh():
+    keras.utils.set_random_seed(0)
+    return build_model(config.model, data.info.image_size, 3, 2, seed=0)
+
+model = fresh()
+run = Run.create(folder, "device", config)
+run.write_labels(data.info.classes)
+rows = fit_model(run, model, data, config, on_device=True)
+
+# The same batches, picked and augmented one by one, through Keras' own train_on_batch.
+other = fresh()
+steps = data.steps(8)
+loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+other.compile(optimizer=build_optimizer(config.training, steps), loss=loss, metrics=["accuracy"])
+resident = data.resident(8, config.seed, 3, weights=np.array([2.0, 1.0], "float32"))
+losses, seen = [], []
+for number, (indices, key) in enumerate(resident.told(0, 0)):
+    images, labels, weights = resident.batch(resident.arrays, jax.numpy.asarray(indices), jax.numpy.asarray(key))
+    seen += indices.tolist()
+    logs = other.train_on_batch(images, labels, weights, return_dict=True)
+    losses.append(float(logs["loss"]))
+differ = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), other.get_weights())]
+again = [told for told, _ in resident.told(1, 4)]
+print("RESULT" + json.dumps({
+    "losses": [row["loss"] for row in rows], "expected": np.reshape(losses, (3, -1)).mean(1).tolist(),
+    "differ": max(differ), "steps": steps,
+    "epochs": [sorted(seen[epoch * steps * 8 : (epoch + 1) * steps * 8]) for epoch in range(3)],
+    "orders": len({tuple(seen[epoch * steps * 8 : (epoch + 1) * steps * 8]) for epoch in range(3)}),
+    "continued": np.concatenate(again).tolist() == seen[(steps + 4) * 8 :], "size": data.info.sizes["train"],
+}))
+"""
+
+
+@pytest.fixture
+def jax_process(tmp_path):
+    def run(script, *words):
+        settings = {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-c", script, *map(str, words)]
+        return subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for name, level in (("cat", 90), ("dog", 150)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(30):
+            pixels = np.clip(generator.normal(level, 50, (10, 12, 3)), 0, 255).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def test_steps_on_the_device_are_keras_own_steps_on_the_same_batches(photos, tmp_path, jax_process):
+    done = jax_process(SCRIPT, photos, tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    (found,) = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert found["losses"] == pytest.approx(found["expected"], rel=1e-4)
+    assert found["differ"] < 1e-4
+    assert found["orders"] == 3
+    whole = found["steps"] * 8
+    assert all(len(set(epoch)) == whole <= found["size"] for epoch in found["epochs"])
+    assert found["continued"]
+
+
+def test_images_on_the_device_are_refused_where_there_is_no_jax(photos, tmp_path):
+    words = ["data=folder", f"data.root={photos}", "data.cache=device", f"runs_dir={tmp_path}"]
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    done = subprocess.run(command, env=os.environ | {"KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "data.cache=device is for JAX; set KERAS_BACKEND=jax" in done.stderr

@@ -30,11 +30,12 @@ def evaluate(config: Evaluate) -> Path:
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
     indices = data.evaluated(config.split, batch_size, limit_batches)
     with data.telling_faults():
-        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices)
-    run.write_json(run.evaluation_path, {"split": config.split, "epoch": run.epoch, **evaluation.report()})
+        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, mirrored=config.mirrored)
+    about = {"split": config.split, "epoch": run.epoch, "mirrored": config.mirrored}
+    run.write_json(run.evaluation_path, {**about, **evaluation.report()})
     figures = _draw(run, data, evaluation, config)
 
-    _print_scores(console, run, evaluation, config.split)
+    _print_scores(console, run, evaluation, f"{config.split}{', mirrored too,' if config.mirrored else ''}")
     console.print(f"\nWritten {run.evaluation_path}, " + ", ".join(str(path) for path in figures))
     return run.path
 

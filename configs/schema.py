@@ -285,6 +285,7 @@ class Evaluate(Section):
     split: Literal["train", "validation", "test"] = "test"
     batch_size: Count | None = None  # null: as in training
     limit_batches: Count | None = None
+    mirrored: bool = False  # look at each image and its mirror image, and average their logits
     mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # the most confident ones, drawn
     data: Where = Where()
 

@@ -111,6 +111,7 @@ def evaluate_model(
     classes: Sequence[str],
     *,
     indices: np.ndarray | None = None,
+    mirrored: bool = False,
     progress: Any = None,
 ) -> Evaluation:
     """Scores a model in one pass; memory grows by a few numbers an image.
@@ -120,6 +121,7 @@ def evaluate_model(
         batches: pairs of images (batch, height, width, channels) and integer labels (batch,).
         classes: names, in the order of the logits.
         indices: where each image stands in its split; None: the batches are all of it, in order.
+        mirrored: the logits of an image are the mean of its own and of its mirror image's, left and right exchanged.
         progress: called with the number of images of each batch, after it.
     """
     labels, predicted, confidence, losses, ranks = [], [], [], [], []
@@ -131,6 +133,8 @@ def evaluate_model(
             compiled.add(images.shape)
         start = time.perf_counter()
         logits = np.asarray(model.predict_on_batch(images), dtype=np.float64)
+        if mirrored:
+            logits = (logits + np.asarray(model.predict_on_batch(images[:, :, ::-1]), dtype=np.float64)) / 2
         seconds += time.perf_counter() - start
 
         log_probabilities = logits - _log_sum_exp(logits)

@@ -1,6 +1,7 @@
 """Each benchmark runs to its table; how fast anything is, no test says."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,27 @@ def test_a_benchmark_ends_with_a_table_and_every_value_as_json(name, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "ours" in done.stdout or name in ("startup", "scale")
     assert json.loads((tmp_path / "values.json").read_text())
+
+
+@pytest.mark.slow
+def test_the_speedrun_trains_scores_and_counts_on_whatever_it_is_given(tmp_path):
+    pytest.importorskip("jax")
+    from benchmarks.photos import write_folder
+
+    words = [
+        "data=folder", f"data.root={write_folder(tmp_path / 'photos', 16, 40)}", "model.filters=[4,4,4,4]",
+        "training.batch_size=8", "training.epochs=2", "training.steps_per_execution=5", "training.precision=float32",
+    ]  # fmt: skip
+    table = tmp_path / "values.json"
+    command = [sys.executable, "-m", "benchmarks.speedrun", "--seeds", "2", "--json", str(table), *words]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = {row["what"]: row for row in json.loads(table.read_text())["rows"]}
+    assert len(rows["test accuracy, mirrored images too"]["values"]) == 2
+    # Multiply-adds of a 16 x 16 image, halved after each block; then the logits.
+    pixels = 9 * 4 * (256 * 3 + 2 * 64 * 4 + 2 * 16 * 4 + 4 * 4)
+    assert rows["arithmetic of a training"]["median"] * 1e15 == pytest.approx(6 * (pixels + 4 * 4) * 2 * 40, rel=0.02)
 
 
 def test_a_ratio_is_the_median_over_turns_in_which_both_ran():

@@ -79,3 +79,18 @@ def test_top5_makes_no_sense_for_five_classes():
     evaluation = evaluate_model(model, [(np.eye(5, dtype="float32")[:, None, None], np.arange(5))], tuple("abcde"))
     assert evaluation.top5 is None
     assert evaluation.accuracy == 1
+
+
+def test_an_image_and_its_mirror_image_are_heard_alike():
+    inputs = keras.Input((2, 3, 1))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
+    images = np.random.default_rng(0).normal(size=(20, 2, 3, 1)).astype("float32")
+    kernel, bias = (weight.astype(np.float64) for weight in model.get_weights())
+    both = [view.reshape(20, -1) @ kernel + bias for view in (images, images[:, :, ::-1])]
+    labels = np.arange(20) % 3
+    evaluation = evaluate_model(model, [(images, labels)], ("a", "b", "c"), mirrored=True)
+    mean = (both[0] + both[1]) / 2
+    np.testing.assert_array_equal(evaluation.predicted, mean.argmax(1))
+    shares = np.exp(mean) / np.exp(mean).sum(1, keepdims=True)
+    np.testing.assert_allclose(evaluation.confidence, shares.max(1), rtol=1e-5)
+    assert evaluation.loss == pytest.approx(log_loss(labels, shares, labels=range(3)), rel=1e-5)

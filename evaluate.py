@@ -16,6 +16,7 @@ def evaluate(config: Evaluate) -> Path:
     with quietly():
         from rich.console import Console
 
+        from data import track
         from training import evaluate_model
 
         run.model  # noqa: B018  read before the data: a damaged file is found at once
@@ -29,8 +30,10 @@ def evaluate(config: Evaluate) -> Path:
     limit_batches = config.limit_batches or run.config.training.limit_batches
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
     indices = data.evaluated(config.split, batch_size, limit_batches)
-    with data.telling_faults():
-        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, mirrored=config.mirrored)
+    with data.telling_faults(), track(f"Scoring {config.split} images", len(indices), True) as advance:
+        evaluation = evaluate_model(
+            run.model, batches, run.labels, indices=indices, mirrored=config.mirrored, progress=advance
+        )
     about = {"split": config.split, "epoch": run.epoch, "mirrored": config.mirrored}
     run.write_json(run.evaluation_path, {**about, **evaluation.report()})
     figures = _draw(run, data, evaluation, config)

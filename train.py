@@ -49,7 +49,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         import keras
         from rich.console import Console
 
-        from data import open_dataset
+        from data import open_dataset, track
         from interpret import pack_snapshot
         from models import build_model
         from training import evaluate_model, fit_model
@@ -122,8 +122,8 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
     indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
-    with data.telling_faults():
-        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices)
+    with data.telling_faults(), track("Scoring test images", len(indices), True) as advance:
+        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=advance)
     run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)
@@ -144,10 +144,13 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
 def _dead_units(run: Run, data) -> list[str]:
     """A line for each layer of whose units many are zero wherever they look."""
+    from data import track
     from interpret import StatisticsCollector, unit_pass
 
-    batches = data.sample("validation", 64, DEAD_ON)
-    (statistics,) = unit_pass(run.model, batches, collectors=[StatisticsCollector()])
+    count = len(data.spread("validation", DEAD_ON))
+    with track("Looking for dead units", count, True) as advance:
+        batches = (advance(len(batch[1])) or batch for batch in data.sample("validation", 64, DEAD_ON))
+        (statistics,) = unit_pass(run.model, batches, collectors=[StatisticsCollector()])
     counted = {layer: (int(found.dead.sum()), len(found.dead), found.images) for layer, found in statistics.items()}
     return [
         f"{dead} of {units} units of {layer} are dead: zero on all of {images:,} validation images. "

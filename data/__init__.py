@@ -11,9 +11,10 @@ _HOMES = {
     "check_root": "data.folder",
     "fit_image": "data.images",
     "read_image": "data.images",
+    "track": "data.progress",
 }
 
-__all__ = ["DataInfo", "Dataset", "check_name", "check_root", "fit_image", "open_dataset", "read_image"]
+__all__ = ["DataInfo", "Dataset", "check_name", "check_root", "fit_image", "open_dataset", "read_image", "track"]
 
 
 def __getattr__(name: str):

@@ -34,8 +34,7 @@ def evaluate(config: Evaluate) -> Path:
         evaluation = evaluate_model(
             run.model, batches, run.labels, indices=indices, mirrored=config.mirrored, progress=advance
         )
-    about = {"split": config.split, "epoch": run.epoch, "mirrored": config.mirrored}
-    run.write_json(run.evaluation_path, {**about, **evaluation.report()})
+    run.write_json(run.evaluation_path, {"split": config.split, "epoch": run.epoch, **evaluation.report()})
     figures = _draw(run, data, evaluation, config)
 
     _print_scores(console, run, evaluation, f"{config.split}{', mirrored too,' if config.mirrored else ''}")

@@ -71,7 +71,7 @@ def activation_maximization(
         painted, reached = climb(canvas.start(seed, chosen), chosen, told)
         images.append(painted)
         history.append(reached)
-    images = np.concatenate(images)
+    images = np.concatenate(images).astype(np.float32, copy=False)
     reached = goal.activations(images, batch_size)[np.arange(len(units)), np.asarray(units)]
     return Maximization(images, reached, np.concatenate(history, axis=1))
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import jax
 import keras
 import numpy as np
 
+from training.backend import compiled_loop
 from training.state import build_metrics
 
 if TYPE_CHECKING:
@@ -19,27 +19,13 @@ def scan_steps(model: keras.Model, data: "Resident") -> None:
 
     The model is compiled already. Each step is Keras' own `train_step`; what it is given is picked on the device.
     """
-
-    def steps(state, arrays, indices, keys):
-        form = jax.tree.structure(state)
-
-        def step(leaves, told):
-            logs, after = model.train_step(jax.tree.unflatten(form, leaves), data.batch(arrays, *told))
-            # The loop gives back what it took: arrays of the same types.
-            after = [new.astype(old.dtype) for new, old in zip(jax.tree.leaves(after), leaves, strict=True)]
-            return after, logs
-
-        leaves, logs = jax.lax.scan(step, jax.tree.leaves(state), (indices, keys))
-        return {name: values[-1] for name, values in logs.items()}, jax.tree.unflatten(form, leaves)
-
-    compiled = jax.jit(steps, donate_argnums=0)
+    steps = compiled_loop(lambda state, arrays, told: model.train_step(state, data.batch(arrays, *told)))
 
     def train_function(state, iterator: Iterator):
         told = list(islice(iterator, model.steps_per_execution))
         if not told:
             raise StopIteration
-        indices, keys = (np.stack(part) for part in zip(*told, strict=True))
-        return compiled(state, data.arrays, indices, keys)
+        return steps(state, data.arrays, tuple(np.stack(part) for part in zip(*told, strict=True)))
 
     # Keras would build its metrics from a batch of what it is given, which is no images.
     build_metrics(model)

@@ -27,6 +27,7 @@ class Evaluation:
     top5: float | None  # share of images whose class is among the five most probable; None up to five classes
     indices: np.ndarray  # (n,) where each image stands in its split, of which perhaps only a part was evaluated
     images_per_second: float  # through the model; compiling and reading are left out
+    mirrored: bool = False  # logits are the mean of an image's own and of its mirror image's
 
     @property
     def images(self) -> int:
@@ -82,6 +83,7 @@ class Evaluation:
             strict=True,
         )
         return {
+            "mirrored": self.mirrored,
             "images": self.images,
             "accuracy": self.accuracy,
             "top5_accuracy": self.top5,
@@ -159,6 +161,7 @@ def evaluate_model(
         top5=float((ranks < TOP).mean()) if len(classes) > TOP else None,
         indices=np.arange(len(labels)) if indices is None else indices,
         images_per_second=len(labels) / seconds,
+        mirrored=mirrored,
     )
 
 

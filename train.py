@@ -53,7 +53,14 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         from interpret import pack_snapshot
         from models import build_model
         from training import evaluate_model, fit_model
-        from training.backend import choose_devices, distributed, environment, make_deterministic, room_on_device
+        from training.backend import (
+            choose_devices,
+            distributed,
+            environment,
+            keep_compiled,
+            make_deterministic,
+            room_on_device,
+        )
         from training.callbacks import Stopped
         from training.checkpoint import newest_checkpoint
         from training.fit import class_weights, precision
@@ -65,6 +72,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     if settings.deterministic:
         make_deterministic(run.facts["environment"]["threads"] if run else None)
     devices = choose_devices(settings.devices, settings.batch_size)
+    keep_compiled(devices)
     room = room_on_device(config.data.cache, devices)
     build_optimizer(settings, steps_per_epoch=1)  # what it does not take is told before data is read
     keras.utils.set_random_seed(config.seed)

@@ -1,22 +1,24 @@
 """The machine that a benchmark ran on, and the most that it can do: the ceiling."""
 
-import importlib.util
 import os
 import platform
+import sys
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from benchmarks.measuring import rate_of
 
-PACKAGES = ("tensorflow", "keras", "jax", "torch", "numpy", "pillow")
+PACKAGES = ("tensorflow", "keras", "jax", "torch", "numpy", "PIL")  # as they are imported
 SIDE = 2048  # of the matrices
 
 
 def machine() -> dict[str, object]:
     """Processor, how busy it was before, and versions; what a figure is worth depends on them."""
-    found = [package for package in PACKAGES if importlib.util.find_spec(package if package != "pillow" else "PIL")]
+    installed = packages_distributions()  # tensorflow may be that of tensorflow-cpu
+    found = [installed[package][0] for package in PACKAGES if package in installed]
     return {
+        **({"accelerator": accelerator()} if "keras" in sys.modules and accelerator() else {}),
         "processor": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} CPUs, {_processor()}",
         "load before": f"{os.getloadavg()[0]:.1f} processes wanted a CPU in the last minute",
         "system": platform.platform(),
@@ -24,22 +26,43 @@ def machine() -> dict[str, object]:
     }
 
 
-def ceiling(side: int = SIDE) -> Callable[[], float]:
-    """To be called in turn with the rest: the rate of one large product of float32 matrices, in FLOP a second."""
-    import tensorflow as tf
+def ceiling(dtype: str = "float32", side: int | None = None) -> Callable[[], float]:
+    """To be called in turn with the rest: the rate of one large product of matrices, in FLOP a second.
 
-    a, b = (tf.random.normal((side, side), seed=seed) for seed in (0, 1))
-    tf.matmul(a, b)
+    On the device of Keras' backend; matrices are larger on an accelerator, which small ones do not fill.
+    """
+    import keras
+
+    side = side or (8 * SIDE if accelerator() else SIDE)
+    a, b = (keras.random.normal((side, side), seed=seed, dtype=dtype) for seed in (0, 1))
+    keras.ops.matmul(a, b)
 
     def turn() -> float:
         def products() -> float:
             for _ in range(4):
-                tf.matmul(a, b).numpy()
+                found = keras.ops.matmul(a, b)
+            float(keras.ops.convert_to_numpy(found[0, 0]))  # waits for the device
             return 4 * 2 * side**3
 
         return rate_of(products)
 
+    turn()
     return turn
+
+
+def accelerator() -> str | None:
+    """What Keras' backend calls the device that it computes on; None: a CPU."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else device.device_kind
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU") if found else None
 
 
 def copying(megabytes: int = 256) -> Callable[[], float]:

@@ -55,24 +55,28 @@ def build(config: Model, side: int, classes: int) -> nn.Module:
 
 
 def training(
-    config: Model, side: int, classes: int, batch_size: int, steps: int, images: int, compiled: bool
+    config: Model, side: int, classes: int, batch_size: int, steps: int, images: int, compiled: bool, half: bool = False
 ) -> Callable[[], float]:
     """To be called in turn: images a second of `steps` steps with AdamW.
 
-    The images lie in memory as uint8, shuffled; layout channels_last, the faster one on CPUs.
+    The images lie as uint8 in the memory of the device, a GPU where there is one, and are shuffled; layout
+    channels_last, the faster one. `half`: computes in bfloat16 where autocast does.
     """
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     generator = np.random.default_rng(0)
     pixels = torch.from_numpy(generator.integers(0, 256, (images, side, side, 3), "uint8")).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(generator.integers(0, classes, images))
-    plain = build(config, side, classes).to(memory_format=torch.channels_last)
+    pixels, labels = pixels.to(device), torch.from_numpy(generator.integers(0, classes, images)).to(device)
+    plain = build(config, side, classes).to(device, memory_format=torch.channels_last)
     model = torch.compile(plain) if compiled else plain
-    optimizer = torch.optim.AdamW(plain.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(plain.parameters(), 1e-3, fused=device == "cuda")
     loss_of = nn.CrossEntropyLoss()
 
     def batches():
         while True:
-            yield from torch.randperm(images).split(batch_size)[: images // batch_size]
+            yield from torch.randperm(images, device=device).split(batch_size)[: images // batch_size]
 
     stream = batches()
 
@@ -81,8 +85,11 @@ def training(
             for chosen in itertools.islice(stream, steps):
                 seen = pixels[chosen].float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
                 optimizer.zero_grad()
-                loss_of(model(seen), labels[chosen]).backward()
+                with torch.autocast(device, torch.bfloat16, enabled=half):
+                    loss = loss_of(model(seen), labels[chosen])
+                loss.backward()
                 optimizer.step()
+            float(loss.detach())  # waits for the device
             return steps * batch_size
 
         return rate_of(train)

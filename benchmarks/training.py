@@ -3,10 +3,15 @@
 Ours is the fit of `train.py`, from TFRecord files to checkpoints. Beside it, on the same network with batches of the
 same size: Keras as its tutorials have it, and PyTorch by a plain loop over images in memory. The ceiling is the rate of
 a large product of matrices, as images of this network. Ours on one batch, again and again, waits for no data.
+
+On a GPU, with KERAS_BACKEND=jax, ours keeps the images there and runs an epoch's steps in one compiled loop; PyTorch's
+images lie there too.
 """
 
 import importlib.util
 import itertools
+import math
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -77,13 +82,15 @@ def tutorial(config: Train, side: int, steps: int) -> Callable[[], float]:
     import tensorflow_datasets as tfds
 
     from models import build_model
+    from training.fit import precision
 
     data = tfds.load(photos.NAME, data_dir=config.data.data_dir, split="train")
     data = data.map(
         lambda example: (tf.cast(example["image"], tf.float32), example["label"]), num_parallel_calls=tf.data.AUTOTUNE
     )
     data = data.shuffle(1000).batch(config.training.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-    model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)
+    with precision(config.training.precision):
+        model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adamw", loss=loss, metrics=["accuracy"])
     model.fit(data, verbose=0)
@@ -98,8 +105,8 @@ def tutorial(config: Train, side: int, steps: int) -> Callable[[], float]:
 def torch_peer(compiled: bool, config: Train, side: int, steps: int) -> Callable[[], float]:
     from benchmarks.torch_peer import training
 
-    batch_size = config.training.batch_size
-    return training(config.model, side, len(photos.CLASSES), batch_size, steps, steps * batch_size, compiled)
+    batch_size, half = config.training.batch_size, config.training.precision == "mixed_bfloat16"
+    return training(config.model, side, len(photos.CLASSES), batch_size, steps, steps * batch_size, compiled, half)
 
 
 def flops(config: Train, side: int) -> tuple[int, int]:
@@ -108,7 +115,7 @@ def flops(config: Train, side: int) -> tuple[int, int]:
     from models import build_model
 
     model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)
-    trained = sum(weight.shape.num_elements() for weight in model.trainable_weights)
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return 2 * TRAINING_PASSES * architecture(model).multiply_adds, trained
 
 
@@ -120,7 +127,12 @@ def _fit(config: Train) -> Callable[..., list[dict[str, float]]]:
     from data import open_dataset
     from models import build_model
     from training import Run, fit_model
+    from training.backend import choose_devices, keep_compiled, room_on_device
+    from training.fit import precision
 
+    devices = choose_devices(1, config.training.batch_size)
+    keep_compiled(devices)
+    on_device = room_on_device(config.data.cache, devices) > 0
     data = open_dataset(config.data, progress=False)
     info = data.info
     data.load()
@@ -128,18 +140,22 @@ def _fit(config: Train) -> Callable[..., list[dict[str, float]]]:
 
     def fit(drawings=None) -> list[dict[str, float]]:
         keras.utils.set_random_seed(0)
-        model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=0)
-        run = Run.create(runs, "benchmark", config)
-        return fit_model(run, model, data, config, drawings=drawings, console=Console(quiet=True))
+        with precision(config.training.precision):
+            model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=0)
+            run = Run.create(runs, "benchmark", config)
+            console = Console(quiet=True)
+            return fit_model(run, model, data, config, drawings=drawings, on_device=on_device, console=console)
 
     return fit
 
 
-def measure(net: str, side: int, batch_size: int, steps: int, turns: int) -> list[Row]:
-    """The rows of one network at one size of images and one size of batches."""
+def measure(net: str, side: int, batch_size: int, steps: int, turns: int, policy: str) -> list[Row]:
+    """The rows of one network at one size of images and one size of batches; `policy` is Keras' of precision."""
+    on_gpu = machine.accelerator() is not None
+    together = {"precision": policy, **({"steps_per_execution": "epoch"} if on_gpu else {})}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data_dir = photos.write_records(Path(folder), side, steps * batch_size)
-        config = configuration(net, data_dir, batch_size)
+        config = configuration(net, data_dir, batch_size, **together)
         a_step, trained = flops(config, side)
         peers = {"Keras as in tutorials": (tutorial, config, side, steps)}
         if importlib.util.find_spec("torch"):
@@ -149,22 +165,20 @@ def measure(net: str, side: int, batch_size: int, steps: int, turns: int) -> lis
                 raise AssertionError(f"PyTorch's {net} is not the same network")
             peers["PyTorch, eager"] = (torch_peer, False, config, side, steps)
             peers["PyTorch, torch.compile"] = (torch_peer, True, config, side, steps)
-        one_batch = configuration(net, data_dir, batch_size, overfit=True)
-        works = {
-            "ours": (ours, config),
-            WITHOUT_WAITING: (ours, one_batch),
-            **peers,
-            "end of an epoch": (epoch_end, config, steps),
-        }
+        works = {"ours": (ours, config)}
+        if not on_gpu:  # where images that lie on the device are not waited for
+            works[WITHOUT_WAITING] = (ours, configuration(net, data_dir, batch_size, overfit=True))
+        compared = [*works, *peers]
+        works |= {**peers, "end of an epoch": (epoch_end, config, steps)}
         workers = prepared(works, stack)
-        found = take_turns({"ceiling": machine.ceiling(), "copy": machine.copying(), **workers}, turns)
+        dtype = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}.get(policy, policy)
+        found = take_turns({"ceiling": machine.ceiling(dtype), "copy": machine.copying(), **workers}, turns)
 
     ceiling = measuring.Figure(tuple(rate / a_step for rate in found["ceiling"].values))
     ends = found["end of an epoch"]
-    case = f"{net} at {side}, batches of {batch_size}: "
+    case = f"{net} at {side}, batches of {batch_size}{'' if policy == 'float32' else f', {policy}'}: "
     rows = [
-        Row(f"{case}{name}", found[name], "images/s", found["ours"], found[name].ratio_to(ceiling))
-        for name in ("ours", WITHOUT_WAITING, *peers)
+        Row(f"{case}{name}", found[name], "images/s", found["ours"], found[name].ratio_to(ceiling)) for name in compared
     ]
     if len(peers) == 1:
         rows.append(Row(f"{case}PyTorch", None, "", note="left out: torch is not installed"))
@@ -181,12 +195,15 @@ def main(words: list[str] | None = None) -> None:
     options.add_argument("--side", nargs="+", type=int, default=[64])
     options.add_argument("--batch", nargs="+", type=int, default=[64])
     options.add_argument("--steps", type=int, default=10, help="of an epoch (default 10)")
+    options.add_argument("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), default="float32")
     given = options.parse_args(words)
+    # Every way is a process of its own, and all of them lie on a GPU together.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     cases = list(itertools.product(given.net, given.side, given.batch)) if given.net else DEFAULT
     steps, turns = given.steps, given.turns
     if given.quick:
         cases, steps, turns = [("lesson", 16, 8)], 2, 1
-    rows = [row for case in cases for row in measure(*case, steps, turns)]
+    rows = [row for case in cases for row in measure(*case, steps, turns, given.precision)]
     measuring.tell(rows, machine.machine(), "Training", given.json)
 
 

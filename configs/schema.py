@@ -230,7 +230,7 @@ class Training(Section):
     freeze_base: bool = False
     devices: Count | None = None  # null: every accelerator there is, or the one CPU
     deterministic: bool = False  # the same seed gives the same bits, also after resume=
-    steps_per_execution: Count = 1
+    steps_per_execution: Count | Literal["epoch"] = 1  # steps in one call of the device; epoch: all of an epoch's
     limit_batches: Count | None = None  # of train, validation and test; null: all
     overfit: bool = False  # train and validate on one batch, without augmentation
     profile: bool = False  # write a TensorBoard profile of a few steps

@@ -13,6 +13,7 @@ from pathlib import Path
 import PIL
 
 from configs import UserError
+from configs.caching import cache_folder
 from data.images import MAX_PIXELS, Inspection
 
 SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a few files
@@ -76,9 +77,8 @@ class Remembered:
     """Inspections of earlier starts, in a file of the cache folder; each counts as long as its signature does."""
 
     def __init__(self, place: Path):
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
         name = hashlib.blake2b(os.fsencode(place.resolve()), digest_size=16).hexdigest()
-        self._path = cache / "convlens" / f"{name}.json"
+        self._path = cache_folder() / f"{name}.json"
         self._changed = False
         self._found: dict[str, list] = {}
         with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged file is like none

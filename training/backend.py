@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import keras
 import numpy as np
 
 from configs import UserError
+from configs.caching import cache_folder
 
+COMPILED_BYTES = 2 * 2**30  # of compiled programs on disk, the oldest go first
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
@@ -51,6 +53,19 @@ def room_on_device(cache: str, devices: list[str]) -> float:
     import jax
 
     return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0) // 4
+
+
+def keep_compiled(devices: list[str], folder: Path | None = None) -> None:
+    """What XLA compiles for an accelerator is kept on disk, and the next run of the same network does not wait for it.
+
+    For JAX; `folder` instead of the user's cache folder. Where JAX_COMPILATION_CACHE_DIR is set, JAX does as it says.
+    """
+    if TENSORFLOW or "cpu" in devices[0] or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(folder or cache_folder() / "jax"))
+    jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
 
 
 @contextlib.contextmanager
@@ -202,7 +217,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
-        keras.backend.backend(): version(keras.backend.backend()),
+        keras.backend.backend(): import_module(keras.backend.backend()).__version__,
         "devices": all_devices(),
         "threads": _threads(),
         "code": _git_state(),

@@ -64,13 +64,13 @@ def fit_model(
     """
     training, console = config.training, console or Console()
     steps = data.steps(training.batch_size, training.limit_batches, training.overfit)
-    _refuse_uneven_executions(training.steps_per_execution, steps)
+    together = _steps_together(training.steps_per_execution, steps)
     confusion = callbacks.BalancedAccuracy(len(data.info.classes))
     model.compile(
         optimizer=build_optimizer(training, steps),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
         metrics=["accuracy", confusion],
-        steps_per_execution=training.steps_per_execution,
+        steps_per_execution=together,
         jit_compile=xla_pays_off(),
     )
     _go_back(run, start)
@@ -90,7 +90,9 @@ def fit_model(
             table = callbacks.MetricsTable(run)
             clock = callbacks.Clock(min(training.batch_size, data.info.sizes["train"]))
             control = _control(training)
-            checkpoints = Checkpoints(run, training, start, steps, best, interruption, (table, clock, *control))
+            checkpoints = Checkpoints(
+                run, training, start, steps, best, interruption, (table, clock, *control), together
+            )
             shown = [clock, best, table, lines, *_tensorboard(writers, run, data, config, drawings, confusion, start)]
             if pack and training.snapshots:
                 image = data.examples("validation", [0])[0][0]
@@ -144,18 +146,21 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
     return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
 
 
-def _refuse_uneven_executions(together: int, steps: int) -> None:
-    """Steps that are executed together must not reach into the next epoch: Keras would train on its batches too early.
+def _steps_together(together: int | str, steps: int) -> int:
+    """How many steps are executed in one call; they must not reach into the next epoch, or Keras trains on its batches.
 
     Raises `UserError`.
     """
+    if together == "epoch":
+        return steps
     if steps % together:
         divisors = [number for number in range(1, steps + 1) if steps % number == 0]
         below, above = max(n for n in divisors if n < together or n == 1), [n for n in divisors if n > together][:1]
         raise UserError(
             f"training.steps_per_execution={together} does not divide the {steps} steps of an epoch; "
-            f"give {' or '.join(str(number) for number in [below, *above])}."
+            f"give {' or '.join(str(number) for number in [below, *above])}, or epoch for all of them."
         )
+    return together
 
 
 def _go_back(run: Run, start: State | None) -> None:

@@ -42,6 +42,7 @@ class Checkpoints(keras.callbacks.Callback):
         steps: steps of an epoch.
         best, interruption: of this training.
         others: more callbacks whose state counts.
+        steps_together: steps between two calls of callbacks.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class Checkpoints(keras.callbacks.Callback):
         best: KeepBest,
         interruption: Interruption,
         others: Sequence[keras.callbacks.Callback],
+        steps_together: int = 1,
     ):
         super().__init__()
         self.run, self.start, self.steps = run, start, steps
-        self.config, self.stride = config.checkpoint, config.steps_per_execution
+        self.config, self.stride = config.checkpoint, steps_together
         self.best, self.interruption, self.others = best, interruption, (best, *others)
         self.first_epoch, self.first_step = (start.epoch, start.step) if start else (0, 0)
         self.saved_at = time.monotonic()

@@ -28,7 +28,7 @@ def test_the_speedrun_trains_scores_and_counts_on_whatever_it_is_given(tmp_path)
 
     words = [
         "data=folder", f"data.root={write_folder(tmp_path / 'photos', 16, 40)}", "model.filters=[4,4,4,4]",
-        "training.batch_size=8", "training.epochs=2", "training.steps_per_execution=5", "training.precision=float32",
+        "training.batch_size=8", "training.epochs=2", "training.precision=float32",
     ]  # fmt: skip
     table = tmp_path / "values.json"
     command = [sys.executable, "-m", "benchmarks.speedrun", "--seeds", "2", "--json", str(table), *words]

@@ -238,15 +238,16 @@ def test_mixed_precision_trains_and_reloads_and_does_not_leak(start, policy):
 
 def test_steps_that_are_executed_together_see_the_very_same_batches(start):
     losses = []
-    for together in (1, 3):
+    for together in (1, 3, "epoch"):
         run, model, data, config = start(steps_per_execution=together)
         fit_model(run, model, data, config)
         losses.append([row["loss"] for row in run.metrics])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    assert losses[2] == losses[1]
 
 
 def test_steps_that_would_reach_into_the_next_epoch_are_refused_before_the_first_one(start):
     run, model, data, config = start(steps_per_execution=2)  # 48 images in batches of 16
-    with pytest.raises(UserError, match="=2 does not divide the 3 steps of an epoch; give 1 or 3"):
+    with pytest.raises(UserError, match="=2 does not divide the 3 steps of an epoch; give 1 or 3, or epoch"):
         fit_model(run, model, data, config)
     assert run.metrics == []

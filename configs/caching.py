@@ -1,0 +1,9 @@
+"""Where what can be made again is kept between runs."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`convlens` in the user's cache folder, XDG_CACHE_HOME where that is set; it need not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "convlens"

@@ -16,7 +16,7 @@ from training import callbacks
 from training.backend import one_hot_batches, weighted_batches, xla_pays_off
 from training.checkpoint import State
 from training.files import telling_full_disk
-from training.fused import fused_batch_norm
+from training.fused import fewer_passes
 from training.optimization import build_optimizer
 from training.run import Run
 from training.snapshots import Pack, Snapshots
@@ -98,7 +98,7 @@ def fit_model(
                 image = data.examples("validation", [0])[0][0]
                 shown.append(Snapshots(run, image, pack, training.snapshots, begins=not start))
             try:
-                with lines.showing(), fused_batch_norm(model):
+                with lines.showing(), fewer_passes(model):
                     model.fit(
                         _training_batches(data, config, start, resident),
                         epochs=training.epochs,

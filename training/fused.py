@@ -1,26 +1,31 @@
-"""Batch norm in one operation while a model trains on a CPU; the model, and what is saved of it, keeps Keras' own.
+"""The same arithmetic in fewer passes while a model trains; the model, and what is saved, keeps Keras' own layers.
 
-Keras takes the mean, the variance and the result one after another, each a pass over the maps in memory, and as many
-passes back. TensorFlow has one operation for all of it, with a gradient of its own.
+Batch norm, for TensorFlow on a CPU: Keras takes the mean, the variance and the result one after another, each a pass
+over the maps in memory, and as many passes back. TensorFlow has one operation for it, with a gradient of its own.
+
+Max pooling, for JAX: the gradient of XLA's sliding window looks for each window's maximum again and scatters. Where
+windows do not overlap, a maximum over two more axes needs neither, and XLA fuses it with what is before and after.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
+from keras import ops
 
-from training.backend import xla_pays_off
+from training.backend import TENSORFLOW, xla_pays_off
 
 
 @contextlib.contextmanager
-def fused_batch_norm(model: keras.Model) -> Iterator[None]:
-    """What is traced inside normalizes batches in one operation, where that is faster; its values are the same.
+def fewer_passes(model: keras.Model) -> Iterator[None]:
+    """What is traced inside normalizes and pools in fewer passes, where that is faster; its values are the same.
 
-    Moving averages included, to float precision. XLA fuses by itself, so that it changes nothing on a GPU or with JAX.
+    Moving averages included, to float precision. So are gradients, except where a window has its maximum more than
+    once: Keras gives all to the first of them, here each gets an equal share.
     """
-    changed = [] if xla_pays_off() else [layer for layer in _layers(model) if _is_plain(layer)]
-    for layer in changed:
-        layer.call = _fused(layer)
+    changed = {layer: call for layer in _layers(model) if (call := _faster(layer))}
+    for layer, call in changed.items():
+        layer.call = call
     try:
         yield
     finally:
@@ -28,7 +33,37 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
             del layer.call
 
 
-def _fused(layer: keras.layers.BatchNormalization):
+def _faster(layer: keras.layers.Layer) -> Callable | None:
+    """Another way to call a layer; None: its own is the fastest."""
+    if TENSORFLOW and not xla_pays_off() and _is_plain_batch_norm(layer):
+        return _fused_batch_norm(layer)
+    if not TENSORFLOW and _has_windows_apart(layer):
+        return _pooled_by_shape(layer)
+    return None
+
+
+def _pooled_by_shape(layer: keras.layers.MaxPooling2D) -> Callable:
+    high, wide = layer.pool_size
+
+    def call(inputs):
+        _, height, width, channels = inputs.shape
+        rows, columns = height // high, width // wide
+        windows = inputs[:, : rows * high, : columns * wide]
+        return ops.max(ops.reshape(windows, (-1, rows, high, columns, wide, channels)), axis=(2, 4))
+
+    return call
+
+
+def _has_windows_apart(layer: keras.layers.Layer) -> bool:
+    return (
+        type(layer) is keras.layers.MaxPooling2D
+        and tuple(layer.strides) == tuple(layer.pool_size)
+        and layer.padding == "valid"
+        and layer.data_format == "channels_last"
+    )
+
+
+def _fused_batch_norm(layer: keras.layers.BatchNormalization) -> Callable:
     import tensorflow as tf
 
     otherwise = layer.call
@@ -57,7 +92,7 @@ def _fused(layer: keras.layers.BatchNormalization):
     return call
 
 
-def _is_plain(layer: keras.layers.Layer) -> bool:
+def _is_plain_batch_norm(layer: keras.layers.Layer) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.input_spec.ndim == 4

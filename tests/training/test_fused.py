@@ -1,11 +1,16 @@
-"""Batch norm in one operation gives what Keras' own gives: values, gradients and moving averages."""
+"""Layers in fewer passes give what Keras' own give: values, gradients and moving averages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.fused import fused_batch_norm
+from training.fused import fewer_passes
 
 SHAPE = (6, 7, 5)
 
@@ -47,7 +52,7 @@ def operations(model, images):
 def test_a_step_is_the_same_to_float_precision(options, batch):
     images = np.random.default_rng(0).normal(2, 3, (batch, *SHAPE)).astype("float32")
     plain, model = a_step(network(**options), images), network(**options)
-    with fused_batch_norm(model):
+    with fewer_passes(model):
         fused = a_step(model, images)
     for one, other in zip(plain, fused, strict=True):
         np.testing.assert_allclose(other, one, rtol=2e-4, atol=2e-5 * abs(one).max())
@@ -61,7 +66,7 @@ def test_half_precision_is_normalized_in_single_precision_as_keras_does():
     finally:
         keras.config.set_dtype_policy(before)
     images = np.random.default_rng(0).normal(2, 3, (8, *SHAPE)).astype("float16")
-    with fused_batch_norm(model):
+    with fewer_passes(model):
         maps = model(images, training=True)
     np.testing.assert_allclose(maps, plain(images, training=True), rtol=2e-3, atol=1e-3)
     assert maps.dtype == "float16"
@@ -71,7 +76,7 @@ def test_what_is_frozen_scored_or_trained_otherwise_is_left_to_keras():
     images = np.random.default_rng(0).normal(size=(4, *SHAPE)).astype("float32")
     frozen, model, several = network(), network(), network(renorm=True)
     frozen.trainable = False
-    with fused_batch_norm(frozen), fused_batch_norm(model), fused_batch_norm(several):
+    with fewer_passes(frozen), fewer_passes(model), fewer_passes(several):
         assert "FusedBatchNormV3" not in operations(frozen, images) | operations(several, images)
         scored = model(images, training=False)
     np.testing.assert_array_equal(scored, network()(images, training=False))
@@ -81,10 +86,52 @@ def test_afterwards_the_layer_is_keras_own(tmp_path):
     inner = network()
     outer = keras.Sequential([keras.Input(SHAPE), inner])
     images = np.zeros((2, *SHAPE), "float32")
-    with fused_batch_norm(outer):
+    with fewer_passes(outer):
         assert "FusedBatchNormV3" in operations(outer, images)
         outer.save(tmp_path / "model.keras")
     assert "FusedBatchNormV3" not in operations(outer, images)
     assert "call" not in vars(inner.layers[2])
     reloaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(reloaded.predict(images, verbose=0), outer.predict(images, verbose=0))
+
+
+POOLING = """
+import jax, keras, numpy as np
+from training.fused import fewer_passes
+
+def network(size, **options):
+    inputs = keras.Input((9, 8, 3))
+    return keras.Model(inputs, keras.layers.MaxPooling2D(size, **options)(keras.layers.Activation("relu")(inputs)))
+
+images = np.random.default_rng(0).normal(0.5, 1, (4, 9, 8, 3)).astype("float32")
+
+def computed(model):
+    def loss(images):
+        maps = model(images, training=True)
+        return keras.ops.sum(maps * keras.ops.cos(maps)), maps
+    step = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    (_, maps), gradient = step(images)
+    return np.asarray(maps), np.asarray(gradient), "select_and_scatter" in step.lower(images).as_text()
+
+for size, options in [(2, {}), ((3, 2), {}), (4, {"data_format": "channels_last"})]:
+    plain, model = computed(network(size, **options)), network(size, **options)
+    with fewer_passes(model):
+        faster = computed(model)
+    assert plain[2] and not faster[2]
+    np.testing.assert_array_equal(faster[0], plain[0])
+    np.testing.assert_allclose(faster[1], plain[1], atol=1e-6)
+    assert computed(model)[2]
+
+for size, options in [(2, {"strides": 1}), (3, {"strides": 2}), (2, {"padding": "same"})]:
+    model = network(size, **options)
+    with fewer_passes(model):
+        assert computed(model)[2]
+"""
+
+
+def test_windows_apart_are_pooled_by_shape_with_jax_and_others_as_keras_does():
+    pytest.importorskip("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", POOLING], cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -112,7 +112,7 @@ def checked(
         return schema.model_validate(values)
     except ValidationError as error:
         found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
-        line = _explain(schema, found[0])
+        line = _explain(schema, found[0], [other for other in found[1:] if other["loc"][:-1] == found[0]["loc"][:-1]])
         place = origin or (_file_with(found[0]["loc"], script, overrides or []) if script else "")
         others = len({item["loc"][:2] for item in found}) - 1
         more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
@@ -183,8 +183,8 @@ def _paths(schema: type[Section], prefix: str = "") -> list[str]:
     return found
 
 
-def _explain(schema: type[Section], error: dict[str, Any]) -> str:
-    """A pydantic error as one line in our words."""
+def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """A pydantic error as one line in our words; `others`: why other kinds of value were refused at the same place."""
     section, path = schema, []
     for part in error["loc"]:
         field = section.model_fields.get(part) if isinstance(part, str) and section else None
@@ -223,6 +223,8 @@ def _explain(schema: type[Section], error: dict[str, Any]) -> str:
         "too_long": "at most {max_length} value(s), and got {actual_length}",
     }.get(error["type"])
     wanted = expected.format(**limit) if expected else error["msg"]
+    words = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
+    wanted = " or ".join([wanted, *words])
     return f"{key}={_shown(given)} does not fit; expected {wanted}."
 
 

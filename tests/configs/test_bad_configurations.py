@@ -48,6 +48,8 @@ BAD = [
     ("train", "training.label_smoothing=1", "expected a number less than 1"),
     ("train", "training.precision=float16", "Did you mean 'mixed_float16'?"),
     ("train", "training.monitor=accuracy", "Did you mean 'val_accuracy'?"),
+    ("train", "training.steps_per_execution=epoc", "expected a whole number or 'epoch'"),
+    ("train", "training.steps_per_execution=0", "expected a number of at least 1 or 'epoch'"),
     ("train", "training.class_weights=balance", "training.class_weights"),
     ("train", "training.early_stopping.patience=0", "expected a number of at least 1"),
     ("train", "data=tfds", "data=tfds needs a dataset name"),

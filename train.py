@@ -75,7 +75,8 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     keep_compiled(devices)
     room = room_on_device(config.data.cache, devices)
     build_optimizer(settings, steps_per_epoch=1)  # what it does not take is told before data is read
-    keras.utils.set_random_seed(config.seed)
+    with quietly():
+        keras.utils.set_random_seed(config.seed)  # TensorFlow's too, which is imported for it
 
     data = run.open_data(moved) if run else open_dataset(config.data)
     if run:

@@ -206,8 +206,9 @@ class Dataset:
         if overfit_seed is not None:
             return pipeline.first_batch(self._feed("train", few=True), batch_size, overfit_seed)
         feed = self._feed(self._role(split), few=limit_batches is not None)
-        chosen = self.evaluated(split, batch_size, limit_batches) if limit_batches is not None else None
-        return pipeline.evaluation(feed, batch_size, chosen)
+        evaluated = self.evaluated(split, batch_size, limit_batches)
+        chosen = None if limit_batches is None else evaluated
+        return pipeline.evaluation(feed, batch_size, chosen, len(evaluated))
 
     def evaluated(self, split: str, batch_size: int, limit_batches: int | None = None) -> np.ndarray:
         """The indices of the images that `evaluation` gives, in its order: all, or some that are evenly spread."""

@@ -206,10 +206,15 @@ def first_batch(feed, batch_size: int, seed: int) -> tf.data.Dataset:
     return data.map(feed.fetch)
 
 
-def evaluation(feed, batch_size: int, chosen: np.ndarray | None) -> tf.data.Dataset:
-    """(images, integer labels) in stored order, once; `chosen`: only the images with these indices, ascending."""
+def evaluation(feed, batch_size: int, chosen: np.ndarray | None, count: int) -> tf.data.Dataset:
+    """(images, integer labels) of `count` images in stored order, once.
+
+    `chosen`: only the images with these indices, ascending.
+    """
     data = feed.epoch(None, batch_size) if chosen is None else feed.chosen(chosen, batch_size)
     data = data.map(feed.fetch, num_parallel_calls=AUTOTUNE, deterministic=True)
+    # Keras warns where a stream whose length it does not know comes to its end.
+    data = data.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     return data.prefetch(AUTOTUNE)
 
 

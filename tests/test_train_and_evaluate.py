@@ -161,10 +161,21 @@ def test_jax_runs_the_same_commands(photos, tmp_path):
     words = ("data=folder", f"data.root={photos}", *SMALL, "debug=fast")
     done = script("train.py", *words, folder=tmp_path, KERAS_BACKEND="jax")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     run = only_run(tmp_path)
     assert json.loads((run / "run.json").read_text())["environment"]["backend"] == "jax"
     assert list((run / "tensorboard/validation").glob("events.*"))
     assert json.loads((run / "evaluation.json").read_text())["images"] == 22
+    for name, words in (("evaluate.py", ()), ("visualize.py", ("figures=[kernels,feature_maps]",))):
+        after = script(name, *words, folder=tmp_path, KERAS_BACKEND="jax")
+        assert (after.returncode, after.stderr) == (0, ""), name
+
+
+def test_a_terminal_shows_nothing_of_the_libraries_within(trained, photos, tmp_path):
+    _, training, evaluating, _ = trained
+    assert training.stderr == evaluating.stderr == ""
+    streamed = ("data=folder", f"data.root={photos}", *SMALL, "data.cache=none", "debug=fast")
+    assert script("train.py", *streamed, folder=tmp_path).stderr == ""
 
 
 def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path):

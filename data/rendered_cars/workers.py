@@ -9,7 +9,6 @@ import io
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,7 +49,9 @@ def render_all(styles: Sequence[str], split: str, count: int, size: int) -> Iter
     processes = []
     try:
         for task in tasks:
-            processes.append(subprocess.Popen([*command, json.dumps(task)], cwd=_ROOT, stdout=subprocess.PIPE))
+            # In a group of its own: the terminal's Ctrl-C reaches the parent alone, which ends them.
+            working = subprocess.Popen([*command, json.dumps(task)], cwd=_ROOT, stdout=subprocess.PIPE, process_group=0)
+            processes.append(working)
         for index in range(count):
             yield _next(processes[index % workers])
     finally:
@@ -75,8 +76,6 @@ def _work(styles: Sequence[str], split: str, size: int, span: Sequence[int]) -> 
 
 
 if __name__ == "__main__":
-    # Ctrl-C reaches every process of the terminal: the parent alone answers it, and ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _work(**json.loads(sys.argv[1]))
     except BrokenPipeError:

@@ -52,7 +52,9 @@ def test_a_stream_begun_anywhere_is_the_rest_of_the_whole_one(count, batch_size,
 @given(count=counts, batch_size=sizes, data=st.data())
 def test_evaluation_gives_what_is_chosen_once_and_in_order(count, batch_size, data):
     chosen = data.draw(st.none() | st.lists(st.integers(0, count - 1), min_size=1, unique=True).map(sorted))
-    stream = pipeline.evaluation(feed_of(count), batch_size, None if chosen is None else np.array(chosen))
+    size = count if chosen is None else len(chosen)
+    stream = pipeline.evaluation(feed_of(count), batch_size, None if chosen is None else np.array(chosen), size)
     batches = list(stream.as_numpy_iterator())
+    assert int(stream.cardinality()) == len(batches)
     assert [image for images, _ in batches for image in images[:, 0, 0, 0]] == (chosen or list(range(count)))
     assert all(len(images) == batch_size for images, _ in batches[:-1])

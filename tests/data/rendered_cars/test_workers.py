@@ -65,7 +65,7 @@ def test_ctrl_c_ends_the_workers_without_a_word_from_them():
     while script.stdout.readline() != "picture\n":
         assert script.poll() is None
     assert running(f"{count}, ")
-    os.killpg(script.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
+    os.killpg(script.pid, signal.SIGINT)  # as a terminal does: to all of the group in front
     _, errors = script.communicate(timeout=20)
     assert errors.count("KeyboardInterrupt") == 1
     deadline = time.monotonic() + 10

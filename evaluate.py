@@ -46,7 +46,8 @@ def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
     """The confusion matrix and the most confident mistakes, as pictures; the matrix also for TensorBoard."""
     from visualization import confusion_matrix_figure, mistakes_figure, save_figure
 
-    subject = f"{run.name}, {config.split} split, epoch {run.epoch}"
+    mirrored = ", mirror images too" if evaluation.mirrored else ""
+    subject = f"{run.name}, {config.split} split{mirrored}, epoch {run.epoch}"
     matrix = confusion_matrix_figure(evaluation.matrix, run.labels, f"Confusion matrix: {subject}")
     paths = save_figure(matrix, {"matrix": evaluation.matrix}, run.figures_dir / f"confusion_matrix_{config.split}")
     if run.config.training.tensorboard.enabled:

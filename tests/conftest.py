@@ -1,6 +1,11 @@
 """What more than one room's tests need."""
 
+import os
+
 import pytest
+
+# Before TensorFlow or JAX is imported: they set it to 1 where nobody has, also for the processes that tests start.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @pytest.fixture(scope="session", autouse=True)

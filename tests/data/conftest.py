@@ -1,17 +1,13 @@
 """Small photos and a small TFDS dataset, made for the tests."""
 
-import os
+from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+import pytest
+from PIL import Image
 
-from pathlib import Path  # noqa: E402
-
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from configs import Data  # noqa: E402
-from data import open_dataset  # noqa: E402
+from configs import Data
+from data import open_dataset
 
 
 def noise(seed, height=12, width=10, channels=3):

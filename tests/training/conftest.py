@@ -1,15 +1,11 @@
 """Small data that learning is quick on, as the training room sees any dataset."""
 
-import os
+from types import SimpleNamespace
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+import pytest
 
-from types import SimpleNamespace  # noqa: E402
-
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from configs import Train  # noqa: E402
+from configs import Train
 
 
 class ArrayData:

@@ -26,14 +26,15 @@ def machine() -> dict[str, object]:
     }
 
 
-def ceiling(dtype: str = "float32", side: int | None = None) -> Callable[[], float]:
+def ceiling(policy: str = "float32") -> Callable[[], float]:
     """To be called in turn with the rest: the rate of one large product of matrices, in FLOP a second.
 
-    On the device of Keras' backend; matrices are larger on an accelerator, which small ones do not fill.
+    On the device of Keras' backend, in the type that its policy of precision computes in; matrices are larger on an
+    accelerator, which small ones do not fill.
     """
     import keras
 
-    side = side or (8 * SIDE if accelerator() else SIDE)
+    dtype, side = keras.DTypePolicy(policy).compute_dtype, 8 * SIDE if accelerator() else SIDE
     a, b = (keras.random.normal((side, side), seed=seed, dtype=dtype) for seed in (0, 1))
     keras.ops.matmul(a, b)
 

@@ -17,12 +17,18 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Row, rate_of, take_turns
 from benchmarks.workers import prepared
 from configs import Train
 from configs.composition import compose
+
+if TYPE_CHECKING:
+    from data import Dataset
+    from training import Run
+    from training.tensorboard import Drawings
 
 DEFAULT = (("lesson", 64, 64), ("vgg", 32, 64))
 TRAINING_PASSES = 3  # forward; backward to the weights; backward to the images
@@ -50,8 +56,8 @@ def configuration(net: str, data_dir: Path, batch_size: int, epochs: int = EPOCH
 
 def ours(config: Train) -> Callable[[], float]:
     """To be called in turn: images a second within the last epoch of a fit, as its own line tells them."""
-    fit = _fit(config)
-    return lambda: fit(None)[-1]["images_per_second"]
+    _, fit = fitting(config, _runs(config))
+    return lambda: fit().metrics[-1]["images_per_second"]
 
 
 def epoch_end(config: Train, steps: int) -> Callable[[], float]:
@@ -59,7 +65,7 @@ def epoch_end(config: Train, steps: int) -> Callable[[], float]:
     from training.tensorboard import Drawings
     from visualization import confusion_matrix_figure, kernel_tiles, map_tiles
 
-    fit = _fit(config)
+    _, fit = fitting(config, _runs(config))
 
     def turn() -> float:
         drawn = []
@@ -68,7 +74,7 @@ def epoch_end(config: Train, steps: int) -> Callable[[], float]:
             drawn.append(time.perf_counter())
             return confusion_matrix_figure(matrix, classes)
 
-        rows = fit(Drawings(kernels=kernel_tiles, maps=map_tiles, confusion=confusion))
+        rows = fit(drawings=Drawings(kernels=kernel_tiles, maps=map_tiles, confusion=confusion)).metrics
         # From one epoch's picture to the next one's, less the steps between them.
         return drawn[-1] - drawn[-2] - steps * config.training.batch_size / rows[-1]["images_per_second"]
 
@@ -119,8 +125,8 @@ def flops(config: Train, side: int) -> tuple[int, int]:
     return 2 * TRAINING_PASSES * architecture(model).multiply_adds, trained
 
 
-def _fit(config: Train) -> Callable[..., list[dict[str, float]]]:
-    """A function that trains a new network in a new run and returns the rows of its metrics."""
+def fitting(config: Train, runs_dir: str) -> tuple["Dataset", Callable[..., "Run"]]:
+    """The data, read and ready, and a function that trains a new network as `train.py` does and gives its run."""
     import keras
     from rich.console import Console
 
@@ -136,17 +142,22 @@ def _fit(config: Train) -> Callable[..., list[dict[str, float]]]:
     data = open_dataset(config.data, progress=False)
     info = data.info
     data.load()
-    runs = tempfile.mkdtemp(prefix="runs-", dir=config.data.data_dir)
 
-    def fit(drawings=None) -> list[dict[str, float]]:
-        keras.utils.set_random_seed(0)
+    def fit(seed: int = 0, drawings: "Drawings | None" = None) -> Run:
+        own, console = config.model_copy(update={"seed": seed}), Console(quiet=True)
+        keras.utils.set_random_seed(seed)
         with precision(config.training.precision):
-            model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=0)
-            run = Run.create(runs, "benchmark", config)
-            console = Console(quiet=True)
-            return fit_model(run, model, data, config, drawings=drawings, on_device=on_device, console=console)
+            model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=seed)
+            run = Run.create(runs_dir, "benchmark", own)
+            run.write_labels(info.classes)
+            fit_model(run, model, data, own, drawings=drawings, on_device=on_device, console=console)
+        return Run.open(run.path)
 
-    return fit
+    return data, fit
+
+
+def _runs(config: Train) -> str:
+    return tempfile.mkdtemp(prefix="runs-", dir=config.data.data_dir)
 
 
 def measure(net: str, side: int, batch_size: int, steps: int, turns: int, policy: str) -> list[Row]:
@@ -171,8 +182,7 @@ def measure(net: str, side: int, batch_size: int, steps: int, turns: int, policy
         compared = [*works, *peers]
         works |= {**peers, "end of an epoch": (epoch_end, config, steps)}
         workers = prepared(works, stack)
-        dtype = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}.get(policy, policy)
-        found = take_turns({"ceiling": machine.ceiling(dtype), "copy": machine.copying(), **workers}, turns)
+        found = take_turns({"ceiling": machine.ceiling(policy), "copy": machine.copying(), **workers}, turns)
 
     ceiling = measuring.Figure(tuple(rate / a_step for rate in found["ceiling"].values))
     ends = found["end of an epoch"]

@@ -55,16 +55,16 @@ def room_on_device(cache: str, devices: list[str]) -> float:
     return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0) // 4
 
 
-def keep_compiled(devices: list[str], folder: Path | None = None) -> None:
+def keep_compiled(devices: list[str]) -> None:
     """What XLA compiles for an accelerator is kept on disk, and the next run of the same network does not wait for it.
 
-    For JAX; `folder` instead of the user's cache folder. Where JAX_COMPILATION_CACHE_DIR is set, JAX does as it says.
+    For JAX. Where JAX_COMPILATION_CACHE_DIR is set, JAX does as it says.
     """
     if TENSORFLOW or "cpu" in devices[0] or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(folder or cache_folder() / "jax"))
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
     jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
 
 
@@ -169,20 +169,9 @@ def compiled_loop(step: Callable) -> Callable:
     """Runs `step(state, constants, told) -> (logs, state)` once for each of what is told, in one compiled loop (JAX).
 
     The loop is called with the state, whose memory it takes over, the constants, and arrays of what each step is told;
-    it gives the logs of the last step and the state after it. On a CPU every step is a call: within a loop, XLA takes
-    convolutions there from code that is many times slower.
+    it gives the logs of the last step and the state after it.
     """
     import jax
-
-    if "cpu" in all_devices()[0]:
-        compiled = jax.jit(step, donate_argnums=0)
-
-        def one_by_one(state, constants, told):
-            for number in range(len(told[0])):
-                logs, state = compiled(state, constants, tuple(part[number] for part in told))
-            return logs, state
-
-        return one_by_one
 
     def steps(state, constants, told):
         form = jax.tree.structure(state)
@@ -197,6 +186,20 @@ def compiled_loop(step: Callable) -> Callable:
         return {name: values[-1] for name, values in logs.items()}, jax.tree.unflatten(form, leaves)
 
     return jax.jit(steps, donate_argnums=0)
+
+
+def compiled_calls(step: Callable) -> Callable:
+    """The same, in one call a step: on a CPU, where XLA's convolutions are many times slower within a loop."""
+    import jax
+
+    compiled = jax.jit(step, donate_argnums=0)
+
+    def steps(state, constants, told):
+        for number in range(len(told[0])):
+            logs, state = compiled(state, constants, tuple(part[number] for part in told))
+        return logs, state
+
+    return steps
 
 
 def start_profile(folder: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from training.backend import compiled_loop
+from training.backend import all_devices, compiled_calls, compiled_loop
 from training.state import build_metrics
 
 if TYPE_CHECKING:
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def scan_steps(model: keras.Model, data: "Resident") -> None:
-    """Makes `model.fit(data.told(...))` run `steps_per_execution` steps in one compiled loop, callbacks in between.
+    """Makes `model.fit(data.told(...))` run `steps_per_execution` steps, in one compiled loop, between two callbacks.
 
     The model is compiled already. Each step is Keras' own `train_step`; what it is given is picked on the device.
     """
-    steps = compiled_loop(lambda state, arrays, told: model.train_step(state, data.batch(arrays, *told)))
+    compiled = compiled_calls if "cpu" in all_devices()[0] else compiled_loop
+    steps = compiled(lambda state, arrays, told: model.train_step(state, data.batch(arrays, *told)))
 
     def train_function(state, iterator: Iterator):
         told = list(islice(iterator, model.steps_per_execution))

@@ -20,7 +20,10 @@ from models import build_model
 from training import Run, fit_model
 from training.optimization import build_optimizer
 
-root, folder = sys.argv[1:]
+root, folder, way = sys.argv[1:]
+if way == "loop":  # as on an accelerator
+    import training.dispatch
+    training.dispatch.all_devices = lambda: ["gpu:0"]
 config = Train.model_validate({
     "model": {"filters": [4], "batch_norm": True, "head": {"pooling": "average", "dropout": 0.3}},
     "data": {"source": "folder", "root": root, "cache": "device", "augment": {"flip": True, "crop": 2, "mixup": 0.4}},
@@ -89,8 +92,9 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_steps_on_the_device_are_keras_own_steps_on_the_same_batches(photos, tmp_path, jax_process):
-    done = jax_process(SCRIPT, photos, tmp_path / "runs")
+@pytest.mark.parametrize("way", ["loop", "calls"])
+def test_steps_on_the_device_are_keras_own_steps_on_the_same_batches(photos, tmp_path, jax_process, way):
+    done = jax_process(SCRIPT, photos, tmp_path / "runs", way)
     assert done.returncode == 0, done.stderr
     (found,) = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert found["losses"] == pytest.approx(found["expected"], rel=1e-4)

@@ -1,7 +1,8 @@
 """The same arithmetic in fewer passes while a model trains; the model, and what is saved, keeps Keras' own layers.
 
-Batch norm, for TensorFlow on a CPU: Keras takes the mean, the variance and the result one after another, each a pass
-over the maps in memory, and as many passes back. TensorFlow has one operation for it, with a gradient of its own.
+Batch norm: Keras takes the mean, the variance and the result one after another, each a pass over the maps in memory,
+and as many passes back. TensorFlow on a CPU has one operation for it, with a gradient of its own. For JAX the mean and
+the variance are taken in the same pass, and the gradient is written so that it needs two.
 
 Max pooling, for JAX: the gradient of XLA's sliding window looks for each window's maximum again and scatters. Where
 windows do not overlap, a maximum over two more axes needs neither, and XLA fuses it with what is before and after.
@@ -9,6 +10,7 @@ windows do not overlap, a maximum over two more axes needs neither, and XLA fuse
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import keras
 from keras import ops
@@ -35,7 +37,7 @@ def fewer_passes(model: keras.Model) -> Iterator[None]:
 
 def _faster(layer: keras.layers.Layer) -> Callable | None:
     """Another way to call a layer; None: its own is the fastest."""
-    if TENSORFLOW and not xla_pays_off() and _is_plain_batch_norm(layer):
+    if _is_plain_batch_norm(layer) and not (TENSORFLOW and xla_pays_off()):
         return _fused_batch_norm(layer)
     if not TENSORFLOW and _has_windows_apart(layer):
         return _pooled_by_shape(layer)
@@ -64,32 +66,69 @@ def _has_windows_apart(layer: keras.layers.Layer) -> bool:
 
 
 def _fused_batch_norm(layer: keras.layers.BatchNormalization) -> Callable:
-    import tensorflow as tf
-
-    otherwise = layer.call
+    otherwise, normalized = layer.call, _normalized_by_tensorflow if TENSORFLOW else _normalized_by_jax()
 
     def call(inputs, training=None, mask=None):
         if not (training and layer.trainable) or mask is not None:
             return otherwise(inputs, training=training, mask=mask)
-        images = tf.cast(inputs, tf.float32)
-        channels = tf.shape(layer.moving_mean)
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=images,
-            scale=tf.cast(layer.gamma, tf.float32) if layer.scale else tf.ones(channels),
-            offset=tf.cast(layer.beta, tf.float32) if layer.center else tf.zeros(channels),
-            mean=[],
-            variance=[],
-            epsilon=layer.epsilon,
-            is_training=True,
-        )
-        # Of the values of a map in this batch, not estimated for all maps that there could be.
-        values = tf.cast(tf.reduce_prod(tf.shape(images)[:-1]), tf.float32)
-        variance *= (values - 1) / values
+        near = ops.convert_to_tensor(layer.moving_mean)
+        scale = ops.cast(layer.gamma, "float32") if layer.scale else ops.ones_like(near)
+        offset = ops.cast(layer.beta, "float32") if layer.center else ops.zeros_like(near)
+        outputs, mean, variance = normalized(inputs, scale, offset, near, layer.epsilon)
         for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving * layer.momentum + found * (1 - layer.momentum))
-        return tf.cast(outputs, layer.compute_dtype)
+        return ops.cast(outputs, layer.compute_dtype)
 
     return call
+
+
+def _normalized_by_tensorflow(images, scale, offset, near_mean, epsilon):
+    """Maps (batch, height, width, channels) normalized over a batch, and their means and variances (channels,).
+
+    Computed in float32, whatever the type of the maps, as Keras does.
+    """
+    import tensorflow as tf
+
+    images = tf.cast(images, tf.float32)
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=images, scale=scale, offset=offset, mean=[], variance=[], epsilon=epsilon, is_training=True
+    )
+    # Of the values of a map in this batch, not estimated for all maps that there could be.
+    values = tf.cast(tf.reduce_prod(tf.shape(images)[:-1]), tf.float32)
+    return outputs, mean, variance * (values - 1) / values
+
+
+def _normalized_by_jax() -> Callable:
+    """The same for JAX; `near_mean` is about the mean, so that the variance is no difference of large numbers."""
+    import jax
+    import jax.numpy as jnp
+
+    pixels = (0, 1, 2)
+
+    @partial(jax.custom_vjp, nondiff_argnums=(4,))
+    def normalized(images, scale, offset, near_mean, epsilon):
+        return forward(images, scale, offset, near_mean, epsilon)[0]
+
+    def forward(images, scale, offset, near_mean, epsilon):
+        apart = images.astype("float32") - near_mean
+        distance, square = jnp.mean(apart, pixels), jnp.mean(apart * apart, pixels)
+        mean, variance = near_mean + distance, jnp.maximum(square - distance * distance, 0)
+        shrink = jax.lax.rsqrt(variance + epsilon)
+        outputs = (images - mean) * (shrink * scale) + offset
+        return (outputs.astype(images.dtype), mean, variance), (images, scale, mean, shrink)
+
+    def backward(epsilon, kept, gradients):
+        # Moving averages have no gradient.
+        images, scale, mean, shrink = kept
+        gradient = gradients[0].astype("float32")
+        centred = (images - mean) * shrink
+        of_offset, of_scale = jnp.sum(gradient, pixels), jnp.sum(gradient * centred, pixels)
+        values = images.size // images.shape[-1]
+        of_images = (gradient - (of_offset + centred * of_scale) / values) * (shrink * scale)
+        return of_images.astype(images.dtype), of_scale, of_offset, jnp.zeros_like(mean)
+
+    normalized.defvjp(forward, backward)
+    return normalized
 
 
 def _is_plain_batch_norm(layer: keras.layers.Layer) -> bool:

@@ -129,9 +129,65 @@ for size, options in [(2, {"strides": 1}), (3, {"strides": 2}), (2, {"padding": 
 """
 
 
-def test_windows_apart_are_pooled_by_shape_with_jax_and_others_as_keras_does():
-    pytest.importorskip("jax")
+NORMALIZING = """
+import jax, keras, numpy as np
+from training.fused import fewer_passes
+
+def network(dtype="float32", **options):
+    inputs = keras.Input((6, 7, 5), dtype="float32")
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False, dtype=dtype)(inputs)
+    model = keras.Model(inputs, keras.layers.BatchNormalization(**options, dtype=dtype)(x))
+    generator = np.random.default_rng(1)
+    model.set_weights([generator.normal(1, 0.5, weight.shape) ** 2 for weight in model.get_weights()])
+    return model
+
+def computed(model, images, training=True):
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    def loss(weights, images):
+        maps, after = model.stateless_call(weights, fixed, images, training=training)
+        maps = maps.astype("float32")
+        return keras.ops.sum(maps * keras.ops.cos(maps)), (maps, after)
+
+    weights = [variable.value for variable in model.trainable_variables]
+    step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    found = step(weights, images)
+    return [np.asarray(value) for value in jax.tree.leaves(found)], str(jax.make_jaxpr(loss)(weights, images))
+
+def same(dtype, rtol, atol, batch, loc, **options):
+    images = np.random.default_rng(0).normal(loc, 3, (batch, 6, 7, 5)).astype("float32")
+    plain, model = computed(network(dtype, **options), images), network(dtype, **options)
+    with fewer_passes(model):
+        faster = computed(model, images)
+    assert "custom_vjp" in faster[1] and "custom_vjp" not in plain[1]
+    for one, other in zip(plain[0], faster[0], strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(other, one, rtol=rtol, atol=atol * abs(one).max())
+    assert "custom_vjp" not in computed(model, images)[1]
+
+for options in [{}, {"momentum": 0.5, "epsilon": 0.1}, {"scale": False}, {"center": False}]:
+    for batch in (1, 9):
+        same("float32", 2e-4, 2e-5, batch, 2, **options)
+same("float32", 1e-3, 1e-3, 9, 200)  # the mean is 80 times the deviation
+same("mixed_bfloat16", 3e-2, 3e-2, 9, 2)
+
+images = np.random.default_rng(0).normal(2, 3, (9, 6, 7, 5)).astype("float32")
+frozen, scored, several = network(), network(), network(renorm=True)
+frozen.layers[2].trainable = False
+with fewer_passes(frozen), fewer_passes(scored), fewer_passes(several):
+    assert "custom_vjp" not in computed(frozen, images)[1] + computed(several, images)[1]
+    assert "custom_vjp" not in computed(scored, images, training=False)[1]
+"""
+
+
+def with_jax(program):
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", POOLING], cwd=root, env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("program", [POOLING, NORMALIZING], ids=["pooling", "normalizing"])
+def test_with_jax_only_what_can_be_faster_is_computed_otherwise_and_gives_the_same(program):
+    pytest.importorskip("jax")
+    done = with_jax(program)
     assert done.returncode == 0, done.stderr

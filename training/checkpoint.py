@@ -1,6 +1,7 @@
 """The state of a training on disk: written whole or not at all, proven before it is trusted, plain data inside."""
 
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -31,6 +32,7 @@ _DTYPES = {
     "U8": np.dtype("uint8"),
     "BOOL": np.dtype("bool"),
 }
+Bytes = bytes | memoryview
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
@@ -63,22 +65,21 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     before = checkpoints(folder)
     number = _number(before[0]) + 1 if before else 1
     path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
-    parts = {
-        ARRAYS: _packed(state.arrays),
-        VALUES: _json({"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}),
-    }
+    values = {"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}
+    parts = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
     if state.best_model:
-        parts[MODEL] = state.best_model
-    with telling_full_disk(path, sum(map(len, parts.values()))):
+        parts[MODEL] = [state.best_model]
+    with telling_full_disk(path, sum(map(len, itertools.chain(*parts.values())))):
         folder.mkdir(parents=True, exist_ok=True)
         for unfinished in folder.glob(".*"):
             shutil.rmtree(unfinished)
         temporary = folder / f".{secrets.token_hex(4)}"
         temporary.mkdir()
         try:
-            parts[MANIFEST] = _json({"files": {name: _sum(content) for name, content in parts.items()}})
-            for name, content in parts.items():
-                (temporary / name).write_bytes(content)
+            parts[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in parts.items()}})]
+            for name, pieces in parts.items():
+                with (temporary / name).open("wb") as file:
+                    file.writelines(pieces)
                 sync(temporary / name)
             sync(temporary)
             os.replace(temporary, path)
@@ -146,19 +147,26 @@ def _json(content: dict[str, Any]) -> bytes:
     return json.dumps(content, indent=1, allow_nan=False).encode()
 
 
-def _sum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _sum(*pieces: Bytes) -> str:
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(piece)
+    return found.hexdigest()
 
 
-def _packed(arrays: dict[str, np.ndarray]) -> bytes:
-    """Arrays in the safetensors format: the length of a JSON header, the header, and the values one after another."""
+def _packed(arrays: dict[str, np.ndarray]) -> list[Bytes]:
+    """Arrays in the safetensors format: the length of a JSON header, the header, and the values one after another.
+
+    In pieces, of which the values are the arrays' own memory.
+    """
     header, place = {}, 0
     for name, array in arrays.items():
         span = [place, place + array.nbytes]
         header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": span}
         place = span[1]
     text = json.dumps(header).encode()
-    return b"".join([len(text).to_bytes(8, "little"), text, *(array.tobytes() for array in arrays.values())])
+    values = (np.ascontiguousarray(array).reshape(-1).view("uint8").data for array in arrays.values())
+    return [len(text).to_bytes(8, "little"), text, *values]
 
 
 def _unpacked(content: bytes) -> dict[str, np.ndarray]:

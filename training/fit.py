@@ -98,7 +98,7 @@ def fit_model(
                 image = data.examples("validation", [0])[0][0]
                 shown.append(Snapshots(run, image, pack, training.snapshots, begins=not start))
             try:
-                with lines.showing(), fewer_passes(model):
+                with lines.showing(), fewer_passes(model), checkpoints.writing():
                     model.fit(
                         _training_batches(data, config, start, resident),
                         epochs=training.epochs,

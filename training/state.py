@@ -1,7 +1,9 @@
 """The state of a running training: taken between two steps, given back before the next one."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +37,9 @@ class Checkpoints(keras.callbacks.Callback):
     epochs, a `fit` that starts within an epoch is ended with `EpochDone` after it; `reached` is then the state to
     start the next one from. At the end of training it is complete.
 
+    States are taken at once and written beside the steps that follow, one after another. Inside `writing` the last one
+    is waited for; a write that failed raises where the next one begins, or there.
+
     Args:
         run: where checkpoints go.
         config: how the run is trained.
@@ -64,6 +69,14 @@ class Checkpoints(keras.callbacks.Callback):
         self.saved_at = time.monotonic()
         self.before_last_step: State | None = None
         self.reached: State | None = None
+        self.writer = ThreadPoolExecutor(1, "checkpoint")
+        self.written: Future | None = None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        with self.writer:
+            yield
+            self._wait()
 
     def on_train_begin(self, logs=None):
         if not self.start:
@@ -81,6 +94,7 @@ class Checkpoints(keras.callbacks.Callback):
             state = self._save_if_due(epoch, 0)
             if self.first_step:
                 self.reached = state or self._state(epoch, 0)
+                self._wait()
                 raise EpochDone
         elif self.first_step:
             self.offset = self.first_step
@@ -96,7 +110,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_test_batch_end(self, batch, logs=None):
         if self.interruption.requested:
             self._save(self.before_last_step)
-            self.interruption.stop()
+            self._stop()
 
     def on_train_end(self, logs=None):
         self.reached = self._state(self.epoch + 1, 0, complete=True)
@@ -109,7 +123,7 @@ class Checkpoints(keras.callbacks.Callback):
         state = self._state(epoch, step)
         self._save(state)
         if self.interruption.requested:
-            self.interruption.stop()
+            self._stop()
         return state
 
     def _is_due(self, epoch: int, step: int) -> bool:
@@ -137,8 +151,19 @@ class Checkpoints(keras.callbacks.Callback):
         best = self.run.best
         model = self.run.model_path.read_bytes() if best else None
         values = {**state.values, "best": best, "logs": self.run.logs()}
-        write_checkpoint(self.run.checkpoints_dir, replace(state, values=values, best_model=model))
+        whole = replace(state, values=values, best_model=model)
+        self._wait()
+        self.written = self.writer.submit(write_checkpoint, self.run.checkpoints_dir, whole)
         self.saved_at = time.monotonic()
+
+    def _wait(self) -> None:
+        """Until what was to be written is."""
+        if self.written:
+            self.written.result()
+
+    def _stop(self) -> None:
+        self._wait()
+        self.interruption.stop()
 
 
 def assign(model: keras.Model, state: State) -> None:

@@ -1,6 +1,7 @@
 """What was saved stays, whatever happens: processes killed while saving, full disks, flipped bits."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -110,18 +111,20 @@ def test_a_disk_that_fills_up_at_any_offset_keeps_the_checkpoint_before_and_tell
     tmp_path, monkeypatch
 ):
     whole = size_of(write_checkpoint(tmp_path, state(1)))
-    write_bytes, survived = Path.write_bytes, 0
+    survived = 0
     for number in range(OFFSETS):
         room = whole * number // OFFSETS
 
-        def write_until_full(path, content):
-            nonlocal room
-            written = write_bytes(path, content[:room])  # noqa: B023  called within this round
-            room -= written
-            if written < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        class SmallDisk(io.FileIO):
+            def writelines(self, pieces):
+                nonlocal room
+                for piece in pieces:
+                    written = self.write(piece[:room])  # noqa: B023  called within this round
+                    room -= written
+                    if written < len(piece):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(Path, "write_bytes", write_until_full)
+        monkeypatch.setattr(Path, "open", lambda path, mode: SmallDisk(path, mode))  # noqa: B023
         with pytest.raises(UserError, match=r"disk is full.*about .*B are missing"):
             write_checkpoint(tmp_path, state(2))
         monkeypatch.undo()

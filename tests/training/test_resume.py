@@ -1,6 +1,7 @@
 """Going on with a run: only what it was configured to be, only on its data, only one process at a time."""
 
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def training(tmp_path, arrays, configuration):
     """Trains in a new run with a checkpoint every step; returns the run, its data and its configuration."""
 
     def build(**settings):
-        config = configuration(checkpoint={"every_steps": 1}, schedule={"name": "constant"}, **settings)
+        config = configuration(**{"checkpoint": {"every_steps": 1}, "schedule": {"name": "constant"}, **settings})
         run = Run.create(tmp_path / "runs", "arrays", config)
         run.write_labels(arrays.info.classes)
         return run, build_model(config.model, (8, 8), 3, 3, seed=0), arrays, config
@@ -180,6 +181,45 @@ def test_a_state_that_is_not_finite_is_never_saved(training, monkeypatch, part):
     with pytest.raises(UserError, match="epoch 1, step [12]; nothing is saved"):
         fit_model(run, model, data, config)
     assert all(not state.not_finite() for state in saved)
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_ends_with_the_last_one(training, monkeypatch):
+    run, model, data, config = training(epochs=3, checkpoint={})
+    second_epoch, written = threading.Event(), []
+
+    def slow(folder, state):
+        assert second_epoch.wait(60), "training waited for its checkpoint"
+        written.append((state.epoch, state.complete))
+        return write_checkpoint(folder, state)
+
+    def watched(batches):
+        for number, batch in enumerate(batches):
+            if number == data.steps(config.training.batch_size) + 1:
+                second_epoch.set()
+            yield batch
+
+    good = data.training
+    data.training = lambda *given, **named: watched(good(*given, **named))
+    monkeypatch.setattr("training.state.write_checkpoint", slow)
+    fit_model(run, model, data, config)
+    assert written == [(1, False), (2, False), (3, True)]
+    assert newest_checkpoint(run.checkpoints_dir, print).complete
+
+
+@pytest.mark.parametrize("failing", [1, 3])  # in the middle of training; at its end
+def test_a_checkpoint_that_cannot_be_written_ends_the_training(training, monkeypatch, failing):
+    run, model, data, config = training(epochs=3, checkpoint={})
+
+    def failing_at(folder, state):
+        if state.epoch == failing:
+            raise UserError("The disk is full")
+        return write_checkpoint(folder, state)
+
+    monkeypatch.setattr("training.state.write_checkpoint", failing_at)
+    with pytest.raises(UserError, match="disk is full"):
+        fit_model(run, model, data, config)
+    kept = newest_checkpoint(run.checkpoints_dir, print)
+    assert (kept and kept.epoch) == (None if failing == 1 else 2)
 
 
 def test_metrics_and_best_model_of_epochs_after_the_checkpoint_are_taken_back(training):

@@ -68,7 +68,8 @@ class Augment(Section):
     Sizes are shares of the image side unless the comment says otherwise. Zero or false turns a change off.
     """
 
-    flip: bool = False  # left-right
+    # Left-right. true: an image at random in every epoch; alternate: in every other epoch, half of the images each time.
+    flip: bool | Literal["alternate"] = False
     vertical_flip: bool = False
     crop: Annotated[int, Field(ge=0, le=256)] = 0  # pixels of padding before a random crop back to size
     translate: Fraction = 0.0
@@ -148,6 +149,7 @@ class Model(Section):
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: str = "he_normal"  # a Keras initializer's name
+    whiten: bool = False  # first a convolution that never learns, made of the training images' principal components
     head: Head = Head()
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ generator without state here: the n-th number of a batch follows from the batch'
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -81,8 +82,13 @@ class Augmentation:
             for part in layer._flatten_layers():
                 part._get_seed_generator = lambda backend=None: self._seeds
 
-    def __call__(self, images, labels, key) -> tuple:
-        """uint8 images (batch, height, width, channels), labels (batch, classes), key -> both float32."""
+    def __call__(self, images, labels, key, mirrored=None) -> tuple:
+        """uint8 images (batch, height, width, channels), labels (batch, classes), key -> both float32.
+
+        `mirrored`, bool (batch,): which of them are flipped, where that is not left to chance.
+        """
+        if mirrored is not None:
+            images = self._library.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
         self._seeds = _KeyedSeeds(key, self._library.fold_in)
         if self._crop:
             images = self._library.pad_and_crop(images, self._crop, self._seeds.next())
@@ -102,6 +108,16 @@ class Augmentation:
         return batches[0]["images"], batches[0]["labels"]
 
 
+def mirrored_in_even_epochs(config: Augment | None, count: int, seed: int) -> np.ndarray | None:
+    """Which of a role's images are, bool (count,); in odd ones it is the others. None: that is left to chance.
+
+    An image is so seen both ways in any two epochs, after https://arxiv.org/abs/2404.00498.
+    """
+    if config is None or config.flip != "alternate":
+        return None
+    return np.random.default_rng((seed, count)).random(count) < 0.5
+
+
 def changes_anything(config: Augment) -> bool:
     """Whether any augmentation is on, so that images need not become float32 for nothing."""
     return any(value for name, value in config if name != "rand_magnitude")
@@ -119,7 +135,7 @@ def _changes(config: Augment) -> list[layers.Layer]:
     """The layers that are on: first what moves pixels, then what changes colours, then what hides them."""
     share = config.saturation / 2
     chosen = [
-        (config.flip, layers.RandomFlip, {"mode": "horizontal"}),
+        (config.flip is True, layers.RandomFlip, {"mode": "horizontal"}),
         # One layer with both modes would flip both ways or not at all.
         (config.vertical_flip, layers.RandomFlip, {"mode": "vertical"}),
         (

@@ -163,9 +163,20 @@ def _keeping(faults: list[UserError], read: Callable[..., np.ndarray]) -> Callab
 
 
 def training(
-    feed, batch_size: int, seed: int, steps: int, epochs: int, classes: int, augment: Augment | None, start: tuple
+    feed,
+    batch_size: int,
+    seed: int,
+    steps: int,
+    epochs: int,
+    classes: int,
+    augment: Augment | None,
+    mirrored: np.ndarray | None,
+    start: tuple,
 ) -> tf.data.Dataset:
-    """(images, one-hot labels) for `steps` batches of every epoch from `start` = (epoch, step) on."""
+    """(images, one-hot labels) for `steps` batches of every epoch from `start` = (epoch, step) on.
+
+    `mirrored`: which images are, in even epochs; in odd ones it is the others.
+    """
     first_epoch, first_step = start[0] + start[1] // steps, start[1] % steps
     augmentation = Augmentation(augment) if augment and changes_anything(augment) else None
 
@@ -181,7 +192,8 @@ def training(
         images, labels = feed.fetch(batch)
         labels = tf.one_hot(labels, classes)
         if augmentation:
-            images, labels = augmentation(images, labels, _key(seed, epoch, step))
+            turned = None if mirrored is None else tf.gather(mirrored, _indices(batch)) ^ (epoch % 2 == 1)
+            images, labels = augmentation(images, labels, _key(seed, epoch, step), turned)
         return images, labels
 
     data = tf.data.Dataset.range(first_epoch, epochs)
@@ -216,6 +228,10 @@ def evaluation(feed, batch_size: int, chosen: np.ndarray | None, count: int) -> 
     # Keras warns where a stream whose length it does not know comes to its end.
     data = data.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     return data.prefetch(AUTOTUNE)
+
+
+def _indices(batch) -> tf.Tensor:
+    return batch["indices"] if isinstance(batch, dict) else batch
 
 
 def _batches_of_indices(count: int, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:

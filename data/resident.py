@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.schema import Augment
-from data.augment import Augmentation, changes_anything
+from data.augment import Augmentation, changes_anything, mirrored_in_even_epochs
 
 
 class InJax:
@@ -66,23 +66,27 @@ class Resident:
         self.arrays = jax.device_put((pixels, labels))
         self._classes, self._weights = classes, weights
         self._augmentation = Augmentation(augment, InJax) if augment and changes_anything(augment) else None
+        self._mirrored = mirrored_in_even_epochs(augment, len(labels), seed)
         self._batch_size, self._seed, self._steps, self._epochs = batch_size, seed, steps, epochs
 
-    def told(self, start_epoch: int, start_step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Which images a step sees, int32 (batch,), and its key, uint32 (2,), for every step from that one on."""
+    def told(self, start_epoch: int, start_step: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.int32]]:
+        """Which images a step sees, int32 (batch,), its key, uint32 (2,), and its epoch, for every step from that on."""
         first_epoch, first_step = start_epoch + start_step // self._steps, start_step % self._steps
         for epoch in range(first_epoch, self._epochs):
             order = np.random.default_rng((self._seed, epoch)).permutation(len(self.arrays[1])).astype(np.int32)
             for step in range(first_step if epoch == first_epoch else 0, self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
-                yield chosen, np.random.SeedSequence((self._seed, epoch, step)).generate_state(2)
+                yield chosen, np.random.SeedSequence((self._seed, epoch, step)).generate_state(2), np.int32(epoch)
 
-    def batch(self, arrays: tuple[jax.Array, jax.Array], indices: jax.Array, key: jax.Array) -> tuple[jax.Array, ...]:
+    def batch(
+        self, arrays: tuple[jax.Array, jax.Array], indices: jax.Array, key: jax.Array, epoch: jax.Array
+    ) -> tuple[jax.Array, ...]:
         """Images and one-hot labels, and where classes are weighted what a mistake on each image costs."""
         images, labels = (array[indices] for array in arrays)
         labels = jax.nn.one_hot(labels, self._classes)
         if self._augmentation:
-            images, labels = self._augmentation(images, labels, key)
+            turned = None if self._mirrored is None else jnp.asarray(self._mirrored)[indices] ^ (epoch % 2 == 1)
+            images, labels = self._augmentation(images, labels, key, turned)
         return (images, labels) if self._weights is None else (images, labels, labels @ self._weights)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from keras import Input, KerasTensor, initializers, layers, regularizers
 
+from models import whitening
+
 
 class Parts:
     """Makes named layers out of one configuration (see configs/schema.py, `Model`) and one seed.
@@ -18,12 +20,19 @@ class Parts:
         self.seed = seed
 
     def images(self, height: int, width: int, channels: int) -> tuple[KerasTensor, KerasTensor]:
-        """The network's input, pixels in [0, 255], and the same in [-1, 1].
+        """The network's input, pixels in [0, 255], and the same in [-1, 1], or what is whitened of it.
 
         Rescaling stays in float32 under mixed precision: bfloat16 keeps 8 bits of a pixel.
         """
         images = Input((height, width, channels), name="images")
-        return images, layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(images)
+        x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(images)
+        return images, self._whitened(x) if self.config.whiten else x
+
+    def _whitened(self, x: KerasTensor) -> KerasTensor:
+        """Zero until `whiten` has seen images."""
+        kernels, size = whitening.filters(x.shape[-1]), whitening.SIZE
+        options = {"padding": "same", "activation": "relu", "kernel_initializer": "zeros", "trainable": False}
+        return layers.Conv2D(kernels, size, name=whitening.NAME, **options)(x)
 
     def convolution(
         self, x: KerasTensor, name: str, filters: int, kernel_size: int, *, relu: str | None, **options: Any

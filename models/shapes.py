@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models import whitening
 from models.errors import ModelError, unknown
 
 INITIALIZERS = (
@@ -73,6 +74,9 @@ class _Base:
         self.shape = shape
         self.parameters = 0
         self.blocks: list[BlockShape] = []
+        if config.whiten:
+            self.shape = (*shape[:2], whitening.filters(shape[2]))
+            self.parameters = (whitening.SIZE**2 * shape[2] + 1) * self.shape[2]
 
     def convolve(self, name: str, kernel: int, filters: int, stride: int, padding: str, dilation: int) -> None:
         self._check_kernel(name, kernel, padding, dilation)

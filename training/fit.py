@@ -12,6 +12,7 @@ from rich.console import Console
 
 from configs import Train, UserError, unknown
 from configs.schema import Training
+from models import whitening
 from training import callbacks
 from training.backend import one_hot_batches, weighted_batches, xla_pays_off
 from training.checkpoint import State
@@ -26,6 +27,8 @@ from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 if TYPE_CHECKING:
     from data import Dataset
     from data.resident import Resident
+
+WHITENED_ON = 2000  # images
 
 
 def fit_model(
@@ -63,6 +66,8 @@ def fit_model(
         Stopped: Ctrl-C or SIGTERM came; the state is saved, and was told how to go on from it.
     """
     training, console = config.training, console or Console()
+    if config.model.whiten and not start:
+        _whiten(model, data)
     steps = data.steps(training.batch_size, training.limit_batches, training.overfit)
     together = _steps_together(training.steps_per_execution, steps)
     confusion = callbacks.BalancedAccuracy(len(data.info.classes))
@@ -144,6 +149,17 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
         if name not in classes:
             raise UserError(unknown("class in training.class_weights", name, classes))
     return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
+
+
+def _whiten(model: keras.Model, data: "Dataset") -> None:
+    """Sets the layer that whitens, unless its weights came from another model."""
+    layer = model.get_layer(whitening.NAME)
+    if np.any(keras.ops.convert_to_numpy(layer.kernel)):
+        return
+    size = data.info.sizes["train"]
+    count = min(size, WHITENED_ON)
+    images, _, _ = data.examples("train", (np.arange(count) * size // count).tolist())
+    layer.set_weights(whitening.whitening(images))
 
 
 def _steps_together(together: int | str, steps: int) -> int:

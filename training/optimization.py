@@ -9,6 +9,7 @@ from keras import ops
 
 from configs import UserError, unknown
 from configs.schema import Optimizer, Schedule, Training
+from training.muon import Muon
 
 ONE_CYCLE_RISE = 0.3  # share of the steps, Smith 2018, arXiv:1803.09820, section 4
 ONE_CYCLE_START = 1 / 25  # the first rate as a share of the highest
@@ -104,6 +105,8 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 def _optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
     """Keras spells its classes with capitals of their own: AdamW, RMSprop, SGD."""
+    if name == "muon":
+        return Muon
     return next(item for key, item in vars(keras.optimizers).items() if key.lower() == name and inspect.isclass(item))
 
 

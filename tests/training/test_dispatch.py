@@ -51,13 +51,13 @@ loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 other.compile(optimizer=build_optimizer(config.training, steps), loss=loss, metrics=["accuracy"])
 resident = data.resident(8, config.seed, 3, weights=np.array([2.0, 1.0], "float32"))
 losses, seen = [], []
-for number, (indices, key) in enumerate(resident.told(0, 0)):
-    images, labels, weights = resident.batch(resident.arrays, jax.numpy.asarray(indices), jax.numpy.asarray(key))
-    seen += indices.tolist()
+for number, told in enumerate(resident.told(0, 0)):
+    images, labels, weights = resident.batch(resident.arrays, *map(jax.numpy.asarray, told))
+    seen += told[0].tolist()
     logs = other.train_on_batch(images, labels, weights, return_dict=True)
     losses.append(float(logs["loss"]))
 differ = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), other.get_weights())]
-again = [told for told, _ in resident.told(1, 4)]
+again = [told[0] for told in resident.told(1, 4)]
 print("RESULT" + json.dumps({
     "losses": [row["loss"] for row in rows], "expected": np.reshape(losses, (3, -1)).mean(1).tolist(),
     "differ": max(differ), "steps": steps,

@@ -68,7 +68,7 @@ class Augment(Section):
     Sizes are shares of the image side unless the comment says otherwise. Zero or false turns a change off.
     """
 
-    # Left-right. true: an image at random in every epoch; alternate: in every other epoch, half of the images each time.
+    # Left-right. true: at random; alternate: every image in every other epoch, half of them in each.
     flip: bool | Literal["alternate"] = False
     vertical_flip: bool = False
     crop: Annotated[int, Field(ge=0, le=256)] = 0  # pixels of padding before a random crop back to size

@@ -70,7 +70,7 @@ class Resident:
         self._batch_size, self._seed, self._steps, self._epochs = batch_size, seed, steps, epochs
 
     def told(self, start_epoch: int, start_step: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.int32]]:
-        """Which images a step sees, int32 (batch,), its key, uint32 (2,), and its epoch, for every step from that on."""
+        """Which images a step sees, int32 (batch,), its key, uint32 (2,), and its epoch, from that step on."""
         first_epoch, first_step = start_epoch + start_step // self._steps, start_step % self._steps
         for epoch in range(first_epoch, self._epochs):
             order = np.random.default_rng((self._seed, epoch)).permutation(len(self.arrays[1])).astype(np.int32)

@@ -62,6 +62,25 @@ def test_a_stream_continues_exactly_where_another_one_was_left(opened, epoch, st
     assert_same(whole[9 * epoch + step :], rest)
 
 
+def test_flips_that_alternate_show_each_image_once_either_way_in_two_epochs(opened):
+    known = {image.tobytes(): number for number, image in enumerate(opened().examples("train", range(72))[0])}
+    data = opened(augment={"flip": "alternate"})
+    epochs = arrays(data.training(9, seed=0, epochs=4))
+    mirrored = []
+    for part in (slice(0, 8), slice(8, 16), slice(16, 24), slice(24, 32)):
+        seen = {}
+        for images, _ in epochs[part]:
+            for image in images.astype("uint8"):
+                turned = image.tobytes() not in known
+                seen[known[(image[:, ::-1] if turned else image).tobytes()]] = turned
+        assert len(seen) == 72
+        mirrored.append([seen[number] for number in range(72)])
+    first, second, third, fourth = np.array(mirrored)
+    assert 20 < first.sum() < 52
+    np.testing.assert_array_equal(second, ~first)
+    np.testing.assert_array_equal([third, fourth], [first, second])
+
+
 def test_every_epoch_sees_every_image_once_in_an_order_of_its_own(opened):
     data = opened()
     epochs = [

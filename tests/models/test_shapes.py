@@ -19,8 +19,9 @@ def refusal(image_size=(64, 64), **settings):
 
 @pytest.mark.parametrize("family", ["convnet", "resnet"])
 @pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("head", [{"pooling": "flatten", "dense": [10]}, {"pooling": "average"}])
-def test_shapes_and_parameters_are_those_of_the_built_network(family, batch_norm, head):
+def test_shapes_and_parameters_are_those_of_the_built_network(family, batch_norm, head, whiten):
     from models import build_model
 
     config = Model(
@@ -35,6 +36,7 @@ def test_shapes_and_parameters_are_those_of_the_built_network(family, batch_norm
         pool_size=[2, 3, 2],
         batch_norm=batch_norm,
         head=head,
+        whiten=whiten,
     )
     blocks = check_model(config, (37, 50), 3, 5)
     model = build_model(config, (37, 50), 3, 5, seed=0)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from configs import UserError
 from models import build_model
+from models.whitening import whitening
 from training import Run, evaluate_model, fit_model
 from training.backend import weighted_batches
 from training.callbacks import KeepBest
@@ -35,6 +36,23 @@ def start(tmp_path, arrays, configuration):
 
 def scores(run, data):
     return evaluate_model(run.model, data.evaluation("validation", 16), run.labels)
+
+
+def test_the_layer_that_whitens_is_made_of_training_images_and_stays_as_it_was(start, tmp_path):
+    run, _, data, config = start()
+    config = config.model_copy(update={"model": config.model.model_copy(update={"whiten": True})})
+    model = build_model(config.model, (8, 8), 3, 3, seed=0)
+    fit_model(run, model, data, config)
+    expected = whitening(data.splits["train"][0])
+    for found, weights in zip(run.model.get_layer("whiten").get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, weights, rtol=1e-6)
+
+    # Weights from another model are not made anew.
+    other = build_model(config.model, (8, 8), 3, 3, seed=1)
+    initialize_from(other, str(run.path))
+    data.splits["train"] = data.splits["train"][0] // 2, data.splits["train"][1]
+    fit_model(Run.create(tmp_path / "others", "arrays", config), other, data, config)
+    np.testing.assert_array_equal(other.get_layer("whiten").kernel, run.model.get_layer("whiten").kernel)
 
 
 def test_a_run_learns_and_its_best_model_reloads_with_the_score_that_was_seen(start):

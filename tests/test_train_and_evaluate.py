@@ -225,15 +225,22 @@ def test_a_missing_folder_of_photos_is_told_before_keras_is_loaded(tmp_path):
     assert done.stderr == "train.py: data.root=absent does not exist.\n"
 
 
-def test_an_unknown_dataset_is_told_before_tensorflow_is_loaded(tmp_path):
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["data=tfds", "data.name=cifar01"], "Did you mean 'cifar10'"),
+        (["training.optimizer.name=rmsprop", "training.optimizer.options.rh=0.9"], "Did you mean 'rho'"),
+    ],
+)
+def test_a_name_that_a_library_does_not_know_is_told_before_tensorflow_is_loaded(words, reason):
     code = (
-        "import sys, runpy; sys.argv = ['train.py', 'data=tfds', 'data.name=cifar01']\n"
+        f"import sys, runpy; sys.argv = ['train.py', *{words}]\n"
         "try: runpy.run_path('train.py', run_name='__main__')\n"
-        "except SystemExit as stop: print(stop.code, 'tensorflow' in sys.modules)"
+        "except SystemExit as stop: print(stop.code, 'tensorflow' in sys.modules, 'keras' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.split() == ["2", "False"]
-    assert "Did you mean 'cifar10'" in done.stderr and done.stderr.count("\n") == 1
+    assert done.stdout.split() == ["2", "False", "False"]
+    assert reason in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_class_to_weigh_that_does_not_exist_is_told_before_a_run_is_made(photos, tmp_path):

@@ -1,11 +1,13 @@
-"""Choices that are right alone and wrong together, found before Keras is imported."""
+"""Choices that the schema takes one by one and that are wrong all the same, found before Keras is imported."""
 
 from configs import Train, UserError
+from training.optimizer_options import check_options, parameters_in_source
 from training.run import model_file
 
 
 def check_choices(config: Train) -> None:
-    """Raises `UserError` for training settings that contradict each other, and for a start that does not exist."""
+    """Raises `UserError` for training settings that contradict each other, an option that the optimizer does not take,
+    and a start that does not exist."""
     optimizer, schedule = config.training.optimizer, config.training.schedule
     if optimizer.clip_norm and optimizer.clip_value:
         raise UserError(
@@ -17,5 +19,8 @@ def check_choices(config: Train) -> None:
             f"training.schedule.name=plateau has no warm-up; training.schedule.warmup_epochs is "
             f"{schedule.warmup_epochs:g}, expected 0 (or a schedule such as cosine)."
         )
+    parameters = parameters_in_source(optimizer.name) if optimizer.options else []
+    if parameters:  # otherwise the constructor is asked, once it is imported
+        check_options(optimizer, parameters)
     if config.init_from:
         model_file(config.init_from)

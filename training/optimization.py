@@ -7,24 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from configs import UserError, unknown
+from configs import UserError
 from configs.schema import Optimizer, Schedule, Training
 from training.muon import Muon
+from training.optimizer_options import check_options
 
 ONE_CYCLE_RISE = 0.3  # share of the steps, Smith 2018, arXiv:1803.09820, section 4
 ONE_CYCLE_START = 1 / 25  # the first rate as a share of the highest
-
-_OWN_KEYS = {
-    "learning_rate": "learning_rate",
-    "weight_decay": "weight_decay",
-    "momentum": "momentum",
-    "nesterov": "nesterov",
-    "global_clipnorm": "clip_norm",
-    "clipnorm": "clip_norm",
-    "clipvalue": "clip_value",
-    "use_ema": "ema",
-    "ema_momentum": "ema",
-}
 
 
 def build_optimizer(config: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -125,19 +114,9 @@ def _arguments(config: Optimizer) -> dict[str, Any]:
 
 def _options(config: Optimizer) -> dict[str, Any]:
     known = inspect.signature(_optimizer_class(config.name)).parameters
-    free = [name for name in known if name not in ("kwargs", "name") and not _has_own_key(name, config.name)]
+    check_options(config, known)
     options = {}
     for key, value in config.options.items():
-        if _has_own_key(key, config.name):
-            raise UserError(f"training.optimizer.options.{key} is set with training.optimizer.{_OWN_KEYS[key]}.")
-        if key not in free:
-            raise UserError(unknown(f"option of {config.name} in training.optimizer.options", key, free))
         meant_as_float = isinstance(known[key].default, float) and isinstance(value, int)
         options[key] = float(value) if meant_as_float else value
     return options
-
-
-def _has_own_key(option: str, optimizer: str) -> bool:
-    if option in ("momentum", "nesterov"):
-        return optimizer in ("sgd", "rmsprop")
-    return option in _OWN_KEYS

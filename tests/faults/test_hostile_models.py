@@ -1,335 +1,68 @@
 """Model files made to harm, and files that merely broke: each is refused with its true reason, and nothing happens.
 
-To add a case, add a row to HOSTILE: a name, a function that makes the file, words that the refusal must say.
+To add a case, add a row to HOSTILE: a name, a function that makes the file (hostile_models.py), words that the refusal
+must say.
 """
 
-import copy
-import io
-import json
 import os
 import pickle
-import random
-import socket
-import subprocess
-import sys
 import tempfile
-import textwrap
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import h5py
+import numpy as np
+import pytest
 
-import h5py  # noqa: E402
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from keras import layers  # noqa: E402
-
-from configs import Model  # noqa: E402
-from models import ModelError, build_model  # noqa: E402
-from models.reading import read_model  # noqa: E402
-from models.saved_config import expected_weights  # noqa: E402
-from models.saved_weights import checked_weights  # noqa: E402
+from models import ModelError
+from models.reading import read_model
+from tests.faults.hostile_models import (
+    CANARY,
+    CONFIG,
+    KERNEL,
+    METADATA,
+    WEIGHTS,
+    Maker,
+    Runs,
+    a_folder,
+    adding,
+    chain_in_reverse,
+    dataset_made_anew,
+    directory_says,
+    fifo,
+    filled,
+    flipped,
+    function,
+    in_place_of,
+    layer,
+    link,
+    listening_socket,
+    loop,
+    many_layers,
+    nested,
+    newer_format,
+    of_bytes,
+    outside,
+    renamed_h5,
+    replaced,
+    saved_model_folder,
+    setting,
+    sparse_file,
+    swap,
+    text_of,
+    unreadable,
+    unwritten,
+    virtual,
+    with_config,
+    with_members,
+    with_option,
+    with_weights,
+    without,
+)
+from tests.faults.watching import Peak, Watch, keras_state
 
 SECONDS, MEGABYTES = 2, 500
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-CANARY = Path(tempfile.gettempdir()) / f"convlens-canary-{os.getpid()}"
-TOUCH = f"touch {CANARY}"
-
-Maker = Callable[[Path, Path], object]  # (empty folder, a good model file) -> the hostile file
-
-
-def members(good: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(good) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def packed(folder: Path, contents, compression=zipfile.ZIP_STORED) -> Path:
-    path = folder / "hostile.keras"
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in contents.items() if isinstance(contents, dict) else contents:
-            archive.writestr(name, content)
-    return path
-
-
-def of_bytes(content: bytes | Callable[[bytes], bytes], name: str = "hostile.keras") -> Maker:
-    def make(folder, good):
-        path = folder / name
-        path.write_bytes(content(good.read_bytes()) if callable(content) else content)
-        return path
-
-    return make
-
-
-def with_members(edit: Callable[[dict], object], compression=zipfile.ZIP_STORED) -> Maker:
-    def make(folder, good):
-        contents = members(good)
-        return packed(folder, edit(contents) or contents, compression)
-
-    return make
-
-
-def with_config(edit: Callable[[dict], object]) -> Maker:
-    def make(contents):
-        config = json.loads(contents[CONFIG])
-        contents[CONFIG] = json.dumps(edit(config) or config).encode()
-
-    return with_members(make)
-
-
-def layer(config: dict, class_name: str) -> dict:
-    return next(item for item in config["config"]["layers"] if item["class_name"] == class_name)
-
-
-def with_option(which: str, **options) -> Maker:
-    return with_config(lambda config: layer(config, which)["config"].update(options))
-
-
-def in_place_of(which: str, **changes) -> Maker:
-    """Changes the serialized layer itself: its class, its module, its registered name."""
-    return with_config(lambda config: layer(config, which).update(changes))
-
-
-def with_weights(edit: Callable[[h5py.File], object]) -> Maker:
-    def make(contents):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "weights.h5")
-            path.write_bytes(contents[WEIGHTS])
-            with h5py.File(path, "r+") as file:
-                edit(file)
-            contents[WEIGHTS] = path.read_bytes()
-
-    return with_members(make)
-
-
-def dataset_made_anew(**options) -> Maker:
-    """The first kernel stored in another way."""
-
-    def edit(file):
-        shape = file[KERNEL].shape
-        del file[KERNEL]
-        file.create_dataset(KERNEL, **{"shape": shape, "dtype": "f4", **options})
-
-    return with_weights(edit)
-
-
-KERNEL = "layers/conv2d/vars/0"
-
-
-def flipped(marker: bytes, after: int) -> Callable[[bytes], bytes]:
-    def edit(content):
-        place = content.index(marker) + after
-        return content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :]
-
-    return edit
-
-
-def directory_says(field: int, value: int, width: int = 4, entry: bytes = CONFIG.encode()) -> Maker:
-    """Patches a field of a member's entry in the zip directory."""
-
-    def edit(content):
-        start = content.rindex(entry) - 46
-        assert content[start : start + 4] == b"PK\x01\x02"
-        return content[: start + field] + value.to_bytes(width, "little") + content[start + field + width :]
-
-    return of_bytes(edit)
-
-
-def function(module: str, name: str) -> dict:
-    return {"module": module, "class_name": "function", "config": name, "registered_name": name}
-
-
-def link(folder: Path, target: str) -> Path:
-    path = folder / "hostile.keras"
-    path.symlink_to(target)
-    return path
-
-
-def fifo(folder, good):
-    os.mkfifo(folder / "hostile.keras")
-    return folder / "hostile.keras"
-
-
-def listening_socket(folder, good):
-    place = os.getcwd()
-    os.chdir(folder)  # a socket's path may have about 100 characters
-    try:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind("hostile.keras")
-    finally:
-        os.chdir(place)
-    return folder / "hostile.keras"
-
-
-def saved_model_folder(folder, good):
-    (folder / "hostile.keras").mkdir()
-    (folder / "hostile.keras" / "saved_model.pb").write_bytes(b"\x08\x01")
-    return folder / "hostile.keras"
-
-
-def a_folder(folder, good):
-    (folder / "hostile.keras").mkdir()
-    return folder / "hostile.keras"
-
-
-def sparse_file(folder, good):
-    path = folder / "hostile.keras"
-    path.write_bytes(good.read_bytes())
-    os.truncate(path, 50 * 2**30)
-    return path
-
-
-def unreadable(folder, good):
-    path = of_bytes(bytes)(folder, good)
-    path.chmod(0)
-    return path
-
-
-class Runs:
-    def __reduce__(self):
-        return os.system, (TOUCH,)
-
-
-def weights_alone(contents):
-    return contents[WEIGHTS]
-
-
-def renamed_h5(folder, good):
-    return of_bytes(members(good)[WEIGHTS])(folder, good)
-
-
-def nested(depth: int, calls: int = 1) -> Maker:
-    """Models inside models; each calls the one inside it `calls` times in a row."""
-
-    def tensor(name, call):
-        history = [name, call, 0]
-        keras_tensor = {"shape": [None, 4], "dtype": "float32", "keras_history": history}
-        return {"args": [{"class_name": "__keras_tensor__", "config": keras_tensor}], "kwargs": {}}
-
-    def model(level):
-        name = f"level{level}"
-        options = {"batch_shape": [None, 4], "dtype": "float32", "name": "in"}
-        first = {"module": "keras.layers", "class_name": "InputLayer", "config": options, "registered_name": None}
-        inner = (
-            {"module": "keras.layers", "class_name": "Flatten", "config": {"name": "inner"}, "registered_name": None}
-            if level == 0
-            else model(level - 1)
-        )
-        start = 1 if level else 0
-        nodes = [tensor("in", 0) if call == 0 else tensor("inner", start + call - 1) for call in range(calls)]
-        return {
-            "module": "keras.src.models.functional",
-            "class_name": "Functional",
-            "config": {
-                "name": name,
-                "trainable": True,
-                "layers": [
-                    {**first, "name": "in", "inbound_nodes": []},
-                    {**inner, "name": "inner", "inbound_nodes": nodes},
-                ],
-                "input_layers": ["in", 0, 0],
-                "output_layers": ["inner", start + calls - 1, 0],
-            },
-            "registered_name": "Functional",
-        }
-
-    return with_config(lambda config: model(depth))
-
-
-def many_layers(count: int) -> Maker:
-    def edit(config):
-        relu = {"module": "keras.layers", "class_name": "ReLU", "config": {"name": "r"}, "registered_name": None}
-        config["config"]["layers"] += [relu] * count
-
-    return with_config(edit)
-
-
-def chain_in_reverse(config):
-    chain = config["config"]["layers"]
-    chain[1:] = reversed(chain[1:])
-    extra = []
-    for number in range(60):
-        item = copy.deepcopy(layer(config, "Flatten"))
-        item["name"] = item["config"]["name"] = f"late{number}"
-        source = item["inbound_nodes"][0]["args"][0]["config"]["keras_history"]
-        source[0] = f"late{number + 1}" if number < 59 else chain[0]["name"]
-        extra.append(item)
-    chain[1:1] = extra
-
-
-def loop(config):
-    item = layer(config, "Flatten")
-    item["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] = item["name"]
-
-
-def swap(file):
-    one, other = "layers/conv2d/vars/1", "layers/dense_1/vars/1"
-    first, second = file[one][()], file[other][()]
-    del file[one], file[other]
-    file[one], file[other] = second, first
-
-
-def replaced(path: str, value) -> Callable[[h5py.File], None]:
-    def edit(file):
-        del file[path]
-        file[path] = value
-
-    return edit
-
-
-def filled(value: float) -> Callable[[h5py.File], None]:
-    def edit(file):
-        file[KERNEL][0, 0, 0, 0] = value
-
-    return edit
-
-
-def virtual(file):
-    shape = file[KERNEL].shape
-    del file[KERNEL]
-    layout = h5py.VirtualLayout(shape=shape, dtype="f4")
-    layout[...] = h5py.VirtualSource("/etc/hostname", "a", shape=shape)
-    file.create_virtual_dataset(KERNEL, layout)
-
-
-def outside(file):
-    shape = file[KERNEL].shape
-    del file[KERNEL]
-    file.create_dataset(KERNEL, shape, "f4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
-
-
-def unwritten(file):
-    del file["layers/dense/vars/0"]
-    file.create_dataset("layers/dense/vars/0", (50_000, 60_000), "f4")
-
-
-def newer_format(contents):
-    target = io.BytesIO()
-    with h5py.File(io.BytesIO(contents[WEIGHTS])) as old, h5py.File(target, "w", libver="latest") as new:
-        old.copy("layers", new)
-    contents[WEIGHTS] = target.getvalue()
-
-
-def text_of(size: int) -> bytes:
-    return b'{"a": "' + b" " * size + b'"}'
-
-
-def setting(name: str, value) -> Callable[[dict], None]:
-    def edit(contents):
-        contents[name] = value(contents[name]) if callable(value) else value
-
-    return edit
-
-
-def without(name: str) -> Callable[[dict], None]:
-    return lambda contents: contents.pop(name) and None
-
-
-def adding(name: str, content: bytes = b"x") -> Callable[[dict], list]:
-    return lambda contents: [*contents.items(), (name, content)]
-
 
 TRUNCATIONS = [5, 30, 60, 100, 500, 1000, 3000, 7000, 12000, 20000, -3000, -500, -200, -100, -60, -30, -22, -10, -2, -1]
 
@@ -648,76 +381,9 @@ HOSTILE: list[tuple[str, Maker, str]] = [
 ]
 
 
-class Watch:
-    """What Python is about to do, as its audit events tell: programs, network, files opened."""
-
-    FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.", "socket.", "urllib.", "ftplib.",
-                 "http.", "pickle.", "marshal.loads", "ctypes.")  # fmt: skip
-
-    def __init__(self):
-        self.on = False
-        self.done: list[str] = []
-        self.opened: list[str] = []
-        sys.addaudithook(self.hear)
-
-    def hear(self, event, arguments):
-        if not self.on:
-            return
-        if event.startswith(self.FORBIDDEN):
-            self.done.append(f"{event}{arguments}")
-        elif event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
-            self.opened.append(os.fsdecode(arguments[0]))
-
-    def files_outside(self, *allowed: Path) -> list[str]:
-        """What was opened but for `allowed` and modules that Python imports."""
-        roots = [str(root) for root in (*allowed, sys.prefix, sys.base_prefix, Path(__file__).parents[2])]
-        return [name for name in self.opened if not name.startswith(tuple(roots))]
-
-
-class Peak:
-    """Growth of this process' memory at its highest, in megabytes."""
-
-    def __enter__(self):
-        Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
-        self.before = self.kilobytes("VmRSS")
-        return self
-
-    def __exit__(self, *_):
-        self.growth = (self.kilobytes("VmHWM") - self.before) / 1024
-
-    @staticmethod
-    def kilobytes(field):
-        status = Path("/proc/self/status").read_text()
-        return int(status.split(f"{field}:")[1].split()[0])
-
-
-def keras_state():
-    return {
-        "floatx": keras.config.floatx(),
-        "epsilon": keras.config.epsilon(),
-        "data format": keras.config.image_data_format(),
-        "policy": keras.config.dtype_policy().name,
-        "backend": keras.config.backend(),
-        "epochs": keras.config.max_epochs(),
-        "steps": keras.config.max_steps_per_epoch(),
-        "custom objects": dict(keras.saving.get_custom_objects()),
-        "traceback filtering": keras.config.is_traceback_filtering_enabled(),
-        "interactive logging": keras.config.is_interactive_logging_enabled(),
-    }
-
-
 @pytest.fixture(scope="module")
 def watch():
     return Watch()
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    """A small model of ours, with every part that the hostile files change."""
-    config = Model(filters=[4], head={"dense": [4], "dropout": 0.1})
-    path = tmp_path_factory.mktemp("good") / "good.keras"
-    build_model(config, (16, 16), 3, 3, seed=0).save(path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -763,182 +429,3 @@ def test_a_hostile_file_is_refused_with_its_true_reason_and_nothing_happens(make
     tally["refused"] += 1
     tally["seconds"] = max(tally["seconds"], seconds)
     tally["megabytes"] = max(tally["megabytes"], memory.growth)
-
-
-def same(one, other) -> bool:
-    images = np.random.default_rng(0).uniform(0, 255, (2, *one.input_shape[1:])).astype("float32")
-    return (
-        one.get_config() == other.get_config()
-        and all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
-        and np.array_equal(one.predict(images, verbose=0), other.predict(images, verbose=0))
-    )
-
-
-def nested_model():
-    inner = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3), layers.Normalization()], name="inner")
-    images = keras.Input((16, 16, 3))
-    x = layers.RandomFlip(seed=1)(images)
-    x = layers.Concatenate()([inner(x), inner(x + 1.0)])
-    x = layers.SeparableConv2D(4, 3, depth_multiplier=2, activation=layers.ReLU())(x)
-    x = layers.LayerNormalization(axis=[2, 3])(layers.PReLU(shared_axes=[1, 2])(x))
-    x = keras.ops.relu(layers.GroupNormalization(2)(layers.Conv2DTranspose(6, 3)(x)))
-    return keras.Model(images, layers.Dense(3, dtype="bfloat16")(layers.GlobalAveragePooling2D()(x)))
-
-
-def sequential_model():
-    stack = [layers.Conv2D(4, 3, activation="gelu", kernel_regularizer="l2"), layers.BatchNormalization()]
-    model = keras.Sequential([keras.Input((16, 16, 1)), *stack, layers.Flatten(), layers.Dense(2)])
-    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-    model.fit(np.ones((4, 16, 16, 1)), np.eye(2)[[0, 1, 0, 1]], verbose=0)
-    return model
-
-
-def ours(**config):
-    return lambda: build_model(Model(**config), (24, 24), 3, 4, seed=1)
-
-
-def application(name, **options):
-    return lambda: getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=5, **options)
-
-
-GOOD = {
-    "lesson": ours(filters=[4, 8], head={"dense": [8]}),
-    "vgg": ours(filters=[4, 8], convolutions=2, batch_norm=True, dropout=0.2, weight_decay=1e-4),
-    "resnet": ours(family="resnet", filters=[4, 8], batch_norm=True, head={"pooling": "average"}),
-    "trained sequential": sequential_model,
-    "nested": nested_model,
-    "MobileNetV3Small": application("MobileNetV3Small"),
-}
-LARGE = [
-    "ConvNeXtTiny",
-    "DenseNet121",
-    "EfficientNetB0",
-    "EfficientNetV2B0",
-    "MobileNetV2",
-    "NASNetMobile",
-    "ResNet50V2",
-]
-
-
-@pytest.mark.parametrize("name", [*GOOD, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)])
-def test_an_honest_model_is_read_to_the_last_bit(name, tmp_path):
-    model = GOOD.get(name, application(name))()
-    model.save(tmp_path / "honest.keras")
-    before = keras_state()
-
-    loaded = read_model(tmp_path / "honest.keras")
-
-    assert same(loaded, keras.saving.load_model(tmp_path / "honest.keras", compile=False))
-    assert all(np.array_equal(a, b) for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True))
-    assert not loaded.compiled and keras_state() == before
-
-
-def test_a_model_packed_anew_with_compression_is_read(tmp_path, good):
-    assert same(read_model(packed(tmp_path, members(good), zipfile.ZIP_DEFLATED)), read_model(good))
-
-
-def test_a_link_to_a_model_is_read_and_its_sum_is_compared(tmp_path, good):
-    import hashlib
-
-    link(tmp_path, str(good))
-    read_model(tmp_path / "hostile.keras", sha256=hashlib.sha256(good.read_bytes()).hexdigest().upper())
-
-
-def test_training_settings_are_left_out_and_never_called(tmp_path, good):
-    evil = {"optimizer": "adam", "loss": function("keras.config", "set_floatx"), "metrics": [function("os", "system")]}
-    path = with_config(lambda config: config.update(compile_config=evil))(tmp_path, good)
-    before = keras_state()
-    assert not read_model(path).compiled
-    assert keras_state() == before
-
-
-def test_jax_reads_what_tensorflow_saved_and_refuses_the_same(tmp_path, good):
-    bad = with_option("Dense", units=10_800_000)(tmp_path, good)
-    program = textwrap.dedent("""
-        import sys
-        import keras, numpy as np
-        from models.errors import ModelError
-        from models.reading import read_model
-        assert keras.backend.backend() == "jax"
-        good, bad = sys.argv[1:]
-        one, other = read_model(good), keras.saving.load_model(good, compile=False)
-        images = np.full((1, 16, 16, 3), 100.0)
-        assert np.array_equal(one.predict(images, verbose=0), other.predict(images, verbose=0))
-        other.save(good + "-jax.keras")
-        assert np.array_equal(read_model(good + "-jax.keras").get_weights()[0], other.get_weights()[0])
-        try:
-            read_model(bad)
-        except ModelError as error:
-            print(error)
-    """)
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(good), str(bad)], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "asks for 11" in done.stdout
-
-
-@pytest.mark.parametrize("flips", [60, pytest.param(1000, marks=pytest.mark.slow)])
-def test_no_flipped_bit_changes_a_model_silently(flips, tmp_path, good):
-    original, content = read_model(good), good.read_bytes()
-    generator, path = random.Random(0), tmp_path / "flipped.keras"
-    outcomes = {"refused": 0, "the same model": 0, "silently wrong": 0}
-    for _ in range(flips):
-        place = generator.randrange(8 * len(content))
-        damaged = bytearray(content)
-        damaged[place // 8] ^= 1 << place % 8
-        path.write_bytes(damaged)
-        try:
-            outcomes["the same model" if same(read_model(path), original) else "silently wrong"] += 1
-        except ModelError:
-            outcomes["refused"] += 1
-    print(outcomes)
-    assert outcomes["silently wrong"] == 0 and outcomes["refused"] > 0.9 * flips
-
-
-VALUES = [None, True, -1, 0, 2**40, 1e308, "", "relu", "Dense", "os", [], {}, [None, 3], ["a", 0, 0], [[[[[[[[]]]]]]]],
-          {"class_name": "x"}, {"class_name": "function", "config": [], "module": "builtins"},
-          {"class_name": "__keras_tensor__", "config": {}}, {"class_name": "Lambda", "config": 3}]  # fmt: skip
-
-
-def places(value, found):
-    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-        found.append((value, key))
-        if isinstance(item, dict | list):
-            places(item, found)
-    return found
-
-
-@pytest.mark.parametrize("tries", [500, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_a_configuration_changed_anywhere_is_understood_or_refused_but_never_a_surprise(tries, good):
-    generator, config = random.Random(0), json.loads(members(good)[CONFIG])
-    refused = 0
-    for _ in range(tries):
-        changed = copy.deepcopy(config)
-        for _ in range(generator.choice([1, 1, 3])):
-            group, key = generator.choice(places(changed, []))
-            group[key] = copy.deepcopy(generator.choice(VALUES))
-        try:
-            expected_weights(changed)
-        except ModelError:
-            refused += 1
-    assert refused > tries / 2
-
-
-@pytest.mark.parametrize("tries", [500, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_weights_changed_anywhere_by_someone_who_mended_the_sum_are_understood_or_refused(tries, tmp_path, good):
-    """The HDF5 library loops without end or crashes on some of these."""
-    content, path = members(good)[WEIGHTS], tmp_path / "weights.h5"
-    expected = expected_weights(json.loads(members(good)[CONFIG]))
-    generator, refused = random.Random(0), 0
-    for _ in range(tries):
-        changed = bytearray(content)
-        for _ in range(generator.choice([1, 3, 20])):
-            changed[generator.randrange(len(changed))] = generator.choice([0, 255, generator.randrange(256)])
-        path.write_bytes(changed)
-        try:
-            checked_weights(path, expected)
-        except ModelError:
-            refused += 1
-    assert refused > tries / 20

@@ -1,5 +1,6 @@
 """Optimizers and schedules do what their names say, and refuse what makes no sense."""
 
+import inspect
 import math
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 from configs import Training, UserError
 from training.optimization import build_optimizer, build_schedule
+from training.optimizer_options import parameters_in_source
 
 OPTIMIZERS = (
     "adam", "adamw", "sgd", "muon", "rmsprop", "lion", "lamb", "nadam", "adagrad", "adadelta", "adamax", "adafactor",
@@ -69,6 +71,12 @@ def test_options_reach_the_constructor_and_whole_numbers_serve_as_floats():
 def test_what_an_optimizer_does_not_take_is_refused(optimizer, reason):
     with pytest.raises(UserError, match=reason):
         build_optimizer(training(optimizer=optimizer), 1)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_parameters_that_are_read_in_the_source_are_those_of_the_constructor(name):
+    optimizer = next(item for key, item in vars(keras.optimizers).items() if key.lower() == name)
+    assert parameters_in_source(name) == [key for key in inspect.signature(optimizer).parameters if key != "kwargs"]
 
 
 def test_momentum_is_an_option_where_no_key_of_ours_sets_it():

@@ -5,7 +5,7 @@ same size: Keras as its tutorials have it, and PyTorch by a plain loop over imag
 a large product of matrices, as images of this network. Ours on one batch, again and again, waits for no data.
 
 On a GPU, with KERAS_BACKEND=jax, ours keeps the images there and runs an epoch's steps in one compiled loop; PyTorch's
-images lie there too.
+images lie there too. What the end of an epoch takes is then not measured.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from training import Run
     from training.tensorboard import Drawings
 
+NETS = ("lesson", "vgg", "vgg16", "resnet")
+PEERS = {"tutorial": "Keras as in tutorials", "eager": "PyTorch, eager", "compile": "PyTorch, torch.compile"}
 DEFAULT = (("lesson", 64, 64), ("vgg", 32, 64))
 TRAINING_PASSES = 3  # forward; backward to the weights; backward to the images
 WITHOUT_WAITING = "ours, on one batch in memory"  # what it is faster by is the share of waiting for data
+END = "end of an epoch"
 EPOCHS = 2  # of which the first one compiles
 
 
@@ -160,51 +163,61 @@ def _runs(config: Train) -> str:
     return tempfile.mkdtemp(prefix="runs-", dir=config.data.data_dir)
 
 
-def measure(net: str, side: int, batch_size: int, steps: int, turns: int, policy: str) -> list[Row]:
-    """The rows of one network at one size of images and one size of batches; `policy` is Keras' of precision."""
+def measure(
+    net: str, side: int, batch_size: int, steps: int, turns: int, policy: str, chosen: Collection[str]
+) -> list[Row]:
+    """The rows of one network at one size of images and one size of batches.
+
+    Args:
+        policy: Keras' of precision.
+        chosen: which of `PEERS`.
+    """
     on_gpu = machine.accelerator() is not None
     together = {"precision": policy, **({"steps_per_execution": "epoch"} if on_gpu else {})}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data_dir = photos.write_records(Path(folder), side, steps * batch_size)
         config = configuration(net, data_dir, batch_size, **together)
         a_step, trained = flops(config, side)
-        peers = {"Keras as in tutorials": (tutorial, config, side, steps)}
-        if importlib.util.find_spec("torch"):
+        peers = {"tutorial": (tutorial, config, side, steps)}
+        with_torch = importlib.util.find_spec("torch") is not None
+        if with_torch:
             from benchmarks.torch_peer import parameters
 
             if parameters(config.model, side, len(photos.CLASSES)) != trained:
                 raise AssertionError(f"PyTorch's {net} is not the same network")
-            peers["PyTorch, eager"] = (torch_peer, False, config, side, steps)
-            peers["PyTorch, torch.compile"] = (torch_peer, True, config, side, steps)
+            peers["eager"] = (torch_peer, False, config, side, steps)
+            peers["compile"] = (torch_peer, True, config, side, steps)
+        peers = {PEERS[name]: work for name, work in peers.items() if name in chosen}
         works = {"ours": (ours, config)}
         if not on_gpu:  # where images that lie on the device are not waited for
             works[WITHOUT_WAITING] = (ours, configuration(net, data_dir, batch_size, overfit=True))
         compared = [*works, *peers]
-        works |= {**peers, "end of an epoch": (epoch_end, config, steps)}
+        works |= peers if on_gpu else {**peers, END: (epoch_end, config, steps)}
         workers = prepared(works, stack)
         found = take_turns({"ceiling": machine.ceiling(policy), "copy": machine.copying(), **workers}, turns)
 
     ceiling = measuring.Figure(tuple(rate / a_step for rate in found["ceiling"].values))
-    ends = found["end of an epoch"]
     case = f"{net} at {side}, batches of {batch_size}{'' if policy == 'float32' else f', {policy}'}: "
     rows = [
         Row(f"{case}{name}", found[name], "images/s", found["ours"], found[name].ratio_to(ceiling)) for name in compared
     ]
-    if len(peers) == 1:
+    if not with_torch:
         rows.append(Row(f"{case}PyTorch", None, "", note="left out: torch is not installed"))
     rows.append(
         Row(f"{case}the ceiling", ceiling, f"images/s, {found['ceiling'].median / 1e9:.0f} GFLOP/s", found["ours"])
     )
-    rows.append(Row(f"{case}end of an epoch", ends, "seconds beside the steps"))
+    if END in found:
+        rows.append(Row(f"{case}{END}", found[END], "seconds beside the steps"))
     return [*rows, Row("a large copy in memory", found["copy"], "bytes/s")]
 
 
 def main(words: list[str] | None = None) -> None:
     options = measuring.parser("training", __doc__.splitlines()[0], turns=3)
-    options.add_argument("--net", nargs="+", choices=("lesson", "vgg", "resnet"))
+    options.add_argument("--net", nargs="+", choices=NETS)
     options.add_argument("--side", nargs="+", type=int, default=[64])
     options.add_argument("--batch", nargs="+", type=int, default=[64])
     options.add_argument("--steps", type=int, default=10, help="of an epoch (default 10)")
+    options.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="default: all of them")
     options.add_argument("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), default="float32")
     given = options.parse_args(words)
     # Every way is a process of its own, and all of them lie on a GPU together.
@@ -213,7 +226,7 @@ def main(words: list[str] | None = None) -> None:
     steps, turns = given.steps, given.turns
     if given.quick:
         cases, steps, turns = [("lesson", 16, 8)], 2, 1
-    rows = [row for case in cases for row in measure(*case, steps, turns, given.precision)]
+    rows = [row for case in cases for row in measure(*case, steps, turns, given.precision, given.peers)]
     measuring.tell(rows, machine.machine(), "Training", given.json)
 
 

@@ -181,11 +181,11 @@ def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, 
 
 
 def test_images_that_do_not_fit_in_memory_are_streamed_or_refused(from_folder, monkeypatch):
-    monkeypatch.setattr("data.dataset._free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
+    monkeypatch.setattr("data.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
     assert not from_folder()._in_memory
-    monkeypatch.setattr("data.dataset._free_memory", lambda: 12 * 10 * 3 * 60 * 4)
+    monkeypatch.setattr("data.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4)
     assert from_folder()._in_memory
-    monkeypatch.setattr("data.dataset._free_memory", lambda: 1000)
+    monkeypatch.setattr("data.memory.free_memory", lambda: 1000)
     with pytest.raises(UserError, match="data.cache=memory needs"):
         from_folder(cache="memory")
 

@@ -22,11 +22,10 @@ GB = 10**9
 
 
 @pytest.fixture(autouse=True)
-def images(tmp_path, monkeypatch):
+def images(nothing_kept, monkeypatch):
     """Where decoded images are kept; nothing is there yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("data.survey._TICK", 0)
-    return tmp_path / "cache" / "convlens" / "images"
+    return nothing_kept / "images"
 
 
 @pytest.fixture
@@ -149,6 +148,19 @@ def test_a_later_start_decodes_nothing(opened, monkeypatch, cache):
     later = opened(cache)
     assert_same(arrays(later.training(8, 0, 1)), expected)
     assert len(arrays(later.evaluation("test", 4))) == 3
+
+
+def test_files_that_are_there_are_read_where_none_can_be_written(root, images, monkeypatch):
+    expected = arrays(from_root(root).training(8, 0, 1))
+    open_file = os.open
+
+    def open_read_only(path, flags, *given, **more):
+        if str(images) in str(path) and flags & (os.O_CREAT | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return open_file(path, flags, *given, **more)
+
+    monkeypatch.setattr(os, "open", open_read_only)
+    assert_same(arrays(from_root(root).training(8, 0, 1)), expected)
 
 
 def test_an_open_dataset_outlives_its_files(root, images):

@@ -16,11 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 AUGMENT = {"flip": True, "crop": 2, "brightness": 0.1, "mixup": 0.2}
 
 
-@pytest.fixture(params=["folder in memory", "folder on disk", "tfds in memory", "tfds on disk"])
-def opened(request, photos, tfds_dir):
+PLACES = {"in memory": "memory", "decoded on disk": "disk", "on disk": "none"}
+
+
+@pytest.fixture(params=[f"{source} {place}" for source in ("folder", "tfds") for place in PLACES])
+def opened(request, photos, tfds_dir, nothing_kept):
     """Opens the same kind of dataset from each place that images can be in."""
     source, place = request.param.split(" ", 1)
-    cache = "memory" if place == "in memory" else "none"
+    cache = PLACES[place]
 
     def open_it(**keys):
         if source == "folder":

@@ -264,7 +264,7 @@ class Dataset:
             raise UserError(f"{self.info.name} has no masks of parts, or its images are cropped so that none fits.")
         chosen = self.spread(role, count)
         batches = [chosen[start : start + batch_size].tolist() for start in range(0, len(chosen), batch_size)]
-        feed = self._feed(role, few=self._on_disk and count < len(images))
+        feed = self._feed(role, few=self._on_disk)
         if hasattr(feed, "read"):
             pixels = (feed.read(batch) for batch in batches)
         else:

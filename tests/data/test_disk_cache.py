@@ -189,7 +189,7 @@ def test_only_the_role_that_is_evaluated_is_written(opened, images):
 def test_a_few_batches_fill_nothing_and_are_the_same_once_it_is_filled(opened, images, few):
     before = arrays(opened().training(8, 0, 1, **few))
     evaluated = arrays(opened().evaluation("validation", 2, limit_batches=2))
-    list(opened().sample("test", 4, 3))
+    list(opened().sample("test", 4, 9))
     assert not names_in(images)
     opened().load()
     assert_same(arrays(opened().training(8, 0, 1, **few)), before)
@@ -226,9 +226,9 @@ def deadly(function, least=0):
 """
 
 
-def filling(root, code, **options):
+def filling(root, code, before="", **options):
     """A process that writes the images of a folder."""
-    command = [sys.executable, "-c", FILL + code, str(root)]
+    command = [sys.executable, "-c", f"{before}\n{FILL}{code}", str(root)]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
@@ -316,6 +316,12 @@ def test_a_file_that_is_not_what_was_written_is_written_again(root, images, harm
     path.write_bytes(harm(content))
     assert_same(arrays(from_root(root).training(8, 0, 1)), expected)
     assert path.read_bytes() == content
+
+
+def test_files_are_found_whatever_else_a_process_has_imported(root):
+    first = filling(root, "print(data._disk.folder)")
+    second = filling(root, "print(data._disk.folder)", before="import tensorflow")
+    assert first.communicate()[0] == second.communicate()[0] != ""
 
 
 def test_the_file_is_one_that_numpy_reads(root, images):

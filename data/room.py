@@ -53,16 +53,19 @@ def make_room(needed: int, own: Path, *, bounded: bool) -> None:
     except OSError as error:
         raise NotKept(f"{own} cannot be written: {error.strerror or error}") from error
     for part in images_folder().glob(f"*/*{PART}"):
-        with locked(part) as ours:
+        with locked(part) as ours, suppress(OSError):
             if ours:
                 part.unlink()
-                _remove_if_empty(part.parent)
+                part.parent.rmdir()
     others = sorted((entry for entry in _entries() if entry != own), key=_last_use)
-    begun = sum(file.stat().st_size for file in own.glob(f"*{PART}"))  # by another process that writes the same
+    begun = _size(own, PART)  # by another process, which writes the same
     allowed, own_size = allowance(), _size(own) - begun + needed
-    while others and sum(map(_size, others)) + own_size > allowed:
-        _remove(others.pop(0))
-    held = sum(_size(entry) for entry in _entries() if entry != own)
+    held = sum(map(_size, others))
+    for entry in others:
+        if held + own_size <= allowed:
+            break
+        _remove(entry)
+        held = sum(map(_size, others))
     if bounded and held + own_size > allowed:
         raise NotKept(
             f"with {told_size(held)} of other images, which are in use, they would take more than a quarter of the "
@@ -109,15 +112,10 @@ def _remove(entry: Path) -> None:
     files = _files(entry)
     with ExitStack() as stack:
         if all([stack.enter_context(locked(file)) for file in files]):
-            for file in files:
-                file.unlink(missing_ok=True)
-            _remove_if_empty(entry)
-
-
-def _remove_if_empty(entry: Path) -> None:
-    """Another process may have begun to write a file there."""
-    with suppress(OSError):
-        entry.rmdir()
+            with suppress(OSError):
+                for file in files:
+                    file.unlink(missing_ok=True)
+                entry.rmdir()  # fails where another process has begun to write a file there
 
 
 def _entries() -> list[Path]:
@@ -132,12 +130,12 @@ def _files(entry: Path) -> list[Path]:
     return []
 
 
-def _size(entry: Path) -> int:
-    """Bytes that an entry's files have or, where one is being written, will have."""
+def _size(entry: Path, ending: str = "") -> int:
+    """Bytes that an entry's files of names with this ending have or, where one is being written, will have."""
     total = 0
     for file in _files(entry):
         with suppress(OSError):
-            total += file.stat().st_size
+            total += file.stat().st_size if file.name.endswith(ending) else 0
     return total
 
 

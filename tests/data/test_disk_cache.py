@@ -550,3 +550,17 @@ def test_images_that_no_process_uses_any_more_go(three, photos, monkeypatch, ima
     fifth = photos({"cat": 26, "dog": 34}, root="set4")
     from_root(fifth).load()
     assert from_root(datasets[0])._disk.folder not in list(images.iterdir())
+
+
+def test_what_can_go_goes_where_older_images_are_in_use(three, photos, monkeypatch, images):
+    datasets, size = three
+    using = from_root(datasets[0])
+    using.load()
+    for path in using._disk.folder.iterdir():
+        os.utime(path, (0, 0))
+    monkeypatch.setattr("data.room.free", lambda: 8 * size - sum(f.stat().st_size for f in images.rglob("*.npy")))
+    monkeypatch.setattr("data.memory.free_memory", lambda: 1000)
+    data = from_root(photos({"cat": 27, "dog": 33}, root="set3"), "auto")
+    data.load()
+    assert data.keeps("train")
+    assert {path.name for path in images.iterdir()} == {using._disk.folder.name, data._disk.folder.name}

@@ -92,18 +92,21 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             "step is an epoch and sees them all. Add images, or make the batch smaller.",
             style="yellow",
         )
-    if not settings.limit_batches:
+    on_device = not settings.overfit and info.sizes["train"] * math.prod(info.image_size) * info.channels <= room
+    if on_device or not (settings.limit_batches or settings.overfit):
         data.load()
+    on_device = on_device and data.keeps("train")
+    order = {"order of images": "on the device" if on_device else f"each drawn from {data.order}"}
 
     with distributed(devices), precision(settings.precision):
         model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
         if run:
-            for line in changes(run.facts["environment"], environment()):
+            for line in changes(order | run.facts["environment"], environment() | order):
                 console.print(one_line(f"Resumed under other conditions: {line}"), style="yellow")
         else:
             run = Run.create(config.runs_dir, config.name or config.data.source, config)
             run.write_labels(info.classes)
-            run.write_facts(dataset=_facts(data, config), environment=environment())
+            run.write_facts(dataset=_facts(data, config), environment=environment() | order)
         with run.locked():
             state = newest_checkpoint(run.checkpoints_dir, console.print)
             if config.init_from and not state:
@@ -121,7 +124,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
                         drawings=_drawings(settings),
                         pack=pack_snapshot,
                         devices=len(devices),
-                        on_device=info.sizes["train"] * math.prod(info.image_size) * info.channels <= room,
+                        on_device=on_device,
                         start=state,
                         console=console,
                     )

@@ -109,8 +109,9 @@ class Data(Section):
     channels: Literal[1, 3] | None = None  # null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
     on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used; skip: left out, up to one in ten
-    # Where decoded images are kept; device: training images on the accelerator, with JAX; auto: where they fit.
-    cache: Literal["auto", "device", "memory", "none"] = "auto"
+    # Where decoded images are kept; device: training images on the accelerator, with JAX; disk: in files, for later
+    # runs too; none: nowhere; auto: where they fit.
+    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"
     shuffle_buffer: Count = 10000  # images, where the dataset is streamed
     augment: Augment = Augment()
 

@@ -1,27 +1,26 @@
 """A classification dataset: what is in it, single examples, and streams of batches."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs import Data, UserError, unknown
 from configs.quiet import quietly
+from data.disk import DiskCache
+from data.memory import keeps_in_memory, load
+from data.pixels import PixelFile
 from data.splits import ROLES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from data.resident import Resident
-
-_MEMORY_CAP = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,9 @@ class DataInfo:
 class Dataset:
     """Images with labels in three roles, train, validation and test.
 
-    Decoded and resized images are kept in memory as uint8 where that takes at most a quarter of the memory that is
-    free, and 4 GiB (`data.cache=auto`); otherwise every epoch reads them again. Both give the same pixels.
+    Decoded and resized images are kept as uint8 (`data.cache=auto`): in memory where that takes at most a quarter of
+    the memory that is free, and 4 GiB, else in files where that takes at most a quarter of the free disk; otherwise
+    every epoch decodes them again. All give the same pixels.
 
     Attributes: info.
     """
@@ -74,7 +74,17 @@ class Dataset:
             parts=source.parts(self._shape),
             skipped=source.skipped,
         )
-        self._in_memory = _keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
+        self._in_memory = keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
+        self._disk = DiskCache(
+            source.splits,
+            source.inspections,
+            self._shape,
+            self._resize,
+            demanded=config.cache == "disk",
+            progress=progress,
+        )
+        auto = config.cache == "auto" and not self._in_memory
+        self._on_disk = config.cache == "disk" or (auto and self._disk.fits())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -83,16 +93,27 @@ class Dataset:
         text = f"{self._source.fingerprint}\0{kept}"
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
+    @property
+    def order(self) -> str:
+        """From how many images each next one of a shuffled epoch is drawn, which decides the order; after `load`."""
+        if self.keeps("train") or not hasattr(self._source.splits["train"], "batches"):
+            return "all images"
+        return f"{self._config.shuffle_buffer:,} images"
+
+    def keeps(self, split: str) -> bool:
+        """Whether a role's decoded images are kept, in memory or on disk; after `load`."""
+        return self._role(split) in self._feeds
+
     def load(self) -> None:
         """Read and verify every image of every role now, so that no fault is left for the middle of training.
 
         Raises:
             UserError: names the first file that cannot be read.
         """
+        if self._on_disk:
+            self._disk.prepare(ROLES)
         for role in ROLES:
-            if self._in_memory:
-                self._feed(role)
-            else:
+            if not self._kept(role):
                 images = self._source.splits[role]
                 images.check(self._shape, self._resize, f"Checking {role} images", self._progress)
 
@@ -150,7 +171,7 @@ class Dataset:
         few = overfit or limit_batches is not None
         if not few:
             self.load()
-        feed = self._feed("train", few=few)
+        feed = self._feed("train", few=few, shuffled=True)
         if overfit:
             return pipeline.overfitting(feed, batch_size, seed, steps, epochs, len(self.info.classes))
         from data.augment import mirrored_in_even_epochs
@@ -179,9 +200,15 @@ class Dataset:
             from data.resident import Resident
 
         self.load()
+        kept = self._kept("train")
+        if not kept:
+            raise UserError(
+                "The training images are kept neither in memory nor on disk, from where they go to the device; use "
+                "data.cache=none."
+            )
         steps = self.steps(batch_size, limit_batches)
         return Resident(
-            self._feed("train").all(),
+            kept.all(),
             self.labels("train"),
             len(self.info.classes),
             self._config.augment,
@@ -208,7 +235,8 @@ class Dataset:
         pipeline = _pipeline()
 
         if overfit_seed is not None:
-            return pipeline.first_batch(self._feed("train", few=True), batch_size, overfit_seed)
+            feed = self._feed("train", few=True, shuffled=True)
+            return pipeline.first_batch(feed, batch_size, overfit_seed)
         feed = self._feed(self._role(split), few=limit_batches is not None)
         evaluated = self.evaluated(split, batch_size, limit_batches)
         chosen = None if limit_batches is None else evaluated
@@ -240,7 +268,7 @@ class Dataset:
             raise UserError(f"{self.info.name} has no masks of parts, or its images are cropped so that none fits.")
         chosen = self.spread(role, count)
         batches = [chosen[start : start + batch_size].tolist() for start in range(0, len(chosen), batch_size)]
-        feed = self._feed(role)
+        feed = self._feed(role, few=self._on_disk)
         if hasattr(feed, "read"):
             pixels = (feed.read(batch) for batch in batches)
         else:
@@ -257,26 +285,54 @@ class Dataset:
             if not 0 <= index < len(images):
                 raise UserError(f"Image {index} is not in the {role} split; its images are 0 to {len(images) - 1}.")
         chosen = [int(index) for index in indices]
-        loaded = self._feeds.get(role)
-        pixels = loaded.read(chosen) if loaded else images.read(chosen, self._shape, self._resize)
+        known = self._found(role)
+        pixels = known.read(chosen) if known else images.read(chosen, self._shape, self._resize)
         return pixels, images.labels[chosen], [images.names[index] for index in chosen]
 
     def labels(self, split: str) -> np.ndarray:
         """Every label of a role, int32 (n,), in the order of `evaluation`."""
         return self._source.splits[self._role(split)].labels
 
-    def _feed(self, role: str, *, few: bool = False):
-        """A role's images as the pipeline takes them; where only a few batches are wanted, memory is not filled."""
-        pipeline = _pipeline()
+    def _feed(self, role: str, *, few: bool = False, shuffled: bool = False):
+        """A role's images as the pipeline takes them.
+
+        Args:
+            few: only a few batches are wanted; neither memory nor the disk is filled for them.
+        """
         images = self._source.splits[role]
-        if self._in_memory and not few and role not in self._feeds:
-            pixels = images.load(self._shape, self._resize, f"Reading {role} images", self._progress)
-            self._feeds[role] = pipeline.InMemory(pixels, images.labels)
-        if role in self._feeds:
-            return self._feeds[role]
+        # Records are shuffled in a buffer: which ones a few batches hold must not depend on what was filled before.
+        among_records = few and shuffled and hasattr(images, "batches")
+        kept = None if among_records else self._found(role) if few else self._kept(role)
+        if kept:
+            return kept
+        pipeline = _pipeline()
         plain = [found.plain and found[:3] == self._shape for found in self._source.inspections[role]]
         decoding = pipeline.Decoding(images, self._shape, self._resize, np.array(plain), self._faults)
-        return pipeline.from_disk(images, decoding, self._config.shuffle_buffer)
+        return pipeline.streamed(images, decoding, self._config.shuffle_buffer)
+
+    def _kept(self, role: str):
+        """The feed of a role whose decoded images are kept, decoded now if need be; None where they are not."""
+        if role not in self._feeds and self._in_memory:
+            images, known = self._source.splits[role], self._disk.open(role)
+            told = f"Reading {role} images"
+            pixels = known.all() if known else load(images, self._shape, self._resize, told, self._progress)
+            self._feeds[role] = _pipeline().InMemory(pixels, images.labels)
+        elif role not in self._feeds:
+            file = self._disk.keep(role) if self._on_disk else None
+            feed = self._on_file(role, file) if file else self._found(role)
+            if feed:
+                self._feeds[role] = feed
+        return self._feeds.get(role)
+
+    def _found(self, role: str):
+        """The feed of a role whose images are in memory by now, or on disk from an earlier run."""
+        if role in self._feeds or self._config.cache == "none":
+            return self._feeds.get(role)
+        file = self._disk.open(role)
+        return self._on_file(role, file) if file else None
+
+    def _on_file(self, role: str, file: PixelFile):
+        return _pipeline().OnDisk(file, self._source.splits[role].labels, self._faults)
 
     def _role(self, split: str) -> str:
         if split not in ROLES:
@@ -294,28 +350,3 @@ def _pipeline():
     with quietly():
         from data import pipeline
     return pipeline
-
-
-def _keeps_in_memory(cache: str, needed: int) -> bool:
-    free = _free_memory()
-    if cache in ("memory", "device") and needed > free:
-        raise UserError(
-            f"data.cache={cache} needs {needed / 2**30:.1f} GiB for the images but {free / 2**30:.1f} GiB are free; "
-            "use data.cache=auto or a smaller data.image_size."
-        )
-    return cache in ("memory", "device") or (cache == "auto" and needed <= min(free // 4, _MEMORY_CAP))
-
-
-def _free_memory() -> int:
-    """Bytes that can be used now: the machine's, or the container's where it has fewer."""
-    try:
-        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        group = Path("/sys/fs/cgroup")
-        used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return min(free, int((group / "memory.max").read_text()) - int(used["anon"]))
-    except (OSError, KeyError, ValueError):
-        return free

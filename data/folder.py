@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from configs import Data, UserError, nearest
-from data.images import SUFFIXES, Inspection, inspect_image, read_image, refuse_other_size
+from data.images import (
+    SUFFIXES,
+    Inspection,
+    decode_image,
+    inspect_image,
+    read_image,
+    refuse_other_size,
+    stored_image,
+)
 from data.progress import track
 from data.splits import ROLES, carve, kept_classes
 from data.survey import Remembered, Survey, attempt, signature_of, tell_shared
@@ -40,16 +48,24 @@ class FolderSplit:
             images[row] = read_image(self.root / self.names[index], shape[:2], shape[2], resize)
         return images
 
-    def load(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
-        """Every image, decoded in several threads."""
-        images = np.empty((len(self), *shape), np.uint8)
+    def decode_all(
+        self,
+        take: Callable[[int, bytes, np.ndarray], None],
+        shape: tuple[int, int, int],
+        resize: str | None,
+        description: str,
+        progress: bool,
+    ) -> None:
+        """Calls `take(index, encoded, pixels)` for every image, in several threads; none stays in memory."""
 
-        def fill(block: range) -> int:
-            images[block.start : block.stop] = self.read(block, shape, resize)
+        def decode(block: range) -> int:
+            for index in block:
+                path = self.root / self.names[index]
+                encoded = stored_image(path)
+                take(index, encoded, decode_image(encoded, str(path), shape[:2], shape[2], resize))
             return len(block)
 
-        _in_blocks(fill, len(self), description, progress)
-        return images
+        _in_blocks(decode, len(self), description, progress)
 
     def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
         """Refuse the first file that cannot be used; only one that has changed since the survey is read again."""

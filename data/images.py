@@ -48,6 +48,15 @@ def read_image(
         return _read(file, str(path), image_size, channels, resize)
 
 
+def stored_image(path: str | Path) -> bytes:
+    """An image file's bytes, still encoded. Raises `UserError` where it is missing or cannot be read."""
+    with _opened(Path(path)) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise UserError(f"Image {path} cannot be read: {error.strerror or error}.") from None
+
+
 def decode_image(
     encoded: bytes, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None
 ) -> np.ndarray:
@@ -93,6 +102,11 @@ def inspect_image(path: str | Path) -> Inspection:
         return _inspect(file, str(path))
 
 
+def content_of(encoded: bytes) -> str:
+    """The digest of an encoded image's bytes, as an inspection has it."""
+    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
+
+
 def inspect_encoded(encoded: bytes, name: str) -> Inspection:
     """As `inspect_image`, for an encoded image in memory that errors call by `name`."""
     return _inspect(io.BytesIO(encoded), name)
@@ -116,7 +130,7 @@ def _inspect(file, name: str) -> Inspection:
     return Inspection(
         *pixels.shape,
         animated,
-        hashlib.blake2b(file.read(), digest_size=16).hexdigest(),
+        content_of(file.read()),
         hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
         _is_plain(image),
     )

@@ -15,24 +15,33 @@ import tensorflow as tf
 from configs import UserError
 from configs.schema import Augment
 from data.augment import Augmentation, changes_anything
+from data.pixels import PixelFile
 
 AUTOTUNE = tf.data.AUTOTUNE
 
 
-class InMemory:
+class _ByIndex:
+    """Images that can be had in any order."""
+
+    def __init__(self, count: int):
+        self._count = count
+
+    def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
+        return _batches_of_indices(self._count, key, batch_size)
+
+    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
+
+
+class InMemory(_ByIndex):
     """Decoded images in one array: a batch is a gather."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray):
+        super().__init__(len(labels))
         # On the CPU, where tf.data runs; a captured tensor, unlike a constant, is not copied into the graph.
         with tf.device("CPU:0"):
             self._pixels = tf.convert_to_tensor(pixels)
             self._labels = tf.convert_to_tensor(labels)
-
-    def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        return _batches_of_indices(len(self._labels), key, batch_size)
-
-    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
 
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self._pixels, indices), tf.gather(self._labels, indices)
@@ -42,6 +51,25 @@ class InMemory:
 
     def all(self) -> np.ndarray:
         return self._pixels.numpy()
+
+
+class OnDisk(_ByIndex):
+    """Decoded images in a file, from which each batch is read.
+
+    Args:
+        faults: gets the `UserError` of a file that can no longer be read: tf.data wraps it in an error of its own.
+    """
+
+    def __init__(self, file: PixelFile, labels: np.ndarray, faults: list[UserError]):
+        super().__init__(len(labels))
+        self.read, self.all = file.read, file.all
+        self._shape = file.shape[1:]
+        self._labels = labels
+        self._faults = faults
+
+    def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.numpy_function(_keeping(self._faults, self.read), [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, *self._shape)), tf.gather(self._labels, indices)
 
 
 class Decoding:
@@ -87,19 +115,14 @@ class Decoding:
         return tf.ensure_shape(images, (None, *self.shape)), tf.gather(self._labels, indices)
 
 
-class FromFiles:
+class FromFiles(_ByIndex):
     """Image files, read in any order and decoded anew in every epoch; several batches are decoded at once."""
 
     def __init__(self, images, decoding: Decoding):
+        super().__init__(len(images))
         self._images = images
         self._decoding = decoding
         self._paths = np.array([os.fsencode(images.root / name) for name in images.names])
-
-    def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        return _batches_of_indices(len(self._images), key, batch_size)
-
-    def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
 
     def fetch(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def encoded() -> tf.Tensor:
@@ -140,8 +163,8 @@ class FromRecords:
         return np.stack([self._images.decode(*pair, shape, resize) for pair in zip(encoded, indices, strict=True)])
 
 
-def from_disk(images, decoding: Decoding, shuffle_buffer: int) -> FromFiles | FromRecords:
-    """The feed for images that do not fit in memory."""
+def streamed(images, decoding: Decoding, shuffle_buffer: int) -> FromFiles | FromRecords:
+    """The feed for images that are decoded anew in every epoch."""
     if hasattr(images, "batches"):
         return FromRecords(images, decoding, shuffle_buffer)
     return FromFiles(images, decoding)

@@ -115,15 +115,20 @@ class TfdsSplit:
         for _, mask in _first(masks, len(positions)):
             yield mask[..., 0]
 
-    def load(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
-        """Every image, decoded in several threads."""
-        images = np.empty((len(self), *shape), np.uint8)
+    def decode_all(
+        self,
+        take: Callable[[int, bytes, np.ndarray], None],
+        shape: tuple[int, int, int],
+        resize: str | None,
+        description: str,
+        progress: bool,
+    ) -> None:
+        """Calls `take(index, encoded, pixels)` for every image, in several threads; none stays in memory."""
 
-        def fill(encoded: bytes, index: int) -> None:
-            images[index] = self.decode(encoded, index, shape, resize)
+        def decode(encoded: bytes, index: int) -> None:
+            take(index, encoded, self.decode(encoded, index, shape, resize))
 
-        self._each_in_threads(fill, description, progress)
-        return images
+        self._each_in_threads(decode, description, progress)
 
     def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
         """Nothing is left to check: finding the labels has read every record, with its checksum, and the survey every

@@ -16,6 +16,13 @@ def noise(seed, height=12, width=10, channels=3):
 
 
 @pytest.fixture
+def nothing_kept(tmp_path, monkeypatch):
+    """The cache folder, in which nothing is yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "convlens"
+
+
+@pytest.fixture
 def photos(tmp_path):
     """Makes a folder of photos: {'train/cat': 20} writes 20 PNG files, no two alike."""
 

@@ -96,7 +96,8 @@ def test_photos_of_several_sizes_need_a_size_and_get_a_suggestion(from_folder, p
     assert from_folder({"cat": 0}, image_size=[32, 24]).examples("train", [0])[0].shape == (1, 32, 24, 3)
 
 
-@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_one_photo_of_another_size_is_named_before_training(from_folder, photos, monkeypatch, cache):
     monkeypatch.setattr("data.folder._SAMPLE", 2)
     root = photos({"cat": 30, "dog": 30})
@@ -105,7 +106,8 @@ def test_one_photo_of_another_size_is_named_before_training(from_folder, photos,
         open_dataset(Data(source="folder", root=str(root), cache=cache), progress=False).load()
 
 
-@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 @pytest.mark.parametrize("content, reason", [(b"", "empty"), (b"<html>", "web page"), (b"GIF89a", "not a JPEG")])
 def test_a_bad_photo_is_named_before_the_first_step(from_folder, photos, cache, content, reason):
     data = from_folder(cache=cache)

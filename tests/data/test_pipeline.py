@@ -16,11 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 AUGMENT = {"flip": True, "crop": 2, "brightness": 0.1, "mixup": 0.2}
 
 
-@pytest.fixture(params=["folder in memory", "folder on disk", "tfds in memory", "tfds on disk"])
-def opened(request, photos, tfds_dir):
+PLACES = {"in memory": "memory", "decoded on disk": "disk", "on disk": "none"}
+
+
+@pytest.fixture(params=[f"{source} {place}" for source in ("folder", "tfds") for place in PLACES])
+def opened(request, photos, tfds_dir, nothing_kept):
     """Opens the same kind of dataset from each place that images can be in."""
     source, place = request.param.split(" ", 1)
-    cache = "memory" if place == "in memory" else "none"
+    cache = PLACES[place]
 
     def open_it(**keys):
         if source == "folder":
@@ -200,11 +203,11 @@ def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, 
 
 
 def test_images_that_do_not_fit_in_memory_are_streamed_or_refused(from_folder, monkeypatch):
-    monkeypatch.setattr("data.dataset._free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
+    monkeypatch.setattr("data.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
     assert not from_folder()._in_memory
-    monkeypatch.setattr("data.dataset._free_memory", lambda: 12 * 10 * 3 * 60 * 4)
+    monkeypatch.setattr("data.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4)
     assert from_folder()._in_memory
-    monkeypatch.setattr("data.dataset._free_memory", lambda: 1000)
+    monkeypatch.setattr("data.memory.free_memory", lambda: 1000)
     with pytest.raises(UserError, match="data.cache=memory needs"):
         from_folder(cache="memory")
 

@@ -59,7 +59,8 @@ def test_images_labels_and_classes_belong_together(from_tfds):
         assert names == [whole.info.classes[raw[image.tobytes()]] for image in images]
 
 
-@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_evaluation_gives_the_examples_in_order_with_their_labels(from_tfds, cache):
     data = from_tfds(cache=cache)
     batches = list(data.evaluation("test", 4).as_numpy_iterator())

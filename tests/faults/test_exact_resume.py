@@ -25,7 +25,7 @@ EVERYTHING = (
     "training.early_stopping.patience=4", "training.checkpoint.every_steps=3", "training.deterministic=true",
     "training.tensorboard.images_every=0", "training.tensorboard.graph=false",
 )  # fmt: skip
-ON_DEVICE = "images on the device"
+ON_DEVICE, ON_DISK = "images on the device", "plateau, decoded images on disk"
 TOGETHER = "training.steps_per_execution=5"
 KINDS = {
     "plateau": ("training.schedule.name=plateau", "training.schedule.patience=1", "training.schedule.factor=0.5"),
@@ -34,6 +34,8 @@ KINDS = {
     "a checkpoint every other epoch": ("training.optimizer.name=sgd", "training.checkpoint.every_epochs=2",
                                        "training.checkpoint.every_steps=null", "training.early_stopping.patience=1"),
     ON_DEVICE: ("data.cache=device",),  # with JAX
+    ON_DISK: ("training.schedule.name=plateau", "training.schedule.patience=1", "training.schedule.factor=0.5",
+              "data.cache=disk"),
     "half precision": ("training.precision=mixed_float16", TOGETHER),
 }  # fmt: skip
 
@@ -165,6 +167,25 @@ def check(train, kind, folder, disturbances) -> int:
 
 def test_a_training_killed_twice_within_epochs_and_resumed_ends_bit_identical(train, tmp_path):
     assert check(train, "plateau", tmp_path, [before_step(8), before_step(17)]) == 2
+
+
+def test_a_training_that_goes_on_with_less_memory_reads_from_disk_and_ends_bit_identical(train, tmp_path):
+    scarce = {"free": {"memory": 1000}, "cache": str(tmp_path / "cache")}
+    assert train(*EVERYTHING, *KINDS["plateau"], f"runs_dir={tmp_path}", **before_step(8)) == -signal.SIGKILL
+    words = f"resume={run_in(tmp_path)}"
+    assert train(words, **scarce, **before_step(17)) == -signal.SIGKILL
+    assert "Decoded images are written once" in train.log
+    assert train(words, **scarce) == 0
+    assert "order of images" not in train.log and "written once" not in train.log
+    assert differences(train.uninterrupted("plateau"), outcome(run_in(tmp_path))) == []
+
+
+def test_a_training_that_goes_on_in_another_order_says_so(train, tmp_path):
+    assert train(*EVERYTHING, *KINDS["plateau"], f"runs_dir={tmp_path}", **before_step(8)) == -signal.SIGKILL
+    scarce = {"free": {"memory": 1000, "disk": 0}, "cache": str(tmp_path / "cache")}
+    assert train(f"resume={run_in(tmp_path)}", **scarce, **before_step(17)) == -signal.SIGKILL
+    told = "order of images: each drawn from all images then, each drawn from 10,000 images now"
+    assert f"Resumed under other conditions: {told}" in train.log
 
 
 def test_a_training_stopped_while_validating_goes_one_step_back_and_ends_bit_identical(train, tmp_path):

@@ -3,7 +3,8 @@
 It reads a job a line (JSON) from stdin and answers with the job's exit code. A job has `words`, the command line of
 train.py; `log`, where its output goes; and how it is disturbed, if it is:
 `signal` and `at` ([callback's method, epoch, step]): it sends itself this signal there;
-`signal` and `after` (seconds): it gets this signal so long after its start.
+`signal` and `after` (seconds): it gets this signal so long after its start;
+`free` (bytes of `memory`, of `disk`): what it finds to be free; `cache`: where things are remembered.
 """
 
 import json
@@ -19,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 import tensorflow_datasets as tfds  # noqa: E402
 
+import data.memory  # noqa: E402
 import data.pipeline  # noqa: E402, F401
+import data.room  # noqa: E402
 import train  # noqa: E402
 from configs import Train, UserError  # noqa: E402
 from configs.composition import compose  # noqa: E402
@@ -50,6 +53,12 @@ class TinyBlobs(tfds.core.GeneratorBasedBuilder):
 
 
 def train_here(job: dict) -> int:
+    os.environ["XDG_CACHE_HOME"] = job.get("cache", os.environ["XDG_CACHE_HOME"])
+    free = job.get("free", {})
+    if "memory" in free:
+        data.memory.free_memory = lambda: free["memory"]
+    if "disk" in free:
+        data.room.free = lambda: free["disk"]
     if "at" in job:
         method, *place = job["at"]
         undisturbed = getattr(Checkpoints, method)

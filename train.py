@@ -92,10 +92,11 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             "step is an epoch and sees them all. Add images, or make the batch smaller.",
             style="yellow",
         )
-    on_device = not settings.overfit and info.sizes["train"] * math.prod(info.image_size) * info.channels <= room
+    needed = (info.sizes["train"] + info.sizes["validation"]) * math.prod(info.image_size) * info.channels
+    on_device = not settings.overfit and needed <= room
     if on_device or not (settings.limit_batches or settings.overfit):
         data.load()
-    on_device = on_device and data.keeps("train")
+    on_device = on_device and data.keeps("train") and data.keeps("validation")
     order = {"order of images": "on the device" if on_device else f"each drawn from {data.order}"}
 
     with distributed(devices), precision(settings.precision):

@@ -20,7 +20,7 @@ from data.splits import ROLES
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from data.resident import Resident
+    from data.resident import Resident, ResidentEvaluation
 
 
 @dataclass(frozen=True)
@@ -200,15 +200,9 @@ class Dataset:
             from data.resident import Resident
 
         self.load()
-        kept = self._kept("train")
-        if not kept:
-            raise UserError(
-                "The training images are kept neither in memory nor on disk, from where they go to the device; use "
-                "data.cache=none."
-            )
         steps = self.steps(batch_size, limit_batches)
         return Resident(
-            kept.all(),
+            self._pixels("train"),
             self.labels("train"),
             len(self.info.classes),
             self._config.augment,
@@ -218,6 +212,19 @@ class Dataset:
             steps=steps,
             epochs=epochs,
         )
+
+    def resident_evaluation(
+        self, split: str, batch_size: int, limit_batches: int | None = None
+    ) -> "ResidentEvaluation":
+        """What `evaluation` gives, on the accelerator, for JAX; see `data.resident`."""
+        with quietly():
+            from data.resident import ResidentEvaluation
+
+        pixels, labels = self._pixels(self._role(split)), self.labels(split)
+        if limit_batches is not None:
+            chosen = self.evaluated(split, batch_size, limit_batches)
+            pixels, labels = pixels[chosen], labels[chosen]
+        return ResidentEvaluation(pixels, labels, len(self.info.classes), batch_size)
 
     def evaluation(
         self, split: str, batch_size: int, *, limit_batches: int | None = None, overfit_seed: int | None = None
@@ -309,6 +316,16 @@ class Dataset:
         plain = [found.plain and found[:3] == self._shape for found in self._source.inspections[role]]
         decoding = pipeline.Decoding(images, self._shape, self._resize, np.array(plain), self._faults)
         return pipeline.streamed(images, decoding, self._config.shuffle_buffer)
+
+    def _pixels(self, role: str) -> np.ndarray:
+        """All images of a role that are kept, for the device."""
+        kept = self._kept(role)
+        if kept:
+            return kept.all()
+        raise UserError(
+            f"The {role} images are kept neither in memory nor on disk, from where they go to the device; use "
+            "data.cache=none."
+        )
 
     def _kept(self, role: str):
         """The feed of a role whose decoded images are kept, decoded now if need be; None where they are not."""

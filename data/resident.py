@@ -1,4 +1,4 @@
-"""Training images that lie on the accelerator: a step is told which of them it sees, and picks and augments them there.
+"""Images that lie on the accelerator: a step is told which of them it sees, and picks and augments them there.
 
 For JAX. The order of images and what happens to each follow from seed, epoch and step alone, as in the pipeline, but
 by other random numbers.
@@ -69,14 +69,19 @@ class Resident:
         self._mirrored = mirrored_in_even_epochs(augment, len(labels), seed)
         self._batch_size, self._seed, self._steps, self._epochs = batch_size, seed, steps, epochs
 
-    def told(self, start_epoch: int, start_step: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.int32]]:
-        """Which images a step sees, int32 (batch,), its key, uint32 (2,), and its epoch, from that step on."""
+    def told(self, start_epoch: int, start_step: int, together: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """What so many steps together are told, from that step on, always up to the end of an epoch.
+
+        Which images each of them sees, int32 (steps, batch), its key, uint32 (steps, 2), and its epoch, int32 (steps,).
+        """
         first_epoch, first_step = start_epoch + start_step // self._steps, start_step % self._steps
         for epoch in range(first_epoch, self._epochs):
             order = np.random.default_rng((self._seed, epoch)).permutation(len(self.arrays[1])).astype(np.int32)
-            for step in range(first_step if epoch == first_epoch else 0, self._steps):
-                chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
-                yield chosen, np.random.SeedSequence((self._seed, epoch, step)).generate_state(2), np.int32(epoch)
+            for first in range(first_step if epoch == first_epoch else 0, self._steps, together):
+                steps = range(first, min(first + together, self._steps))
+                chosen = [order[step * self._batch_size : (step + 1) * self._batch_size] for step in steps]
+                keys = [np.random.SeedSequence((self._seed, epoch, step)).generate_state(2) for step in steps]
+                yield np.stack(chosen), np.stack(keys), np.full(len(steps), epoch, np.int32)
 
     def batch(
         self, arrays: tuple[jax.Array, jax.Array], indices: jax.Array, key: jax.Array, epoch: jax.Array
@@ -88,6 +93,27 @@ class Resident:
             turned = None if self._mirrored is None else jnp.asarray(self._mirrored)[indices] ^ (epoch % 2 == 1)
             images, labels = self._augmentation(images, labels, key, turned)
         return (images, labels) if self._weights is None else (images, labels, labels @ self._weights)
+
+
+class ResidentEvaluation:
+    """Images that a model is evaluated on, in their order, on the device; arrays as those of `Resident`."""
+
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray, classes: int, batch_size: int):
+        self.arrays = jax.device_put((pixels, labels))
+        self._classes, self._batch_size = classes, batch_size
+
+    def told(self, together: int) -> list[tuple[np.ndarray]]:
+        """Which images the batches see, int32 (batches, batch), so many together; a smaller batch is by itself."""
+        whole = len(self.arrays[1]) // self._batch_size * self._batch_size
+        indices = np.arange(len(self.arrays[1]), dtype=np.int32)
+        batches = indices[:whole].reshape(-1, self._batch_size)
+        groups = [batches[first : first + together] for first in range(0, len(batches), together)]
+        return [(group,) for group in [*groups, indices[None, whole:]] if group.size]
+
+    def batch(self, arrays: tuple[jax.Array, jax.Array], indices: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Images and one-hot labels."""
+        images, labels = (array[indices] for array in arrays)
+        return images, jax.nn.one_hot(labels, self._classes)
 
 
 def _reflected(positions: jax.Array, length: int) -> jax.Array:

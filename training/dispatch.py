@@ -1,6 +1,6 @@
-"""Many training steps sent to the device at once, over images that lie there (JAX)."""
+"""Many steps sent to the device at once, over images that lie there (JAX)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,23 +11,49 @@ from training.backend import all_devices, compiled_calls, compiled_loop
 from training.state import build_metrics
 
 if TYPE_CHECKING:
-    from data.resident import Resident
+    from data.resident import Resident, ResidentEvaluation
 
 
-def scan_steps(model: keras.Model, data: "Resident") -> None:
-    """Makes `model.fit(data.told(...))` run `steps_per_execution` steps, in one compiled loop, between two callbacks.
+class Told(keras.utils.PyDataset):
+    """What Keras goes through anew in every epoch in place of batches."""
 
-    The model is compiled already. Each step is Keras' own `train_step`; what it is given is picked on the device.
+    def __init__(self, groups: list[tuple[np.ndarray, ...]]):
+        super().__init__()
+        self._groups = groups
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        return self._groups[index]
+
+
+def scan_steps(model: keras.Model, train: "Resident", validation: "ResidentEvaluation") -> Told:
+    """Makes `model.fit` run `steps_per_execution` steps, in one compiled loop, between two callbacks.
+
+    The model is compiled already. Each step is Keras' own `train_step` or `test_step`; what it is given is picked on
+    the device. `fit` gets `train.told(...)`, and as its validation data what is returned.
     """
-    compiled = compiled_calls if "cpu" in all_devices()[0] else compiled_loop
-    steps = compiled(lambda state, arrays, told: model.train_step(state, data.batch(arrays, *told)))
+    train_steps, test_steps = (_steps(*pair) for pair in ((model.train_step, train), (model.test_step, validation)))
 
     def train_function(state, iterator: Iterator):
-        told = list(islice(iterator, model.steps_per_execution))
-        if not told:
+        return train_steps(state, next(iterator))
+
+    def test_function(state, iterator: Iterator):
+        logs = None
+        for group in islice(iterator, model.steps_per_execution):
+            logs, state = test_steps(state, group)
+        if logs is None:
             raise StopIteration
-        return steps(state, data.arrays, tuple(np.stack(part) for part in zip(*told, strict=True)))
+        return logs, state
 
     # Keras would build its metrics from a batch of what it is given, which is no images.
     build_metrics(model)
-    model.train_function = train_function
+    model.train_function, model.test_function = train_function, test_function
+    return Told(validation.told(model.steps_per_execution))
+
+
+def _steps(step: Callable, data: "Resident | ResidentEvaluation") -> Callable:
+    compiled = compiled_calls if "cpu" in all_devices()[0] else compiled_loop
+    steps = compiled(lambda state, arrays, told: step(state, data.batch(arrays, *told)))
+    return lambda state, told: steps(state, data.arrays, told)

@@ -54,7 +54,7 @@ def fit_model(
         drawings: how TensorBoard's pictures are drawn; None: without pictures.
         pack: how snapshots of kernels and maps are packed; None: none are kept.
         devices: over how many the batches are split.
-        on_device: training images are put on the accelerator (JAX).
+        on_device: images to train on and to validate on are put on the accelerator (JAX).
         start: the state of an earlier training in this run to go on from; None: the model as it is.
 
     Returns:
@@ -81,11 +81,13 @@ def fit_model(
     _go_back(run, start)
     if start and start.complete:
         return run.metrics
-    resident = _resident(data, config) if on_device and not training.overfit else None
-    if resident:
+    resident, validation = None, None
+    if on_device and not training.overfit:
         from training.dispatch import scan_steps
 
-        scan_steps(model, resident)
+        resident = _resident(data, config)
+        looked_at = data.resident_evaluation("validation", training.batch_size, training.limit_batches)
+        validation = scan_steps(model, resident, looked_at)
     writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
     with interruption.watching(), telling_full_disk(run.path):
@@ -109,7 +111,7 @@ def fit_model(
                         epochs=training.epochs,
                         initial_epoch=checkpoints.first_epoch,
                         steps_per_epoch=steps - checkpoints.first_step,
-                        validation_data=_validation(data, config, devices),
+                        validation_data=validation or _validation(data, config, devices),
                         # Averaging first, so that what follows sees the averaged weights.
                         callbacks=[*_averaging(training), *shown, *control, checkpoints],
                         shuffle=False,  # the stream is shuffled already
@@ -202,7 +204,9 @@ def _training_batches(data: "Dataset", config: Train, start: State | None, resid
     """What `model.fit` goes through: batches, or what the steps of images on the device are told."""
     training = config.training
     if resident:
-        return resident.told(start.epoch if start else 0, start.step if start else 0)
+        steps = data.steps(training.batch_size, training.limit_batches)
+        together = _steps_together(training.steps_per_execution, steps)
+        return resident.told(start.epoch if start else 0, start.step if start else 0, together)
     batches = data.training(
         training.batch_size,
         config.seed,

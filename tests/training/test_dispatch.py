@@ -26,10 +26,11 @@ if way == "loop":  # as on an accelerator
     training.dispatch.all_devices = lambda: ["gpu:0"]
 config = Train.model_validate({
     "model": {"filters": [4], "batch_norm": True, "head": {"pooling": "average", "dropout": 0.3}},
-    "data": {"source": "folder", "root": root, "cache": "device", "augment": {"flip": True, "crop": 2, "mixup": 0.4}},
+    "data": {"source": "folder", "root": root, "cache": "device", "validation_share": 0.22,
+        "augment": {"flip": "alternate", "crop": 2, "mixup": 0.4}},
     "training": {
         "epochs": 3, "batch_size": 8, "optimizer": {"learning_rate": 0.02, "weight_decay": 0.01},
-        "steps_per_execution": 3, "schedule": {"name": "constant"}, "class_weights": {"cat": 2.0},
+        "steps_per_execution": 2, "schedule": {"name": "constant"}, "class_weights": {"cat": 2.0},
         "tensorboard": {"enabled": False}, "snapshots": 0,
     },
 })
@@ -50,20 +51,28 @@ steps = data.steps(8)
 loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 other.compile(optimizer=build_optimizer(config.training, steps), loss=loss, metrics=["accuracy"])
 resident = data.resident(8, config.seed, 3, weights=np.array([2.0, 1.0], "float32"))
-losses, seen = [], []
-for number, told in enumerate(resident.told(0, 0)):
+losses, seen, scored = [], [], []
+kept = list(data.evaluation("validation", 8).as_numpy_iterator())
+kept = [np.concatenate(part) for part in zip(*kept)]
+for number, told in enumerate(zip(*map(np.concatenate, zip(*resident.told(0, 0, 2))))):
     images, labels, weights = resident.batch(resident.arrays, *map(jax.numpy.asarray, told))
     seen += told[0].tolist()
     logs = other.train_on_batch(images, labels, weights, return_dict=True)
     losses.append(float(logs["loss"]))
+    if (number + 1) % steps == 0:
+        logits = np.asarray(other(kept[0]), "float64")
+        right = np.take_along_axis(logits, kept[1][:, None], 1)[:, 0]
+        scored.append([float(np.mean(np.log(np.exp(logits).sum(1)) - right)),
+                       float(np.mean(logits.argmax(1) == kept[1]))])
 differ = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), other.get_weights())]
-again = [told[0] for told in resident.told(1, 4)]
+again = [indices for told in resident.told(1, 2, 2) for indices in told[0]]
 print("RESULT" + json.dumps({
     "losses": [row["loss"] for row in rows], "expected": np.reshape(losses, (3, -1)).mean(1).tolist(),
-    "differ": max(differ), "steps": steps,
+    "differ": max(differ), "steps": steps, "validation": len(kept[1]), "scored": scored,
+    "rows": [[row["val_loss"], row["val_accuracy"]] for row in rows],
     "epochs": [sorted(seen[epoch * steps * 8 : (epoch + 1) * steps * 8]) for epoch in range(3)],
     "orders": len({tuple(seen[epoch * steps * 8 : (epoch + 1) * steps * 8]) for epoch in range(3)}),
-    "continued": np.concatenate(again).tolist() == seen[(steps + 4) * 8 :], "size": data.info.sizes["train"],
+    "continued": np.concatenate(again).tolist() == seen[(steps + 2) * 8 :], "size": data.info.sizes["train"],
 }))
 """
 
@@ -86,7 +95,7 @@ def photos(tmp_path):
     generator = np.random.default_rng(0)
     for name, level in (("cat", 90), ("dog", 150)):
         (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(30):
+        for number in range(48):
             pixels = np.clip(generator.normal(level, 50, (10, 12, 3)), 0, 255).astype("uint8")
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
     return tmp_path / "photos"
@@ -99,6 +108,10 @@ def test_steps_on_the_device_are_keras_own_steps_on_the_same_batches(photos, tmp
     (found,) = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert found["losses"] == pytest.approx(found["expected"], rel=1e-4)
     assert found["differ"] < 1e-4
+    # Whole batches and a smaller one.
+    assert found["validation"] > 16 and found["validation"] % 8
+    for row, scores in zip(found["rows"], found["scored"], strict=True):
+        assert row == pytest.approx(scores, rel=1e-3)
     assert found["orders"] == 3
     whole = found["steps"] * 8
     assert all(len(set(epoch)) == whole <= found["size"] for epoch in found["epochs"])

@@ -68,8 +68,7 @@ class Augment(Section):
     Sizes are shares of the image side unless the comment says otherwise. Zero or false turns a change off.
     """
 
-    # Left-right. true: at random; alternate: every image in every other epoch, half of them in each.
-    flip: bool | Literal["alternate"] = False
+    flip: bool | Literal["alternate"] = False  # left-right; true: at random; alternate: each image every other epoch
     vertical_flip: bool = False
     crop: Annotated[int, Field(ge=0, le=256)] = 0  # pixels of padding before a random crop back to size
     translate: Fraction = 0.0
@@ -109,9 +108,7 @@ class Data(Section):
     channels: Literal[1, 3] | None = None  # null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
     on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used; skip: left out, up to one in ten
-    # Where decoded images are kept; device: training images on the accelerator, with JAX; disk: in files, for later
-    # runs too; none: nowhere; auto: where they fit.
-    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"
+    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"  # for decoded images; auto: where they fit
     shuffle_buffer: Count = 10000  # images, where the dataset is streamed
     augment: Augment = Augment()
 
@@ -150,7 +147,7 @@ class Model(Section):
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: str = "he_normal"  # a Keras initializer's name
-    whiten: bool = False  # first a convolution that never learns, made of the training images' principal components
+    whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()
 
     @model_validator(mode="after")
@@ -171,10 +168,13 @@ class Model(Section):
         return self
 
 
+OptimizerName = Literal[
+    "adam", "adamw", "sgd", "muon", "rmsprop", "lion", "lamb", "nadam", "adagrad", "adadelta", "adamax", "adafactor"
+]
+
+
 class Optimizer(Section):
-    name: Literal[
-        "adam", "adamw", "sgd", "muon", "rmsprop", "lion", "lamb", "nadam", "adagrad", "adadelta", "adamax", "adafactor"
-    ] = "adamw"
+    name: OptimizerName = "adamw"  # muon turns kernels and leaves the rest to adamw, with learning rates of its kind
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative | None = None  # decoupled; null: the optimizer's own default
     momentum: Fraction = 0.9  # of sgd and rmsprop

@@ -118,10 +118,10 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def one_hot_batches(batches: Any, classes: int, devices: int) -> Any:
+def one_hot_batches(batches: Any, classes: int, devices: int, images: int) -> Any:
     """Pairs of images and integer labels with the labels one-hot, as the loss takes them.
 
-    JAX splits only batches that divide evenly among devices: there, the last batch loses what is over.
+    JAX splits only batches that divide evenly among devices: there the last one, of so many images, loses the rest.
     """
     if not hasattr(batches, "map"):
         return _ArrayBatches(batches, classes)
@@ -135,7 +135,8 @@ def one_hot_batches(batches: Any, classes: int, devices: int) -> Any:
         whole = tf.shape(images)[0] // devices * devices
         return images[:whole], labels[:whole]
 
-    return batches.map(without_rest).filter(lambda images, labels: tf.shape(images)[0] > 0)
+    # Without a filter, which hides how many batches come: Keras warns where a stream ends unexpectedly.
+    return batches.take(len(batches) - (images < devices)).map(without_rest)
 
 
 def weighted_batches(batches: Any, weights: np.ndarray) -> Any:

@@ -225,12 +225,13 @@ def _training_batches(data: "Dataset", config: Train, start: State | None, resid
 
 def _validation(data: "Dataset", config: Train, devices: int):
     """Finite validation batches with one-hot labels; the training batch itself when it is to be learned by heart."""
-    training = config.training
+    training, size = config.training, config.training.batch_size
     if training.overfit:
-        batches = data.evaluation("train", training.batch_size, overfit_seed=config.seed)
+        batches, images = data.evaluation("train", size, overfit_seed=config.seed), min(size, data.info.sizes["train"])
     else:
-        batches = data.evaluation("validation", training.batch_size, limit_batches=training.limit_batches)
-    return one_hot_batches(batches, len(data.info.classes), devices)
+        batches = data.evaluation("validation", size, limit_batches=training.limit_batches)
+        images = min(data.info.sizes["validation"], size * (training.limit_batches or data.info.sizes["validation"]))
+    return one_hot_batches(batches, len(data.info.classes), devices, (images - 1) % size + 1)
 
 
 def _averaging(training: Training) -> list[keras.callbacks.Callback]:

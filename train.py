@@ -8,7 +8,7 @@ from configs import Train, one_line, quietly
 from configs.cli import command
 from configs.schema import Where
 from data import check_name, check_root
-from models import ModelError, check_model
+from models import ModelError, check_model, whitening
 from training import Run
 from training.checks import check_choices
 from training.resume import changes, check_data, check_request
@@ -169,7 +169,7 @@ def _dead_units(run: Run, data) -> list[str]:
         f"{dead} of {units} units of {layer} are dead: zero on all of {images:,} validation images. "
         f"A lower training.optimizer.learning_rate keeps more alive; figures=unit_statistics shows which."
         for layer, (dead, units, images) in counted.items()
-        if dead >= MANY_DEAD * units
+        if layer != whitening.NAME and dead >= MANY_DEAD * units
     ]
 
 

@@ -78,16 +78,22 @@ def in_a_process(deterministic: bool) -> float:
 def saving(run: Run, model: keras.Model, folder: Path) -> dict[str, tuple[float, int]]:
     """Seconds and bytes of one checkpoint, ours and Keras' own, of the same model with the same optimizer."""
     best = KeepBest(run, "val_loss")
-    ours = Checkpoints(run, run.config.training, None, IMAGES // 64, best, Interruption(), ())
-    ours.epoch = 0
+
+    def save_ours() -> None:
+        ours = Checkpoints(run, run.config.training, None, IMAGES // 64, best, Interruption(), ())
+        ours.epoch = 0
+        ours.set_model(model)
+        with ours.writing():
+            ours.on_train_end()
+
     whole = keras.callbacks.ModelCheckpoint(folder / "whole.keras")
     backup = keras.callbacks.BackupAndRestore(folder / "backup")
-    for callback in (ours, whole, backup):
+    for callback in (whole, backup):
         callback.set_model(model)
         callback.set_params({"epochs": 99, "steps": 1})
     ways = {
         "ours (with the best model)": (
-            ours.on_train_end,
+            save_ours,
             lambda: checkpoints(run.checkpoints_dir)[0],
         ),
         "keras.callbacks.ModelCheckpoint": (lambda: whole.on_epoch_end(0, {}), lambda: folder / "whole.keras"),

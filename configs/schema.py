@@ -174,7 +174,7 @@ OptimizerName = Literal[
 
 
 class Optimizer(Section):
-    name: OptimizerName = "adamw"  # muon turns kernels and leaves the rest to adamw, with learning rates of its kind
+    name: OptimizerName = "adamw"  # muon: Muon for kernels, AdamW for the rest; learning rates as of adamw
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative | None = None  # decoupled; null: the optimizer's own default
     momentum: Fraction = 0.9  # of sgd and rmsprop

@@ -238,6 +238,7 @@ def first_batch(feed, batch_size: int, seed: int) -> tf.data.Dataset:
     """(images, integer labels): the first training batch of epoch 0, once."""
     data = feed.epoch(_key(seed, 0), batch_size)
     data = data.take(1)
+    data = data.apply(tf.data.experimental.assert_cardinality(1))
     return data.map(feed.fetch)
 
 

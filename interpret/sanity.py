@@ -54,6 +54,7 @@ def randomisation_check(
         if name not in nodes:
             raise unknown("layer with a kernel", name, nodes)
     copy = Network(_copied(network.model))
+    copy.model.trainable = True  # what was frozen is shuffled as well
     twins = _layers_with_kernels(copy, images.shape[1:3])
     original = _flat(method(copy, images, targets))
     generator = np.random.default_rng(seed)

@@ -75,6 +75,8 @@ class _Base:
         self.parameters = 0
         self.blocks: list[BlockShape] = []
         if config.whiten:
+            if min(shape[:2]) < whitening.SIZE:
+                raise ModelError(f"model.whiten=true needs images of 2x2 pixels or more, these are {self._image()}")
             self.shape = (*shape[:2], whitening.filters(shape[2]))
             self.parameters = (whitening.SIZE**2 * shape[2] + 1) * self.shape[2]
 

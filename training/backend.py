@@ -37,7 +37,7 @@ def choose_devices(count: int | None, batch_size: int) -> list[str]:
 
 
 def room_on_device(cache: str, devices: list[str]) -> float:
-    """How many bytes of training images may lie on the accelerator; `cache` as configured.
+    """How many bytes of images, to train and to validate on, may lie on the accelerator; `cache` as configured.
 
     By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
     where they are to and cannot.

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from training.backend import all_devices, compiled_calls, compiled_loop
-from training.state import build_metrics
 
 if TYPE_CHECKING:
     from data.resident import Resident, ResidentEvaluation
@@ -31,8 +30,10 @@ class Told(keras.utils.PyDataset):
 def scan_steps(model: keras.Model, train: "Resident", validation: "ResidentEvaluation") -> Told:
     """Makes `model.fit` run `steps_per_execution` steps, in one compiled loop, between two callbacks.
 
-    The model is compiled already. Each step is Keras' own `train_step` or `test_step`; what it is given is picked on
-    the device. `fit` gets `train.told(...)`, and as its validation data what is returned.
+    The model is compiled already and its metrics are built: Keras would build them from what it is given, which is no
+    images. Each step is Keras' own `train_step` or `test_step`; what it is given is picked on the device. `fit` gets
+    `train.told(...)`, and as its validation data what is returned. Where several steps are executed together, many more
+    batches may be validated on between two callbacks.
     """
     train_steps, test_steps = (_steps(*pair) for pair in ((model.train_step, train), (model.test_step, validation)))
 
@@ -47,8 +48,6 @@ def scan_steps(model: keras.Model, train: "Resident", validation: "ResidentEvalu
             raise StopIteration
         return logs, state
 
-    # Keras would build its metrics from a batch of what it is given, which is no images.
-    build_metrics(model)
     model.train_function, model.test_function = train_function, test_function
     return Told(validation.told(model.steps_per_execution))
 

@@ -21,7 +21,7 @@ from training.fused import fewer_passes
 from training.optimization import build_optimizer
 from training.run import Run
 from training.snapshots import Pack, Snapshots
-from training.state import Checkpoints, EpochDone
+from training.state import Checkpoints, EpochDone, build_metrics
 from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def fit_model(
         steps_per_execution=together,
         jit_compile=xla_pays_off(),
     )
+    if on_device or (start and start.step):
+        build_metrics(model)
     _go_back(run, start)
     if start and start.complete:
         return run.metrics

@@ -22,7 +22,8 @@ from training.backend import TENSORFLOW, xla_pays_off
 def fewer_passes(model: keras.Model) -> Iterator[None]:
     """What is traced inside normalizes and pools in fewer passes, where that is faster; its values are the same.
 
-    Moving averages included, to float precision. So are gradients, except where a window has its maximum more than
+    Moving averages included, to float precision; with JAX, as long as a map's mean is not hundreds of deviations away
+    from its moving mean. So are gradients, except where a window has its maximum more than
     once: Keras gives all to the first of them, here each gets an equal share.
     """
     changed = {layer: call for layer in _layers(model) if (call := _faster(layer))}

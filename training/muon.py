@@ -1,5 +1,7 @@
 """Muon for a convolutional network: https://kellerjordan.github.io/posts/muon/, with Keras' own arithmetic."""
 
+import re
+
 import keras
 from keras import ops
 
@@ -12,7 +14,7 @@ class Muon(keras.optimizers.Muon):
 
     def _should_use_adamw(self, variable):
         if len(variable.shape) == 4:
-            return any(layer in variable.path for layer in self.exclude_layers)
+            return any(re.search(layer, variable.path) for layer in self.exclude_layers)
         return "logits" in variable.path or super()._should_use_adamw(variable)
 
     def _muon_update_step(self, gradient, variable, lr, m):

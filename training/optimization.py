@@ -103,6 +103,8 @@ def _arguments(config: Optimizer) -> dict[str, Any]:
     """What the constructor gets beside the learning rate."""
     chosen = {"weight_decay": config.weight_decay, "global_clipnorm": config.clip_norm, "clipvalue": config.clip_value}
     arguments = {key: value for key, value in chosen.items() if value is not None}
+    if config.name == "muon" and config.weight_decay is not None:
+        arguments["adam_weight_decay"] = config.weight_decay
     if config.name in ("sgd", "rmsprop"):
         arguments["momentum"] = config.momentum
     if config.name == "sgd":

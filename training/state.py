@@ -81,8 +81,6 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if not self.start:
             return
-        if self.start.step:
-            build_metrics(self.model)
         assign(self.model, self.start)
         for callback in self.others:
             for attribute, value in self.start.values["callbacks"][type(callback).__name__].items():
@@ -102,6 +100,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         step = self.offset + batch
+        if self.written and self.written.done():
+            self._wait()  # raises what went wrong
         state = self._save_if_due(self.epoch, step) if batch or self.interruption.requested else None
         if step + self.stride >= self.steps:
             # While validating, the metrics are those of the validation: an interruption then goes back one step.
@@ -182,7 +182,10 @@ def assign_metrics(model: keras.Model, state: State) -> None:
 
 
 def build_metrics(model: keras.Model) -> None:
-    """Keras makes the variables of some metrics only when it first sees labels: here are some."""
+    """Keras makes the variables of some metrics only when it first sees labels: here are some.
+
+    For a model that is compiled and not yet trained otherwise than by Keras' own functions.
+    """
     images = np.zeros((1, *model.input_shape[1:]), "float32")
     model.test_on_batch(images, np.zeros((1, model.output_shape[-1]), "float32"))
 

@@ -241,6 +241,15 @@ def test_shuffled_weights_change_a_map_of_the_model_and_not_one_of_the_image_alo
         np.testing.assert_array_equal(before, after)
 
 
+def test_what_was_frozen_is_shuffled_as_well(model, images):
+    learning = randomisation_check(model, images, saliency)
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    frozen = randomisation_check(model, images, saliency)
+    np.testing.assert_array_equal(frozen.maps, learning.maps)
+    assert not model.layers[1].trainable  # the model itself stays frozen
+
+
 def test_deletion_and_insertion_tell_a_true_map_from_a_false_one():
     """On a model that sees the upper left quarter alone, the truth is known."""
     inputs = keras.Input((SIDE, SIDE, 1))

@@ -17,10 +17,13 @@ import jax, keras, numpy as np
 from configs import Data, Train
 from data import open_dataset
 from models import build_model
+import training.state
 from training import Run, fit_model
 from training.optimization import build_optimizer
 
 root, folder, way = sys.argv[1:]
+states, write = [], training.state.write_checkpoint
+training.state.write_checkpoint = lambda folder, state: states.append(state) or write(folder, state)
 if way == "loop":  # as on an accelerator
     import training.dispatch
     training.dispatch.all_devices = lambda: ["gpu:0"]
@@ -30,7 +33,8 @@ config = Train.model_validate({
         "augment": {"flip": "alternate", "crop": 2, "mixup": 0.4}},
     "training": {
         "epochs": 3, "batch_size": 8, "optimizer": {"learning_rate": 0.02, "weight_decay": 0.01},
-        "steps_per_execution": 2, "schedule": {"name": "constant"}, "class_weights": {"cat": 2.0},
+        "steps_per_execution": 2, "checkpoint": {"every_steps": 2},
+        "schedule": {"name": "constant"}, "class_weights": {"cat": 2.0},
         "tensorboard": {"enabled": False}, "snapshots": 0,
     },
 })
@@ -64,11 +68,16 @@ for number, told in enumerate(zip(*map(np.concatenate, zip(*resident.told(0, 0, 
         right = np.take_along_axis(logits, kept[1][:, None], 1)[:, 0]
         scored.append([float(np.mean(np.log(np.exp(logits).sum(1)) - right)),
                        float(np.mean(logits.argmax(1) == kept[1]))])
+# From within the second epoch on, again.
+(middle,) = [state for state in states if (state.epoch, state.step) == (1, 2)]
+resumed = fresh()
+fit_model(run, resumed, data, config, on_device=True, start=middle)
+resumed = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), resumed.get_weights())]
 differ = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), other.get_weights())]
 again = [indices for told in resident.told(1, 2, 2) for indices in told[0]]
 print("RESULT" + json.dumps({
     "losses": [row["loss"] for row in rows], "expected": np.reshape(losses, (3, -1)).mean(1).tolist(),
-    "differ": max(differ), "steps": steps, "validation": len(kept[1]), "scored": scored,
+    "differ": max(differ), "resumed": max(resumed), "steps": steps, "validation": len(kept[1]), "scored": scored,
     "rows": [[row["val_loss"], row["val_accuracy"]] for row in rows],
     "epochs": [sorted(seen[epoch * steps * 8 : (epoch + 1) * steps * 8]) for epoch in range(3)],
     "orders": len({tuple(seen[epoch * steps * 8 : (epoch + 1) * steps * 8]) for epoch in range(3)}),
@@ -108,6 +117,7 @@ def test_steps_on_the_device_are_keras_own_steps_on_the_same_batches(photos, tmp
     (found,) = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert found["losses"] == pytest.approx(found["expected"], rel=1e-4)
     assert found["differ"] < 1e-4
+    assert found["resumed"] < 1e-6
     # Whole batches and a smaller one.
     assert found["validation"] > 16 and found["validation"] % 8
     for row, scores in zip(found["rows"], found["scored"], strict=True):

@@ -54,12 +54,12 @@ def randomisation_check(
         if name not in nodes:
             raise unknown("layer with a kernel", name, nodes)
     copy = Network(_copied(network.model))
-    copy.model.trainable = True  # what was frozen is shuffled as well
     twins = _layers_with_kernels(copy, images.shape[1:3])
     original = _flat(method(copy, images, targets))
     generator = np.random.default_rng(seed)
     maps = []
     for done, name in enumerate(names, 1):
+        twins[name].layer.trainable = True  # it may be frozen
         for variable in twins[name].layer.trainable_variables:
             values = keras.ops.convert_to_numpy(variable.value)
             variable.assign(generator.permutation(values.ravel()).reshape(values.shape))

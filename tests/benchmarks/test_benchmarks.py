@@ -37,8 +37,8 @@ def test_the_speedrun_trains_scores_and_counts_on_whatever_it_is_given(tmp_path)
     assert done.returncode == 0, done.stderr
     rows = {row["what"]: row for row in json.loads(table.read_text())["rows"]}
     assert len(rows["test accuracy, mirrored images too"]["values"]) == 2
-    # Multiply-adds of a 16 x 16 image, halved after each block; then the logits.
-    pixels = 9 * 4 * (256 * 3 + 2 * 64 * 4 + 2 * 16 * 4 + 4 * 4)
+    # Multiply-adds of a 16 x 16 image, whitened by 24 kernels of 2 x 2, halved after each block; then the logits.
+    pixels = 256 * 4 * 3 * 24 + 9 * 4 * (256 * 24 + 2 * 64 * 4 + 2 * 16 * 4 + 4 * 4)
     assert rows["arithmetic of a training"]["median"] * 1e15 == pytest.approx(6 * (pixels + 4 * 4) * 2 * 40, rel=0.02)
 
 

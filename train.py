@@ -8,7 +8,7 @@ from configs import Train, one_line, quietly
 from configs.cli import command
 from configs.schema import Where
 from data import check_name, check_root
-from models import ModelError, check_model, whitening
+from models import ModelError, check_model
 from training import Run
 from training.checks import check_choices
 from training.resume import changes, check_data, check_request
@@ -164,12 +164,13 @@ def _dead_units(run: Run, data) -> list[str]:
     with track("Looking for dead units", count, True) as advance:
         batches = (advance(len(batch[1])) or batch for batch in data.sample("validation", 64, DEAD_ON))
         (statistics,) = unit_pass(run.model, batches, collectors=[StatisticsCollector()])
+    frozen = {layer.name for layer in run.model.layers if not layer.trainable}  # no rate would change them
     counted = {layer: (int(found.dead.sum()), len(found.dead), found.images) for layer, found in statistics.items()}
     return [
         f"{dead} of {units} units of {layer} are dead: zero on all of {images:,} validation images. "
         f"A lower training.optimizer.learning_rate keeps more alive; figures=unit_statistics shows which."
         for layer, (dead, units, images) in counted.items()
-        if layer != whitening.NAME and dead >= MANY_DEAD * units
+        if layer not in frozen and dead >= MANY_DEAD * units
     ]
 
 

@@ -174,12 +174,8 @@ class Dataset:
         feed = self._feed("train", few=few, shuffled=True)
         if overfit:
             return pipeline.overfitting(feed, batch_size, seed, steps, epochs, len(self.info.classes))
-        from data.augment import mirrored_in_even_epochs
-
-        mirrored = mirrored_in_even_epochs(changes, self.info.sizes["train"], seed)
-        start = start_epoch, start_step
         return pipeline.training(
-            feed, batch_size, seed, steps, epochs, len(self.info.classes), changes, mirrored, start
+            feed, batch_size, seed, steps, epochs, len(self.info.classes), changes, (start_epoch, start_step)
         )
 
     def resident(

@@ -1,8 +1,8 @@
 """Streams of batches: order -> decode -> resize -> augment -> one-hot -> prefetch.
 
-A feed knows how to give a role's images. `epoch(key, batch_size)` is a cheap dataset of what identifies each batch
-(indices, or encoded images), shuffled by `key` or in stored order, `chosen(indices, batch_size)` is one of some images
-only; `fetch(element)` turns one into pixels and labels.
+A feed knows how to give a role's images, `count` of them. `epoch(key, batch_size)` is a cheap dataset of what
+identifies each batch (indices, or encoded images), shuffled by `key` or in stored order, `chosen(indices, batch_size)`
+is one of some images only; `fetch(element)` turns one into pixels and labels, `indices(element)` says which they are.
 Skipping to a step is therefore done before anything is decoded.
 """
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from configs import UserError
 from configs.schema import Augment
-from data.augment import Augmentation, changes_anything
+from data.augment import Augmentation, changes_anything, mirrored_in_even_epochs
 from data.pixels import PixelFile
 
 AUTOTUNE = tf.data.AUTOTUNE
@@ -24,13 +24,16 @@ class _ByIndex:
     """Images that can be had in any order."""
 
     def __init__(self, count: int):
-        self._count = count
+        self.count = count
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        return _batches_of_indices(self._count, key, batch_size)
+        return _batches_of_indices(self.count, key, batch_size)
 
     def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(indices.astype(np.int32)).batch(batch_size)
+
+    def indices(self, batch: tf.Tensor) -> tf.Tensor:
+        return batch
 
 
 class InMemory(_ByIndex):
@@ -138,6 +141,7 @@ class FromRecords:
     """TFDS records, read in stored order and shuffled, still encoded, in a buffer; decoded anew in every epoch."""
 
     def __init__(self, images, decoding: Decoding, shuffle_buffer: int):
+        self.count = len(images)
         self._images = images
         self._decoding = decoding
         self._shuffle_buffer = shuffle_buffer
@@ -153,6 +157,9 @@ class FromRecords:
 
     def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
         return _named(self._images.batches(batch_size, indices))
+
+    def indices(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return batch["indices"]
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, indices = batch["encoded"], batch["indices"]
@@ -186,22 +193,12 @@ def _keeping(faults: list[UserError], read: Callable[..., np.ndarray]) -> Callab
 
 
 def training(
-    feed,
-    batch_size: int,
-    seed: int,
-    steps: int,
-    epochs: int,
-    classes: int,
-    augment: Augment | None,
-    mirrored: np.ndarray | None,
-    start: tuple,
+    feed, batch_size: int, seed: int, steps: int, epochs: int, classes: int, augment: Augment | None, start: tuple
 ) -> tf.data.Dataset:
-    """(images, one-hot labels) for `steps` batches of every epoch from `start` = (epoch, step) on.
-
-    `mirrored`: which images are, in even epochs; in odd ones it is the others.
-    """
+    """(images, one-hot labels) for `steps` batches of every epoch from `start` = (epoch, step) on."""
     first_epoch, first_step = start[0] + start[1] // steps, start[1] % steps
     augmentation = Augmentation(augment) if augment and changes_anything(augment) else None
+    mirrored = mirrored_in_even_epochs(augment, feed.count, seed)
 
     def numbered(epoch: tf.Tensor) -> tf.data.Dataset:
         skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
@@ -215,7 +212,7 @@ def training(
         images, labels = feed.fetch(batch)
         labels = tf.one_hot(labels, classes)
         if augmentation:
-            turned = None if mirrored is None else tf.gather(mirrored, _indices(batch)) ^ (epoch % 2 == 1)
+            turned = None if mirrored is None else tf.gather(mirrored, feed.indices(batch)) ^ (epoch % 2 == 1)
             images, labels = augmentation(images, labels, _key(seed, epoch, step), turned)
         return images, labels
 
@@ -252,10 +249,6 @@ def evaluation(feed, batch_size: int, chosen: np.ndarray | None, count: int) -> 
     # Keras warns where a stream whose length it does not know comes to its end.
     data = data.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     return data.prefetch(AUTOTUNE)
-
-
-def _indices(batch) -> tf.Tensor:
-    return batch["indices"] if isinstance(batch, dict) else batch
 
 
 def _batches_of_indices(count: int, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:

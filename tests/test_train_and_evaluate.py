@@ -88,6 +88,10 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     (told,) = _dead_units(run, data)
     assert told.startswith("2 of 6 units of block2_conv1 are dead")
 
+    model.get_layer("block2_conv1").trainable = False
+    run.save_model(model, epoch=2, val_accuracy=0.6)
+    assert _dead_units(Run.open(run.path), data) == []  # no learning rate would bring them back
+
 
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
     run, training, _, first = trained

@@ -20,6 +20,8 @@ from training.files import sync, telling_full_disk
 ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
 KEPT = 2  # the newest and the one before, should the newest be damaged later
 
+Bytes = bytes | memoryview
+
 _DTYPES = {
     "F64": np.dtype("float64"),
     "F32": np.dtype("float32"),
@@ -32,7 +34,6 @@ _DTYPES = {
     "U8": np.dtype("uint8"),
     "BOOL": np.dtype("bool"),
 }
-Bytes = bytes | memoryview
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 

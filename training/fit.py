@@ -109,7 +109,7 @@ def fit_model(
             try:
                 with lines.showing(), fewer_passes(model), checkpoints.writing():
                     model.fit(
-                        _training_batches(data, config, start, resident),
+                        _training_batches(data, config, start, resident, together),
                         epochs=training.epochs,
                         initial_epoch=checkpoints.first_epoch,
                         steps_per_epoch=steps - checkpoints.first_step,
@@ -202,12 +202,10 @@ def _resident(data: "Dataset", config: Train) -> "Resident":
     )
 
 
-def _training_batches(data: "Dataset", config: Train, start: State | None, resident: "Resident | None"):
-    """What `model.fit` goes through: batches, or what the steps of images on the device are told."""
+def _training_batches(data: "Dataset", config: Train, start: State | None, resident: "Resident | None", together: int):
+    """What `model.fit` goes through: batches, or what so many steps together over images on the device are told."""
     training = config.training
     if resident:
-        steps = data.steps(training.batch_size, training.limit_batches)
-        together = _steps_together(training.steps_per_execution, steps)
         return resident.told(start.epoch if start else 0, start.step if start else 0, together)
     batches = data.training(
         training.batch_size,
@@ -232,7 +230,9 @@ def _validation(data: "Dataset", config: Train, devices: int):
         batches, images = data.evaluation("train", size, overfit_seed=config.seed), min(size, data.info.sizes["train"])
     else:
         batches = data.evaluation("validation", size, limit_batches=training.limit_batches)
-        images = min(data.info.sizes["validation"], size * (training.limit_batches or data.info.sizes["validation"]))
+        images = data.info.sizes["validation"]
+        if training.limit_batches:
+            images = min(images, size * training.limit_batches)
     return one_hot_batches(batches, len(data.info.classes), devices, (images - 1) % size + 1)
 
 

@@ -184,7 +184,7 @@ def assign_metrics(model: keras.Model, state: State) -> None:
 def build_metrics(model: keras.Model) -> None:
     """Keras makes the variables of some metrics only when it first sees labels: here are some.
 
-    For a model that is compiled and not yet trained otherwise than by Keras' own functions.
+    To be called before another function takes the place of the model's own for steps of validation.
     """
     images = np.zeros((1, *model.input_shape[1:]), "float32")
     model.test_on_batch(images, np.zeros((1, model.output_shape[-1]), "float32"))

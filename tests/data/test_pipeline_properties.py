@@ -20,7 +20,7 @@ def feed_of(count):
 
 def training(feed, count, batch_size, seed, epochs, start=(0, 0)):
     steps = max(1, count // batch_size)
-    stream = pipeline.training(feed, batch_size, seed, steps, epochs, 3, None, None, start)
+    stream = pipeline.training(feed, batch_size, seed, steps, epochs, 3, None, start)
     return steps, [(images[:, 0, 0, 0].tolist(), labels) for images, labels in stream.as_numpy_iterator()]
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from configs import Evaluate, one_line, quietly
-from configs.cli import command
-from models import ModelError
-from training import Run
+from convlens.configs import Evaluate
+from convlens.configs.cli import command
+from convlens.core.errors import one_line
+from convlens.core.quiet import quietly
+from convlens.training import Run
 
 
 def evaluate(config: Evaluate) -> Path:
@@ -16,8 +17,8 @@ def evaluate(config: Evaluate) -> Path:
     with quietly():
         from rich.console import Console
 
-        from data import track
-        from training import evaluate_model
+        from convlens.core.progress import track
+        from convlens.training import evaluate_model
 
         run.model  # noqa: B018  read before the data: a damaged file is found at once
 
@@ -44,14 +45,14 @@ def evaluate(config: Evaluate) -> Path:
 
 def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
     """The confusion matrix and the most confident mistakes, as pictures; the matrix also for TensorBoard."""
-    from visualization import confusion_matrix_figure, mistakes_figure, save_figure
+    from convlens.visualization import confusion_matrix_figure, mistakes_figure, save_figure
 
     mirrored = ", mirror images too" if evaluation.mirrored else ""
     subject = f"{run.name}, {config.split} split{mirrored}, epoch {run.epoch}"
     matrix = confusion_matrix_figure(evaluation.matrix, run.labels, f"Confusion matrix: {subject}")
     paths = save_figure(matrix, {"matrix": evaluation.matrix}, run.figures_dir / f"confusion_matrix_{config.split}")
     if run.config.training.tensorboard.enabled:
-        from training.tensorboard import write_confusion
+        from convlens.training.tensorboard import write_confusion
 
         write_confusion(run, config.split, matrix)
 
@@ -88,4 +89,4 @@ def _print_scores(console, run: Run, evaluation, split: str) -> None:
 
 
 if __name__ == "__main__":
-    command("evaluate", Evaluate, evaluate, mistakes=(ModelError,))
+    command("evaluate", Evaluate, evaluate)

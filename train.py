@@ -4,15 +4,17 @@ import math
 import time
 from pathlib import Path
 
-from configs import Train, one_line, quietly
-from configs.cli import command
-from configs.schema import Where
-from data import check_name, check_root
-from models import ModelError, check_model
-from training import Run
-from training.checks import check_choices
-from training.resume import changes, check_data, check_request
-from training.sweep import duration, summarize
+from convlens.configs import Train
+from convlens.configs.cli import command
+from convlens.configs.schema import Where
+from convlens.core.errors import one_line
+from convlens.core.quiet import quietly
+from convlens.data import check_name, check_root
+from convlens.models import check_model
+from convlens.training import Run
+from convlens.training.checks import check_choices
+from convlens.training.resume import changes, check_data, check_request
+from convlens.training.sweep import duration, summarize
 
 DEAD_ON = 500  # images on which a unit must be zero to be called dead
 MANY_DEAD = 0.2  # share of a layer's units that is worth a warning
@@ -49,11 +51,14 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         import keras
         from rich.console import Console
 
-        from data import open_dataset, track
-        from interpret import pack_snapshot
-        from models import build_model
-        from training import evaluate_model, fit_model
-        from training.backend import (
+        from convlens.core.progress import track
+        from convlens.data import open_dataset
+        from convlens.interpret import pack_snapshot
+        from convlens.models import build_model
+        from convlens.training import evaluate_model, fit_model
+        from convlens.training.callbacks import Stopped
+        from convlens.training.checkpoint import newest_checkpoint
+        from convlens.training.devices import (
             choose_devices,
             distributed,
             environment,
@@ -61,11 +66,9 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             make_deterministic,
             room_on_device,
         )
-        from training.callbacks import Stopped
-        from training.checkpoint import newest_checkpoint
-        from training.fit import class_weights, precision
-        from training.optimization import build_optimizer
-        from training.transfer import freeze_base, initialize_from
+        from convlens.training.fit import class_weights, precision
+        from convlens.training.optimization import build_optimizer
+        from convlens.training.transfer import freeze_base, initialize_from
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings = config.training
@@ -157,8 +160,8 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
 def _dead_units(run: Run, data) -> list[str]:
     """A line for each layer of whose units many are zero wherever they look."""
-    from data import track
-    from interpret import StatisticsCollector, unit_pass
+    from convlens.core.progress import track
+    from convlens.interpret import StatisticsCollector, unit_pass
 
     count = len(data.spread("validation", DEAD_ON))
     with track("Looking for dead units", count, True) as advance:
@@ -197,18 +200,18 @@ def _facts(data, config: Train) -> dict:
 def _drawings(settings):
     if not settings.tensorboard.enabled:
         return None
-    from training.tensorboard import Drawings
-    from visualization import confusion_matrix_figure, kernel_tiles, map_tiles
+    from convlens.training.tensorboard import Drawings
+    from convlens.visualization import confusion_matrix_figure, kernel_tiles, map_tiles
 
     return Drawings(kernels=kernel_tiles, maps=map_tiles, confusion=confusion_matrix_figure)
 
 
 def _write_hyperparameters(run, config: Train, evaluation) -> None:
     if config.training.tensorboard.enabled:
-        from training.tensorboard import write_hyperparameters
+        from convlens.training.tensorboard import write_hyperparameters
 
         write_hyperparameters(run, config, {"test_accuracy": evaluation.accuracy, "test_loss": evaluation.loss})
 
 
 if __name__ == "__main__":
-    command("train", Train, train, mistakes=(ModelError,), summarize=summarize)
+    command("train", Train, train, summarize=summarize)

@@ -2,21 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from configs import UserError, Visualize, quietly
-from configs.cli import command
-from gallery.choices import check_choices
-from gallery.index import write_page
-from gallery.kernel import kernel_drawings
-from gallery.photos import asks_for_data
-from gallery.progress import Bars
-from gallery.registry import Plan, chosen_figures, planned
-from gallery.subject import Subject
-from models import ModelError
-
-if TYPE_CHECKING:
-    from training import Run
+from convlens.configs import Visualize
+from convlens.configs.cli import command
+from convlens.core.errors import UserError
+from convlens.core.quiet import quietly
+from convlens.gallery.choices import check_choices
+from convlens.gallery.index import write_page
+from convlens.gallery.kernel import kernel_drawings
+from convlens.gallery.photos import asks_for_data
+from convlens.gallery.progress import Bars
+from convlens.gallery.registry import Plan, chosen_figures, planned
+from convlens.gallery.subject import Subject
+from convlens.training import Run
 
 
 def visualize(config: Visualize) -> Path:
@@ -50,14 +48,12 @@ def resolved(config: Visualize) -> Visualize:
     return found
 
 
-def open_run(config: Visualize) -> "Run":
+def open_run(config: Visualize) -> Run:
     """The run that is asked for, or the newest."""
-    from training import Run
-
     return Run.open(config.run) if config.run else Run.newest(config.runs_dir)
 
 
-def folder(config: Visualize, run: "Run | None") -> Path:
+def folder(config: Visualize, run: Run | None) -> Path:
     """Where the figures go."""
     if config.out:
         return Path(config.out)
@@ -69,7 +65,7 @@ def folder(config: Visualize, run: "Run | None") -> Path:
 
 def save(plans: list[Plan], out: Path, bars: Bars) -> None:
     """Draw each figure, write it as PNG, SVG and arrays, and tell where."""
-    from visualization import save_figure
+    from convlens.visualization import save_figure
 
     written, beside = [], []
     with bars, bars.bar("Drawing", sum(len(plan.drawings) for plan in plans)) as told:
@@ -82,7 +78,7 @@ def save(plans: list[Plan], out: Path, bars: Bars) -> None:
                     told(len(written))
                 if plan.beside:
                     beside.extend(plan.beside(out))
-            except (ModelError, UserError) as error:
+            except UserError as error:
                 if plan.by_name:
                     raise
                 print(f"No figure '{plan.figure}': {error}")
@@ -102,4 +98,4 @@ def file_name(name: str) -> str:
 
 
 if __name__ == "__main__":
-    command("visualize", Visualize, visualize, mistakes=(ModelError,))
+    command("visualize", Visualize, visualize)

@@ -21,7 +21,7 @@ CLASSES = 4
 
 def ours(net: str, side: int, count: int) -> Callable[[], float]:
     """To be called in turn: images a second whose maps of all layers and stages were given out, batch by batch."""
-    from models import feature_extractor
+    from convlens.models import feature_extractor
 
     model, images = _model_and_images(net, side, count)
     extractor = feature_extractor(model)
@@ -37,7 +37,7 @@ def ours(net: str, side: int, count: int) -> Callable[[], float]:
 
 def predict(net: str, side: int, count: int) -> Callable[[], float]:
     """To be called in turn: images a second of plain `predict`, which gives logits alone."""
-    from models.features import BATCH
+    from convlens.models.inspection.features import BATCH
 
     model, images = _model_and_images(net, side, count)
 
@@ -53,8 +53,8 @@ def predict_each(net: str, side: int, count: int) -> Callable[[], float]:
     """To be called in turn: images a second of one `predict` per convolution, each through a model that ends there."""
     import keras
 
-    from models import conv_layers
-    from models.features import BATCH
+    from convlens.models import conv_layers
+    from convlens.models.inspection.features import BATCH
 
     model, images = _model_and_images(net, side, count)
     parts = [keras.Model(model.inputs, model.get_layer(layer.name).output) for layer in conv_layers(model)]
@@ -69,7 +69,7 @@ def predict_each(net: str, side: int, count: int) -> Callable[[], float]:
 
 
 def _model_and_images(net: str, side: int, count: int):
-    from models import build_model
+    from convlens.models import build_model
 
     config = configuration(net, Path(tempfile.gettempdir()), 64).model
     images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), "uint8")

@@ -23,12 +23,12 @@ from benchmarks.startup import seconds_of_script
 def each(run: Path, images: int) -> dict[str, float]:
     """Figure -> seconds to draw and write it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from configs import Visualize
-    from gallery.progress import Bars
-    from gallery.registry import chosen_figures, planned
-    from gallery.subject import Subject
-    from training import Run
-    from visualize import save
+    from convlens.configs import Visualize
+    from convlens.gallery.progress import Bars
+    from convlens.gallery.registry import chosen_figures, planned
+    from convlens.gallery.subject import Subject
+    from convlens.training import Run
+    from convlens.visualize import save
 
     config = Visualize(run=str(run), figures=["all"], images=images)
     figures = chosen_figures(config.figures)

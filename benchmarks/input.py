@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row, rate_for_a_while, take_turns
 from benchmarks.workers import prepared
-from configs import Data
+from convlens.configs import Data
 
 AUGMENT = {"flip": True, "crop": 4}
 EPOCHS = 1_000_000  # more than are ever taken
@@ -24,7 +24,7 @@ EPOCHS = 1_000_000  # more than are ever taken
 def ours(config: Data, batch_size: int, cache: Path) -> Callable[[], float]:
     """To be called in turn: images a second of whole epochs, after the first one. `cache`: in place of the user's."""
     os.environ["XDG_CACHE_HOME"] = str(cache)
-    from data import open_dataset
+    from convlens.data import open_dataset
 
     data = open_dataset(config, progress=False)
     steps = data.steps(batch_size)

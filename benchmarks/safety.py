@@ -23,13 +23,13 @@ import tensorflow as tf  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from configs import Train  # noqa: E402
-from models import build_model  # noqa: E402
-from training import Run, fit_model  # noqa: E402
-from training.backend import make_deterministic  # noqa: E402
-from training.callbacks import Interruption, KeepBest  # noqa: E402
-from training.checkpoint import checkpoints  # noqa: E402
-from training.state import Checkpoints  # noqa: E402
+from convlens.configs import Train  # noqa: E402
+from convlens.models import build_model  # noqa: E402
+from convlens.training import Run, fit_model  # noqa: E402
+from convlens.training.callbacks import Interruption, KeepBest  # noqa: E402
+from convlens.training.checkpoint import checkpoints  # noqa: E402
+from convlens.training.devices import make_deterministic  # noqa: E402
+from convlens.training.state import Checkpoints  # noqa: E402
 
 SIDE, CLASSES, IMAGES, EPOCHS, TURNS = 64, 8, 1024, 3, 3
 NEVER = 1000  # epochs

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row
 from benchmarks.workers import Worker
-from configs import Data
+from convlens.configs import Data
 
 BATCH = 64
 STEPS = 6
@@ -24,7 +24,7 @@ STEPS = 6
 def opening(root: Path, cache: Path) -> Callable[[], float]:
     """To be called in turn: seconds until a dataset is open; what was found in its images is kept in `cache`."""
     os.environ["XDG_CACHE_HOME"] = str(cache)
-    from data import open_dataset
+    from convlens.data import open_dataset
 
     def turn() -> float:
         start = time.perf_counter()
@@ -37,7 +37,7 @@ def opening(root: Path, cache: Path) -> Callable[[], float]:
 def epoch(root: Path, cache: Path, place: str) -> Callable[[], float]:
     """To be called in turn: seconds of one epoch, reading into memory included where that is the `place`."""
     os.environ["XDG_CACHE_HOME"] = str(cache)
-    from data import open_dataset, pipeline  # noqa: F401  TensorFlow, imported before the clock runs
+    from convlens.data import open_dataset, pipeline  # noqa: F401  TensorFlow, imported before the clock runs
 
     data = open_dataset(Data(source="folder", root=str(root), cache=place), progress=False)
 
@@ -55,8 +55,8 @@ def steps(width: int, side: int) -> Callable[[], float]:
     import keras
     import numpy as np
 
-    from configs.schema import Model
-    from models import build_model
+    from convlens.configs.schema import Model
+    from convlens.models import build_model
 
     model = build_model(Model(filters=[width, 2 * width, 4 * width]), (side, side), 3, len(photos.CLASSES), seed=0)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from benchmarks import machine, measuring
 from benchmarks.measuring import Figure, Row
-from configs import Train
-from configs.composition import compose
+from convlens.configs import Train
+from convlens.configs.composition import compose
 
 GOAL = 0.94
 
@@ -25,9 +25,9 @@ def trainings(config: Train, runs_dir: str) -> tuple[float, Callable[[int], dict
     its seconds.
     """
     from benchmarks.training import TRAINING_PASSES, fitting
-    from interpret.costs import architecture
-    from models import build_model
-    from training import evaluate_model
+    from convlens.interpret.costs import architecture
+    from convlens.models import build_model
+    from convlens.training import evaluate_model
 
     training = config.training
     data, fit = fitting(config, runs_dir)

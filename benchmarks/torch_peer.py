@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.measuring import rate_for_a_while, rate_of
-from configs.schema import Model
+from convlens.configs.schema import Model
 
 
 class Unit(nn.Module):

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Row, rate_of, take_turns
 from benchmarks.workers import prepared
-from configs import Train
-from configs.composition import compose
+from convlens.configs import Train
+from convlens.configs.composition import compose
 
 if TYPE_CHECKING:
-    from data import Dataset
-    from training import Run
-    from training.tensorboard import Drawings
+    from convlens.data import Dataset
+    from convlens.training import Run
+    from convlens.training.tensorboard import Drawings
 
 NETS = ("lesson", "vgg", "vgg16", "resnet")
 PEERS = {"tutorial": "Keras as in tutorials", "eager": "PyTorch, eager", "compile": "PyTorch, torch.compile"}
@@ -65,8 +65,8 @@ def ours(config: Train) -> Callable[[], float]:
 
 def epoch_end(config: Train, steps: int) -> Callable[[], float]:
     """To be called in turn: seconds that an epoch takes beside its steps, for validation and all that is written."""
-    from training.tensorboard import Drawings
-    from visualization import confusion_matrix_figure, kernel_tiles, map_tiles
+    from convlens.training.tensorboard import Drawings
+    from convlens.visualization import confusion_matrix_figure, kernel_tiles, map_tiles
 
     _, fit = fitting(config, _runs(config))
 
@@ -90,8 +90,8 @@ def tutorial(config: Train, side: int, steps: int) -> Callable[[], float]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from models import build_model
-    from training.fit import precision
+    from convlens.models import build_model
+    from convlens.training.fit import precision
 
     data = tfds.load(photos.NAME, data_dir=config.data.data_dir, split="train")
     data = data.map(
@@ -120,8 +120,8 @@ def torch_peer(compiled: bool, config: Train, side: int, steps: int) -> Callable
 
 def flops(config: Train, side: int) -> tuple[int, int]:
     """Floating point operations of a training step for one image, and how many weights are trained."""
-    from interpret.costs import architecture
-    from models import build_model
+    from convlens.interpret.costs import architecture
+    from convlens.models import build_model
 
     model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
@@ -133,11 +133,11 @@ def fitting(config: Train, runs_dir: str) -> tuple["Dataset", Callable[..., "Run
     import keras
     from rich.console import Console
 
-    from data import open_dataset
-    from models import build_model
-    from training import Run, fit_model
-    from training.backend import choose_devices, keep_compiled, room_on_device
-    from training.fit import precision
+    from convlens.data import open_dataset
+    from convlens.models import build_model
+    from convlens.training import Run, fit_model
+    from convlens.training.devices import choose_devices, keep_compiled, room_on_device
+    from convlens.training.fit import precision
 
     devices = choose_devices(1, config.training.batch_size)
     keep_compiled(devices)

@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 
-from configs.composition import FOLDER, compose, defaults, groups_of, parse, section_of
-from configs.errors import UserError, nearest, unknown
-from configs.schema import Section
+from convlens.configs.composition import FOLDER, compose, defaults, groups_of, parse, section_of
+from convlens.configs.schema import Section
+from convlens.core.errors import UserError, nearest, unknown
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
 MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143

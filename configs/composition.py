@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from configs.errors import UserError, nearest, unknown
-from configs.schema import Section
+from convlens.configs.schema import Section
+from convlens.core.errors import UserError, nearest, unknown
 
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)

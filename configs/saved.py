@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from configs.composition import checked
-from configs.errors import UserError
-from configs.schema import Section
+from convlens.configs.composition import checked
+from convlens.configs.schema import Section
+from convlens.core.errors import UserError
 
 BYTES = 256 * 1024
 DEPTH = 12

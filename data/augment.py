@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from configs.schema import Augment
+from convlens.configs.schema import Augment
 
 # Whatever the model computes in: half precision cannot hold pixels from 0 to 255 and what lies between.
 _DTYPE = "float32"

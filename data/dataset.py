@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from configs import Data, UserError, unknown
-from configs.quiet import quietly
-from data.disk import DiskCache
-from data.memory import keeps_in_memory, load
-from data.pixels import PixelFile
-from data.splits import ROLES
+from convlens.configs import Data
+from convlens.core.errors import UserError, unknown
+from convlens.core.quiet import quietly
+from convlens.data.cache.disk import DiskCache
+from convlens.data.cache.memory import keeps_in_memory, load
+from convlens.data.cache.pixel_file import PixelFile
+from convlens.data.splits import ROLES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from data.resident import Resident, ResidentEvaluation
+    from convlens.data.cache.device import Resident, ResidentEvaluation
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Dataset:
             weights: how much a mistake on each class costs, (classes,); None: all the same.
         """
         with quietly():
-            from data.resident import Resident
+            from convlens.data.cache.device import Resident
 
         self.load()
         steps = self.steps(batch_size, limit_batches)
@@ -214,7 +215,7 @@ class Dataset:
     ) -> "ResidentEvaluation":
         """What `evaluation` gives, on the accelerator, for JAX; see `data.resident`."""
         with quietly():
-            from data.resident import ResidentEvaluation
+            from convlens.data.cache.device import ResidentEvaluation
 
         pixels, labels = self._pixels(self._role(split)), self.labels(split)
         if limit_batches is not None:
@@ -361,5 +362,5 @@ def _stacked(arrays: Iterator[np.ndarray], batches: Sequence[Sequence[int]]) -> 
 def _pipeline():
     """The module that needs TensorFlow, imported when batches are asked for and no sooner."""
     with quietly():
-        from data import pipeline
+        from convlens.data import pipeline
     return pipeline

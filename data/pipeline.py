@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from configs import UserError
-from configs.schema import Augment
-from data.augment import Augmentation, changes_anything, mirrored_in_even_epochs
-from data.pixels import PixelFile
+from convlens.configs.schema import Augment
+from convlens.core.errors import UserError
+from convlens.data.augment import Augmentation, changes_anything, mirrored_in_even_epochs
+from convlens.data.cache.pixel_file import PixelFile
 
 AUTOTUNE = tf.data.AUTOTUNE
 

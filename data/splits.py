@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from configs import UserError, unknown
+from convlens.core.errors import UserError, unknown
 
 ROLES = ("train", "validation", "test")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import PIL
 
-from configs import UserError
-from configs.caching import cache_folder
-from data.images import MAX_PIXELS, Inspection
+from convlens.core.caching import cache_folder
+from convlens.core.errors import UserError
+from convlens.data.images import MAX_PIXELS, Inspection
 
 SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a few files
 SHARED_SHARE = 0.25  # of a split; with more, its scores say nothing

@@ -1,17 +1,17 @@
 """What the network gets wrong, and why it thought so."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import interpret
-import visualization
-from configs import UserError
+from convlens import interpret, visualization
+from convlens.core.errors import UserError
 
 if TYPE_CHECKING:
-    from gallery.subject import Subject
-    from visualization import Drawing
+    from collections.abc import Iterator
+
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Drawing
 
 MISTAKES_SHOWN = 6
 

@@ -1,18 +1,18 @@
 """Why this class, is the answer to be believed, and what would excite a unit most."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import interpret
-import visualization
-from configs import UserError
-from gallery.subject import BATCH
+from convlens import interpret, visualization
+from convlens.core.errors import UserError
+from convlens.gallery.subject import BATCH
 
 if TYPE_CHECKING:
-    from gallery.subject import Subject
-    from visualization import Drawing
+    from collections.abc import Iterator
+
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Drawing
 
 METHODS = {
     "grad_cam": "Grad-CAM",

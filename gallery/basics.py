@@ -1,13 +1,14 @@
 """What the network looks like: kernels, feature maps and the steps between them."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import visualization
+from convlens import visualization
 
 if TYPE_CHECKING:
-    from gallery.subject import Subject
-    from visualization import Drawing
+    from collections.abc import Iterator
+
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Drawing
 
 
 def of_scene(figure: str, subject: "Subject") -> "Iterator[Drawing]":

@@ -5,7 +5,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from configs import UserError, Visualize, unknown
+from convlens.configs import Visualize
+from convlens.core.errors import UserError, unknown
 
 
 def check_choices(model_path: Path, config: Visualize) -> None:

@@ -1,16 +1,16 @@
 """What differs between two runs: which layers are alike, which units match, who recognises what."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import interpret
-import visualization
-from configs import quietly
-from gallery.subject import kernels_of
+from convlens import interpret, visualization
+from convlens.core.quiet import quietly
+from convlens.gallery.subject import kernels_of
 
 if TYPE_CHECKING:
-    from gallery.subject import Subject
-    from visualization import Caption, Drawing
+    from collections.abc import Iterator
+
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Caption, Drawing
 
 
 def layer_similarity(subject: "Subject") -> "Iterator[Drawing]":
@@ -27,7 +27,7 @@ def layer_similarity(subject: "Subject") -> "Iterator[Drawing]":
 def matched_units(subject: "Subject") -> "Iterator[Drawing]":
     """A figure for each layer that both have with kernels of the same size."""
     with quietly():
-        from models import conv_layers
+        from convlens.models import conv_layers
 
         others = {info.name: info for info in conv_layers(subject.other.model)}
     for layer, info in subject.convolutions.items():

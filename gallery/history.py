@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import interpret
-import visualization
+from convlens import interpret, visualization
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from gallery.subject import Subject
-    from visualization import Drawing
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Drawing
 
 MOST_FRAMES = 40
 

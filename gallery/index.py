@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gallery.registry import FIGURES
+from convlens.gallery.registry import FIGURES
 
 _ABOUT = re.compile(r"(?P<layer>.*?)-?(?:unit(?P<unit>\d+))?-?(?P<note>image\d+)?")
 
@@ -13,7 +13,7 @@ def write_page(folder: Path, title: str) -> Path:
 
     Where a picture is also animated, the animation is shown.
     """
-    from visualization import write_index
+    from convlens.visualization import write_index
 
     pictures = sorted(
         {path.with_suffix(".gif") if path.with_suffix(".gif").exists() else path for path in folder.glob("*.png")}
@@ -23,7 +23,7 @@ def write_page(folder: Path, title: str) -> Path:
 
 def entry(file: str):
     """What a picture is about: `<figure>-<layer>-unit3.png`, `<figure>-<layer>-image0.png` or less of it."""
-    from visualization import Entry
+    from convlens.visualization import Entry
 
     stem = Path(file).stem
     names = (name for name in sorted(FIGURES, key=len, reverse=True) if stem == name or stem.startswith(f"{name}-"))

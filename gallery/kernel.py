@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from configs import UserError, Visualize
-from configs.schema import Extraction
-from gallery.photos import asks_for_data, read_files, read_photos
+from convlens.configs import Visualize
+from convlens.configs.schema import Extraction
+from convlens.core.errors import UserError
+from convlens.gallery.photos import asks_for_data, read_files, read_photos
 
 if TYPE_CHECKING:
-    from interpret import Extraction as Extracted
-    from training import Run
-    from visualization import Drawing
+    from convlens.interpret import Extraction as Extracted
+    from convlens.training import Run
+    from convlens.visualization import Drawing
 
 
 def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     """The kernel that the user gives: with its numbers, and at work on each image."""
-    from interpret import parse_kernel
-    from visualization import Drawing, extraction_figure, show_kernel
+    from convlens.interpret import parse_kernel
+    from convlens.visualization import Drawing, extraction_figure, show_kernel
 
     try:
         kernel = parse_kernel(config.kernel)
@@ -51,7 +52,7 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
 
 
 def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":
-    from interpret import extract
+    from convlens.interpret import extract
 
     try:
         return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))
@@ -61,7 +62,7 @@ def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Ext
 
 def _shrunk(image: np.ndarray, longest: int | None) -> np.ndarray:
     """An image whose longer side is no longer than `longest`; a smaller one stays as it is, its pixels are its own."""
-    from data import fit_image
+    from convlens.data import fit_image
 
     factor = (longest or max(image.shape[:2])) / max(image.shape[:2])
     if factor >= 1:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import interpret
-import visualization
-from configs import UserError, one_line
+from convlens import interpret, visualization
+from convlens.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from gallery.subject import Subject
-    from visualization import Drawing
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Drawing
 
 
 def architecture(subject: "Subject") -> "Iterator[Drawing]":

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from configs import UserError, Visualize
+from convlens.configs import Visualize
+from convlens.core.errors import UserError
 
 if TYPE_CHECKING:
-    from data import Dataset
-    from training import Run
+    from convlens.data import Dataset
+    from convlens.training import Run
 
 CLASSES_SHOWN = 3  # where no image is named: an example of each of so many classes
 
@@ -27,7 +28,7 @@ class Photo:
 
 def read_files(config: Visualize) -> dict[str, np.ndarray]:
     """The image files that are asked for, read at their own size."""
-    from data import read_image
+    from convlens.data import read_image
 
     return {path: read_image(path) for path in config.image or [] if isinstance(path, str)}
 

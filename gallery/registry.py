@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from configs import UserError, unknown
-from gallery import answers, attribution, basics, comparison, history, networks, units
-from gallery.subject import Subject
+from convlens.core.errors import UserError, unknown
+from convlens.gallery import answers, attribution, basics, comparison, history, networks, units
+from convlens.gallery.subject import Subject
 
 if TYPE_CHECKING:
-    from visualization import Drawing
+    from convlens.visualization import Drawing
 
 Needs = Literal["kernels", "images", "split", "masks", "snapshots", "other"]
 

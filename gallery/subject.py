@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import interpret
-import visualization
-from configs import UserError, Visualize, quietly, unknown
-from gallery.choices import refuse_unknown
-from gallery.photos import Photo, asks_for_data, read_files, read_photos
-from gallery.progress import Bars
+from convlens import interpret, visualization
+from convlens.configs import Visualize
+from convlens.core.errors import UserError, unknown
+from convlens.core.quiet import quietly
+from convlens.gallery.choices import refuse_unknown
+from convlens.gallery.photos import Photo, asks_for_data, read_files, read_photos
+from convlens.gallery.progress import Bars
 
 if TYPE_CHECKING:
     import keras
 
-    from data import Dataset
-    from models import ConvInfo
-    from training import Run
+    from convlens.data import Dataset
+    from convlens.models import ConvInfo
+    from convlens.training import Run
 
 BATCH = 64
 PATCHES = 9  # images that a unit likes best
@@ -56,7 +57,7 @@ class Subject:
     @cached_property
     def model(self) -> "keras.Model":
         with quietly():
-            from training.run import load_model
+            from convlens.training.run import load_model
 
             return self.run.model if self.run else load_model(self.config.model)
 
@@ -73,7 +74,7 @@ class Subject:
     @cached_property
     def _all_convolutions(self) -> "dict[str, ConvInfo]":
         with quietly():
-            from models import conv_layers
+            from convlens.models import conv_layers
 
             found = {info.name: info for info in conv_layers(self.model)}
         if not found:
@@ -115,8 +116,8 @@ class Subject:
     @cached_property
     def images(self) -> np.ndarray:
         """What the user wants to see looked at, as the model takes it: uint8 (n, height, width, channels)."""
-        from data import fit_image
-        from models.graph import image_shape
+        from convlens.data import fit_image
+        from convlens.models.inspection.graph import image_shape
 
         height, width, channels = image_shape(self.model) or (None, None, 3)
         resize = self.run.config.data.resize if self.run else "crop"
@@ -158,7 +159,7 @@ class Subject:
     @cached_property
     def other(self) -> "Run":
         """The run that this one is compared with. Raises UserError where it knows other classes."""
-        from training import Run
+        from convlens.training import Run
 
         other = Run.open(self.config.b)
         if other.labels != self.run.labels:
@@ -201,7 +202,7 @@ class Subject:
     def scene(self) -> "visualization.Scene":
         """Kernels and, from one forward pass, the maps of the images."""
         with quietly():
-            from models import feature_extractor
+            from convlens.models import feature_extractor
 
             extractor = feature_extractor(self.model, list(self.convolutions))
         maps = extractor(self.images)

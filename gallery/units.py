@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import interpret
-import visualization
-from gallery.subject import SHARE, kernels_of
+from convlens import interpret, visualization
+from convlens.gallery.subject import SHARE, kernels_of
 
 if TYPE_CHECKING:
-    from gallery.subject import Subject
-    from visualization import Drawing
+    from convlens.gallery.subject import Subject
+    from convlens.visualization import Drawing
 
 ABLATED_ON = 500  # images: each is classified once a unit
 FIELD_ON = 16  # images: each takes a gradient a unit
@@ -84,7 +83,7 @@ def _strong_and_parts(
     subject: "Subject", layer: str, units: list[int]
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """By unit: images that excite it, where it is strong in them, and where the part is that it covers best."""
-    from models import feature_maps
+    from convlens.models import feature_maps
 
     if not units:
         return [], [], []
@@ -102,7 +101,7 @@ def _strong_and_parts(
 
 def receptive_field(subject: "Subject") -> "Iterator[Drawing]":
     def draw():
-        from interpret.receptive_field import receptive_field
+        from convlens.interpret.receptive_field import receptive_field
 
         if subject.lacks_data is None:
             images, _, _ = next(subject.batches(FIELD_ON))

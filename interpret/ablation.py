@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from interpret.network import Network, prepared
-from interpret.passes import labelled_batches, unit_tap
-from models.errors import ModelError, unknown
-from models.graph import Node
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.network import Network, prepared
+from convlens.interpret.passes import labelled_batches, unit_tap
+from convlens.models.inspection.graph import Node
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class _Silencer:
         graph = self._network.graph(size)
         nodes = {node.name: node for node in graph.nodes}
         if self._layer not in nodes:
-            raise unknown("layer", self._layer, nodes)
+            raise ModelError(unknown("layer", self._layer, nodes))
         return nodes[unit_tap(graph, nodes[self._layer]).call]
 
 

@@ -1,7 +1,9 @@
 """Why this class, and is the answer to be believed: every method of attribution, and the checks that score one."""
 
-from interpret.cam import grad_cam, grad_cam_plus_plus, score_cam
-from interpret.gradients import (
+from convlens.interpret.cam import grad_cam, grad_cam_plus_plus, score_cam
+from convlens.interpret.network import Network, class_logits
+from convlens.interpret.occluding import occlusion
+from convlens.interpret.saliency import (
     completeness_gap,
     guided_backpropagation,
     input_gradient,
@@ -9,9 +11,7 @@ from interpret.gradients import (
     saliency,
     smooth_grad,
 )
-from interpret.network import Network, class_logits
-from interpret.occluding import occlusion
-from interpret.sanity import Curves, Randomisation, deletion_insertion, randomisation_check
+from convlens.interpret.sanity import Curves, Randomisation, deletion_insertion, randomisation_check
 
 __all__ = [
     "Curves",

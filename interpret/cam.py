@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from interpret.backend import with_gradient
-from interpret.network import Network, Progress, Targets, of_class, prepared
+from convlens.interpret.gradient import with_gradient
+from convlens.interpret.network import Network, Progress, Targets, of_class, prepared
 
 
 def grad_cam(

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from interpret.assignment import best_assignment
-from interpret.backend import compiled
-from interpret.passes import labelled_batches, unit_tap
-from interpret.receptive_field import graph_at
-from models.errors import ModelError, unknown
-from models.graph import image_dtype, image_shape
-from models.images import check_images
-from models.taps import noted_pass
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.assignment import best_assignment
+from convlens.interpret.gradient import compiled
+from convlens.interpret.passes import labelled_batches, unit_tap
+from convlens.interpret.receptive_field import graph_at
+from convlens.models.inspection.graph import image_dtype, image_shape
+from convlens.models.inspection.images import check_images
+from convlens.models.inspection.taps import noted_pass
 
 LEAST_IMAGES = 4  # of a batch: the unbiased estimate divides by n (n - 3)
 
@@ -153,7 +153,7 @@ class _Side:
         self.layers = tuple(dict.fromkeys(layers))
         for layer in self.layers:
             if layer not in nodes:
-                raise unknown("layer", layer, nodes)
+                raise ModelError(unknown("layer", layer, nodes))
         taps = [unit_tap(graph, nodes[layer]) for layer in self.layers]
         self._answers = [len(one) for one in graph.nodes[-1].output_shapes] == [2]
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from interpret.passes import Batch, UnitLayer, unit_pass
-from interpret.receptive_field import ReceptiveField
-from models.errors import ModelError
+from convlens.core.errors import ModelError
+from convlens.interpret.passes import Batch, UnitLayer, unit_pass
+from convlens.interpret.receptive_field import ReceptiveField
 
 DETECTOR = 0.04  # the overlap from which on Bau et al. call a unit a detector
 # Activations are counted in bins of 1/32 of an octave, between 2^-20 and 2^20; a float's upper bits are its bin.

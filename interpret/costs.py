@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from interpret.receptive_field import fields_of, graph_at
-from models.graph import Graph, Node
+from convlens.interpret.receptive_field import fields_of, graph_at
+from convlens.models.inspection.graph import Graph, Node
 
 PLAIN_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from interpret.backend import with_gradient
-from interpret.canvas import Canvas
-from interpret.network import Network, Progress, prepared, revived
-from models.errors import ModelError, unknown
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.canvas import Canvas
+from convlens.interpret.gradient import with_gradient
+from convlens.interpret.network import Network, Progress, prepared, revived
 
 MOMENTUM, SCALING = 0.9, 0.999  # of Adam, https://arxiv.org/abs/1412.6980
 
@@ -103,7 +103,7 @@ class _Goal:
         graph = network.graph(size)
         nodes = {node.name: node for node in graph.nodes}
         if layer not in nodes:
-            raise unknown("layer", layer, nodes)
+            raise ModelError(unknown("layer", layer, nodes))
         # Where normalization stands between a convolution and its ReLU, that is what the ReLU receives.
         found = graph.stages(nodes[layer])["filter"].call if nodes[layer].is_convolution else layer
         self._node = nodes[found]

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from interpret.passes import Batch, UnitLayer, labelled_batches, unit_pass
-from models.errors import ModelError
-from models.graph import UNCHANGED, graph_of, image_shape
+from convlens.core.errors import ModelError
+from convlens.interpret.passes import Batch, UnitLayer, labelled_batches, unit_pass
+from convlens.models.inspection.graph import UNCHANGED, graph_of, image_shape
 
 
 @dataclass(frozen=True)

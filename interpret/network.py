@@ -8,11 +8,20 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from interpret.backend import compiled, positive_gradient_only
-from models.errors import ModelError, unknown
-from models.graph import ANY_SIZE, POOLINGS, UNCHANGED, Graph, Node, image_dtype, image_shape, is_one_of
-from models.images import check_images
-from models.taps import noted_pass
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.gradient import compiled, positive_gradient_only
+from convlens.models.inspection.graph import (
+    ANY_SIZE,
+    POOLINGS,
+    UNCHANGED,
+    Graph,
+    Node,
+    image_dtype,
+    image_shape,
+    is_one_of,
+)
+from convlens.models.inspection.images import check_images
+from convlens.models.inspection.taps import noted_pass
 
 Progress = Callable[[int, int], object]  # is told how many passes are done, and of how many
 Targets = int | Sequence[int] | np.ndarray | None
@@ -94,7 +103,7 @@ class Network:
         if layer is not None:
             named = {node.name: node for node in nodes}
             if layer not in named:
-                raise unknown("layer", layer, named)
+                raise ModelError(unknown("layer", layer, named))
             if not _has_maps(named[layer]):
                 raise ModelError(f"layer '{layer}' gives {named[layer].output_shapes}; expected maps")
             return named[layer]

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from interpret.network import Network, Progress, Targets, of_class, prepared
+from convlens.interpret.network import Network, Progress, Targets, of_class, prepared
 
 
 def occlusion(

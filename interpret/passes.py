@@ -11,13 +11,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from interpret.backend import compiled
-from interpret.receptive_field import ReceptiveField, fields_of, graph_at
-from models.errors import ModelError, unknown
-from models.graph import Graph, Node, Tap, image_dtype, image_shape
-from models.images import batches as image_batches
-from models.images import check_images
-from models.taps import noted_pass
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.gradient import compiled
+from convlens.interpret.receptive_field import ReceptiveField, fields_of, graph_at
+from convlens.models.inspection.graph import Graph, Node, Tap, image_dtype, image_shape
+from convlens.models.inspection.images import batches as image_batches
+from convlens.models.inspection.images import check_images
+from convlens.models.inspection.taps import noted_pass
 
 KERNELS_OF_UNITS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -131,7 +131,7 @@ def _chosen(graph: Graph, layers: Sequence[str] | None) -> dict[str, Node]:
         layers = [node.name for node in graph.convolutions()]
     for name in layers:
         if name not in nodes:
-            raise unknown("layer", name, nodes)
+            raise ModelError(unknown("layer", name, nodes))
         shapes = nodes[name].output_shapes
         if len(shapes) != 1 or len(shapes[0]) not in (2, 4):
             raise ModelError(f"layer '{name}' gives {shapes}; expected maps, or a value a unit")

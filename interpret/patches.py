@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from interpret.passes import Batch, UnitLayer, unit_pass
-from interpret.receptive_field import ReceptiveField
+from convlens.interpret.passes import Batch, UnitLayer, unit_pass
+from convlens.interpret.receptive_field import ReceptiveField
 
 
 @dataclass(frozen=True)

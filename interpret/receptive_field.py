@@ -8,12 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from interpret.backend import compiled, with_gradient
-from models.errors import ModelError, unknown
-from models.graph import ANY_SIZE, Graph, image_dtype, image_shape
-from models.images import check_images
-from models.receptive_field import receptive_fields
-from models.taps import noted_pass
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.gradient import compiled, with_gradient
+from convlens.models.inspection.graph import ANY_SIZE, Graph, image_dtype, image_shape
+from convlens.models.inspection.images import check_images
+from convlens.models.inspection.receptive_field import receptive_fields
+from convlens.models.inspection.taps import noted_pass
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels; bottom and right are just outside
 
@@ -89,7 +89,7 @@ def fields_of(graph: Graph, layers: Iterable[str]) -> dict[str, ReceptiveField]:
     fields = {}
     for layer in layers:
         if layer not in nodes:
-            raise unknown("layer", layer, nodes)
+            raise ModelError(unknown("layer", layer, nodes))
         shape = nodes[layer].output_shapes[0]
         found = spans[layer] if len(shape) == 4 else None
         pairs = [tuple(getattr(side, part) for side in found) for part in ("size", "stride", "start")] if found else []

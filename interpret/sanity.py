@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from interpret.network import Network, Progress, Targets, of_class, prepared
-from models.errors import ModelError, unknown
-from models.graph import Node
+from convlens.core.errors import ModelError, unknown
+from convlens.interpret.network import Network, Progress, Targets, of_class, prepared
+from convlens.models.inspection.graph import Node
 
 Method = Callable[[Network, np.ndarray, np.ndarray], np.ndarray]  # network, images, targets -> maps (n, height, width)
 
@@ -52,7 +52,7 @@ def randomisation_check(
     names = list(nodes)[::-1] if layers is None else list(layers)
     for name in names:
         if name not in nodes:
-            raise unknown("layer with a kernel", name, nodes)
+            raise ModelError(unknown("layer with a kernel", name, nodes))
     copy = Network(_copied(network.model))
     twins = _layers_with_kernels(copy, images.shape[1:3])
     original = _flat(method(copy, images, targets))

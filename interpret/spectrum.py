@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interpret.statistics import kernel_cosines
+from convlens.interpret.statistics import kernel_cosines
 
 
 @dataclass(frozen=True)

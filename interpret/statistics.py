@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from interpret.passes import Batch, UnitLayer, unit_pass
+from convlens.interpret.passes import Batch, UnitLayer, unit_pass
 
 TWIN = 0.95  # correlation of maps from which on two units count as duplicates
 COLUMNS = [

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from models.convnet import build_convnet
-from models.resnet import build_resnet
-from models.shapes import check_model
+from convlens.models.convnet import build_convnet
+from convlens.models.resnet import build_resnet
+from convlens.models.shapes import check_model
 
 FAMILIES = {"convnet": build_convnet, "resnet": build_resnet}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from models.parts import Parts
+from convlens.models.blocks import Parts
 
 
 def build_convnet(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers
 
-from models.parts import Parts
+from convlens.models.blocks import Parts
 
 
 def build_resnet(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models import whitening
-from models.errors import ModelError, unknown
+from convlens.core.errors import ModelError, unknown
+from convlens.models import whitening
 
 INITIALIZERS = (
     "glorot_normal",
@@ -47,7 +47,7 @@ def check_model(config: Any, image_size: Sequence[int], channels: int, classes: 
     `image_size` (height, width), where it would have an absurd number of parameters, and for an unknown initializer.
     """
     if config.initializer not in INITIALIZERS:
-        raise unknown("model.initializer", config.initializer, INITIALIZERS)
+        raise ModelError(unknown("model.initializer", config.initializer, INITIALIZERS))
     height, width = image_size
     base = _Base(config, (height, width, channels))
     if config.family == "resnet":

@@ -19,7 +19,7 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cars_dir(tmp_path_factory):
     """Where a few images of the embedded dataset are prepared under its published name."""
-    from data.rendered_cars import RenderedCars
+    from convlens.data.rendered_cars import RenderedCars
 
     folder = tmp_path_factory.mktemp("cars")
     with pytest.MonkeyPatch.context() as patch:

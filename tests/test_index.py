@@ -2,7 +2,7 @@
 
 import pytest
 
-from gallery.index import entry, write_page
+from convlens.gallery.index import entry, write_page
 
 
 @pytest.mark.parametrize(

@@ -1,59 +1,94 @@
-"""The rooms keep to themselves: which may import which, and what stays light."""
+"""The packages keep to themselves: which may import which, and what stays light."""
 
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = {
-    "configs": set(),
-    "models": set(),
-    "data": {"configs"},
-    "training": {"configs", "data", "models"},
-    "interpret": {"models"},
-    "visualization": set(),
-    "gallery": {"configs", "data", "interpret", "models", "training", "visualization"},
+PACKAGES = {
+    "core": set(),
+    "configs": {"core"},
+    "models": {"core"},
+    "data": {"core", "configs"},
+    "training": {"core", "configs", "data", "models"},
+    "interpret": {"core", "models"},
+    "visualization": {"core"},
+    "gallery": {"core", "configs", "data", "interpret", "models", "training", "visualization"},
 }
+SCRIPTS = ("train", "evaluate", "visualize")
+# Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and fused.py
+# is one operation of TensorFlow in place of Keras' own.
+BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/fused.py")
+BACKEND_MODULES += ("models/tensors.py", "interpret/gradient.py")
 
 
-def imported_by(path: Path) -> set[str]:
-    """The top-level names that a file imports, wherever in the file."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported_by(path: Path, *, when_typing: bool = True) -> set[str]:
+    """The full names of the modules that a file imports, wherever in the file; without `when_typing`, at run time."""
+    names, waiting = set(), [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) and not when_typing:
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add((node.module or "").split(".")[0])
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
     return names
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_the_rooms_that_it_may_know(room):
-    known = ROOMS[room] | {room}
-    for path in (ROOT / room).rglob("*.py"):
-        strangers = imported_by(path) & set(ROOMS) - known
+def packages_in(names: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("convlens.")} & {*PACKAGES, *SCRIPTS}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_the_packages_that_it_may_know(package):
+    known = PACKAGES[package] | {package}
+    for path in (ROOT / package).rglob("*.py"):
+        # Figures name the results that they draw, and know nothing else of where these come from.
+        named_only = package == "visualization"
+        strangers = packages_in(imported_by(path, when_typing=not named_only)) - known
         assert not strangers, f"{path.relative_to(ROOT)} imports {strangers}"
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room != "configs"])
-def test_nothing_below_the_scripts_imports_hydra(room):
-    for path in (ROOT / room).rglob("*.py"):
-        assert not imported_by(path) & {"hydra", "omegaconf"}, path.relative_to(ROOT)
+def test_everything_is_imported_under_one_name():
+    short = {*PACKAGES, *SCRIPTS}
+    files = [*ROOT.glob("*.py")]
+    for folder in (*PACKAGES, "tests", "benchmarks"):
+        files += (ROOT / folder).rglob("*.py")
+    for path in files:
+        found = {name.split(".")[0] for name in imported_by(path)} & short
+        assert not found, f"{path.relative_to(ROOT)} imports {found} without convlens."
 
 
-@pytest.mark.parametrize("room", ["models", "interpret", "visualization", "training"])
-def test_only_the_backend_module_of_a_room_names_a_backend(room):
-    for path in (ROOT / room).rglob("*.py"):
-        # TensorBoard's files are written by TensorFlow; fused.py is one operation of TensorFlow in place of Keras' own.
-        if path.name not in ("backend.py", "tensorboard.py", "fused.py"):
-            assert not imported_by(path) & {"tensorflow", "jax"}, path.relative_to(ROOT)
+@pytest.mark.parametrize("package", [package for package in PACKAGES if package != "configs"])
+def test_nothing_below_the_scripts_imports_hydra(package):
+    for path in (ROOT / package).rglob("*.py"):
+        top = {name.split(".")[0] for name in imported_by(path)}
+        assert not top & {"hydra", "omegaconf"}, path.relative_to(ROOT)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_importing_a_room_imports_neither_tensorflow_nor_keras(room):
-    code = f"import {room}, sys; print('tensorflow' in sys.modules, 'keras' in sys.modules, 'jax' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.split() == ["False", "False", "False"], done.stderr
+@pytest.mark.parametrize("package", ["core", "models", "interpret", "visualization", "training"])
+def test_only_the_modules_for_it_name_a_backend(package):
+    for path in (ROOT / package).rglob("*.py"):
+        if str(path.relative_to(ROOT)) not in BACKEND_MODULES:
+            top = {name.split(".")[0] for name in imported_by(path)}
+            assert not top & {"tensorflow", "jax"}, path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize("name", ["convlens", *(f"convlens.{package}" for package in PACKAGES)])
+def test_importing_a_package_imports_no_backend(name):
+    code = f"import {name}, sys; print({{'tensorflow', 'keras', 'jax', 'torch'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_every_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [path.parent.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")]
+    assert sorted(listed) == sorted(["convlens", *(".".join(["convlens", *folder.parts]) for folder in folders)])

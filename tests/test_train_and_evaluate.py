@@ -70,11 +70,11 @@ def test_a_run_holds_all_that_another_person_needs(trained, photos):
 
 
 def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
-    from configs import Train
-    from data import open_dataset
-    from models import build_model
-    from train import _dead_units
-    from training import Run
+    from convlens.configs import Train
+    from convlens.data import open_dataset
+    from convlens.models import build_model
+    from convlens.train import _dead_units
+    from convlens.training import Run
 
     config = Train(data={"source": "folder", "root": str(photos)}, model={"filters": [4, 6], "head": {"dense": [3]}})
     data = open_dataset(config.data, progress=False)

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import visualization
-from configs import UserError, Visualize
-from gallery.registry import BASICS, FIGURES, chosen_figures
-from interpret import extract, parse_kernel
-from visualize import check_choices, visualize
+from convlens import visualization
+from convlens.configs import Visualize
+from convlens.core.errors import UserError
+from convlens.gallery.registry import BASICS, FIGURES, chosen_figures
+from convlens.interpret import extract, parse_kernel
+from convlens.visualize import check_choices, visualize
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,7 +67,7 @@ def run_script(*words, cwd):
 
 def test_a_kernel_is_tried_on_a_photo_without_a_run_and_without_loading_keras(tmp_path, photo):
     code = (
-        "import sys; from configs import Visualize; from visualize import visualize;"
+        "import sys; from convlens.configs import Visualize; from visualize import visualize;"
         f"visualize(Visualize(kernel='edge', image=[{str(photo)!r}]));"
         "assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
     )

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import interpret
-from configs import Train, UserError, Visualize
-from gallery.registry import GROUPS, planned
-from gallery.subject import Subject
-from visualize import visualize
+from convlens import interpret
+from convlens.configs import Train, Visualize
+from convlens.core.errors import UserError
+from convlens.gallery.registry import GROUPS, planned
+from convlens.gallery.subject import Subject
+from convlens.visualize import visualize
 
 
 def a_run(folder, **data):
     """A run whose network has learned nothing, as training would leave it."""
-    from data import open_dataset
-    from models import build_model
-    from training import Run
+    from convlens.data import open_dataset
+    from convlens.models import build_model
+    from convlens.training import Run
 
     config = Train(data=data, model={"filters": [4, 6], "kernel_size": 3, "head": {"dense": [8]}})
     run = Run.create(folder, "tiny", config)
@@ -54,8 +55,8 @@ def drawn(folder):
 
 
 def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, tmp_path, monkeypatch):
-    from interpret import passes
-    from models import conv_layers, feature_maps
+    from convlens.interpret import passes
+    from convlens.models import conv_layers, feature_maps
 
     passed = []
     once = passes.unit_pass
@@ -99,7 +100,7 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, tm
 
 
 def test_a_class_is_explained_by_every_method_and_the_explanations_are_scored(photos_run, tmp_path, monkeypatch):
-    from gallery import attribution
+    from convlens.gallery import attribution
 
     monkeypatch.setattr(attribution, "UNITS_SHOWN", 2)
     config = Visualize(
@@ -212,7 +213,7 @@ def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run,
     rows = (tmp_path / "projector/tensors.tsv").read_text().splitlines()
     vectors = np.array([row.split("\t") for row in rows], float)
     images, _, _ = photos_run.data.examples("test", list(range(16)))
-    from models import feature_extractor
+    from convlens.models import feature_extractor
 
     expected = feature_extractor(photos_run.model, ["head_dense1"])(images)["head_dense1"]
     expected = next(iter(expected.values())) if isinstance(expected, dict) else expected
@@ -250,7 +251,7 @@ def shuffled_run(photos_run, tmp_path_factory):
     """The same network as the other run's, its units in another order."""
     import keras
 
-    from training import Run
+    from convlens.training import Run
 
     model = keras.models.clone_model(photos_run.model)
     model.set_weights(photos_run.model.get_weights())

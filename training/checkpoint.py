@@ -14,8 +14,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from configs import UserError
-from training.files import sync, telling_full_disk
+from convlens.core.errors import UserError
+from convlens.core.files import sync, telling_full_disk
 
 ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
 KEPT = 2  # the newest and the one before, should the newest be damaged later

@@ -1,8 +1,9 @@
 """Choices that the schema takes one by one and that are wrong all the same, found before Keras is imported."""
 
-from configs import Train, UserError
-from training.optimizer_options import check_options, parameters_in_source
-from training.run import model_file
+from convlens.configs import Train
+from convlens.core.errors import UserError
+from convlens.training.optimizer_options import check_options, parameters_in_source
+from convlens.training.run import model_file
 
 
 def check_choices(config: Train) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from training.backend import all_devices, compiled_calls, compiled_loop
+from convlens.training.devices import all_devices, compiled_calls, compiled_loop
 
 if TYPE_CHECKING:
-    from data.resident import Resident, ResidentEvaluation
+    from convlens.data.cache.device import Resident, ResidentEvaluation
 
 
 class Told(keras.utils.PyDataset):

@@ -10,23 +10,24 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from configs import Train, UserError, unknown
-from configs.schema import Training
-from models import whitening
-from training import callbacks
-from training.backend import one_hot_batches, weighted_batches, xla_pays_off
-from training.checkpoint import State
-from training.files import telling_full_disk
-from training.fused import fewer_passes
-from training.optimization import build_optimizer
-from training.run import Run
-from training.snapshots import Pack, Snapshots
-from training.state import Checkpoints, EpochDone, build_metrics
-from training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
+from convlens.configs import Train
+from convlens.configs.schema import Training
+from convlens.core.errors import UserError, unknown
+from convlens.core.files import telling_full_disk
+from convlens.models import whitening
+from convlens.training import callbacks
+from convlens.training.checkpoint import State
+from convlens.training.devices import one_hot_batches, weighted_batches, xla_pays_off
+from convlens.training.fused import fewer_passes
+from convlens.training.optimization import build_optimizer
+from convlens.training.run import Run
+from convlens.training.snapshots import Pack, Snapshots
+from convlens.training.state import Checkpoints, EpochDone, build_metrics
+from convlens.training.tensorboard import Curves, Drawings, Pictures, Profile, Writers
 
 if TYPE_CHECKING:
-    from data import Dataset
-    from data.resident import Resident
+    from convlens.data import Dataset
+    from convlens.data.cache.device import Resident
 
 WHITENED_ON = 2000  # images
 
@@ -85,7 +86,7 @@ def fit_model(
         return run.metrics
     resident, validation = None, None
     if on_device and not training.overfit:
-        from training.dispatch import scan_steps
+        from convlens.training.dispatch import scan_steps
 
         resident = _resident(data, config)
         looked_at = data.resident_evaluation("validation", training.batch_size, training.limit_batches)

@@ -15,7 +15,7 @@ from functools import partial
 import keras
 from keras import ops
 
-from training.backend import TENSORFLOW, xla_pays_off
+from convlens.training.devices import TENSORFLOW, xla_pays_off
 
 
 @contextlib.contextmanager

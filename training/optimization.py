@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from configs import UserError
-from configs.schema import Optimizer, Schedule, Training
-from training.muon import Muon
-from training.optimizer_options import check_options
+from convlens.configs.schema import Optimizer, Schedule, Training
+from convlens.core.errors import UserError
+from convlens.training.muon import Muon
+from convlens.training.optimizer_options import check_options
 
 ONE_CYCLE_RISE = 0.3  # share of the steps, Smith 2018, arXiv:1803.09820, section 4
 ONE_CYCLE_START = 1 / 25  # the first rate as a share of the highest

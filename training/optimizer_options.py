@@ -5,8 +5,8 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-from configs import UserError, unknown
-from configs.schema import Optimizer
+from convlens.configs.schema import Optimizer
+from convlens.core.errors import UserError, unknown
 
 _OWN_KEYS = {
     "learning_rate": "learning_rate",

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from configs import Train, UserError
-from training.run import Run
+from convlens.configs import Train
+from convlens.core.errors import UserError
+from convlens.training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
 PLACES = ("name", "runs_dir")  # they say where a new run would lie; alone, they make no other training

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from configs import Train, UserError, nearest
-from configs.saved import read_config
-from configs.schema import Where
-from models.reading import read_model
-from training.files import atomic_symlink, atomic_write, unfinished_writes
+from convlens.configs import Train
+from convlens.configs.saved import read_config
+from convlens.configs.schema import Where
+from convlens.core.errors import UserError, nearest
+from convlens.core.files import atomic_symlink, atomic_write, unfinished_writes
+from convlens.models.keras_file.reading import read_model
 
 if TYPE_CHECKING:
     import keras
 
-    from data import Dataset
+    from convlens.data import Dataset
 
 
 class Run:
@@ -214,7 +215,7 @@ class Run:
 
         Raises `UserError` when its classes are not the ones that the model learned.
         """
-        from data import open_dataset
+        from convlens.data import open_dataset
 
         moved = {key: value for key, value in where.model_dump().items() if value is not None}
         dataset = open_dataset(self.config.data.model_copy(update=moved))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from training.run import Run
+from convlens.training.run import Run
 
 Arrays = Mapping[str, np.ndarray]
 Pack = Callable[[int, Arrays, Arrays], bytes]  # an epoch, kernels and feature maps by layer: the bytes of a file
@@ -23,7 +23,7 @@ class Snapshots(keras.callbacks.Callback):
         self.run, self.image, self.pack, self.most, self.begins = run, image, pack, most, begins
 
     def on_train_begin(self, logs=None):
-        from models import conv_layers, feature_extractor
+        from convlens.models import conv_layers, feature_extractor
 
         self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
         self.extractor = feature_extractor(self.model, stages=("detect",))

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from configs import UserError
-from configs.schema import Training
-from training.callbacks import Interruption, KeepBest
-from training.checkpoint import State, write_checkpoint
-from training.run import Run
+from convlens.configs.schema import Training
+from convlens.core.errors import UserError
+from convlens.training.callbacks import Interruption, KeepBest
+from convlens.training.checkpoint import State, write_checkpoint
+from convlens.training.run import Run
 
 _REMEMBERED = {
     "KeepBest": ("epoch", "value"),

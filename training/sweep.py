@@ -7,7 +7,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.table import Table
 
-from training.run import Run
+from convlens.training.run import Run
 
 
 class Job(Protocol):

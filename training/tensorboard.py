@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from configs import Train
-from configs.schema import Section
-from training.backend import TENSORFLOW, start_profile, stop_profile
-from training.run import Run
+from convlens.configs import Train
+from convlens.configs.schema import Section
+from convlens.training.devices import TENSORFLOW, start_profile, stop_profile
+from convlens.training.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ class Pictures(keras.callbacks.Callback):
         self.classes, self.matrix, self.every, self.inputs = classes, matrix, every, inputs
 
     def on_train_begin(self, logs=None):
-        from models import conv_layers, feature_extractor
+        from convlens.models import conv_layers, feature_extractor
 
         self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
         self.extractor = feature_extractor(self.model, stages=("detect",))

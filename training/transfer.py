@@ -2,8 +2,8 @@
 
 import keras
 
-from configs import UserError
-from training.run import load_model
+from convlens.core.errors import UserError
+from convlens.training.run import load_model
 
 
 def initialize_from(model: keras.Model, source: str) -> list[str]:

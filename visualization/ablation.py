@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
-from visualization.overlays import rgb
-from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.overlays import rgb
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
 
 ROW, BAR_HEIGHT, HALF = 34, 20, 150
 CURVE_WIDTH, CURVE_HEIGHT = 760, 520

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon, Rectangle
 
-from visualization import palette
-from visualization.architecture_plan import Step, Stop, rows_of, stops_of
-from visualization.caption import UNKNOWN, Caption, heading, size
-from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+from convlens.visualization import palette
+from convlens.visualization.architecture_plan import Step, Stop, rows_of, stops_of
+from convlens.visualization.caption import UNKNOWN, Caption, heading, size
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
 
 TALLEST, LONGEST, UPRIGHT = 230, 150, 150  # pixels of the largest map, of the most channels, of the longest vector
 SLANT = (0.26, 0.20)  # how far a map's width goes right and up, in shares of it

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, footnotes, heading
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
-from visualization.tiles import enlarge
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization.tiles import enlarge
 
 SIDE, GAP, STRIP = 230, 26, 14
 LINE = line_height(palette.LABEL_SIZE)

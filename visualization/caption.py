@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualization import palette
-from visualization.sheet import MARGIN, Sheet, line_height, shorten
+from convlens.visualization import palette
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten
 
 
 @dataclass(frozen=True)

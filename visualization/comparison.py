@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading, size
-from visualization.groups import Group, draw_groups
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten, text_width
-from visualization.tiles import cell_size
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading, size
+from convlens.visualization.groups import Group, draw_groups
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten, text_width
+from convlens.visualization.tiles import cell_size
 
 LINE = line_height(palette.LABEL_SIZE)
 ROW, TRACK = 40, 620

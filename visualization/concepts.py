@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
-from visualization.overlays import masked_tile, rgb
-from visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.overlays import masked_tile, rgb
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
 
 SIDE, GUTTER, BAR_WIDTH, BAR_HEIGHT = 256, 18, 180, 16
 DETECTOR = 0.04  # Bau et al. 2017

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
-from visualization.overlays import fitted, rgb, scaled
-from visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.overlays import fitted, rgb, scaled
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
 
 MOST_CLASSES = 12
 LINE = line_height(palette.LABEL_SIZE)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from visualization import palette
-from visualization.files import write_whole
-from visualization.sheet import plain
+from convlens.visualization import palette
+from convlens.visualization.files import write_whole
+from convlens.visualization.sheet import plain
 
 NETWORK = "network"  # the part of the page for figures that are of no single layer
 

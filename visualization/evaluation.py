@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
+from convlens.visualization import palette
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
 
 
 def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: str = "Confusion matrix") -> Figure:

@@ -10,13 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, choose_units, heading, size
-from visualization.files import write_whole
-from visualization.overlays import fitted
-from visualization.save import DPI
-from visualization.sheet import MARGIN, Sheet, line_height, number
-from visualization.tiles import cell_size
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, size
+from convlens.visualization.files import write_whole
+from convlens.visualization.overlays import fitted
+from convlens.visualization.save import DPI
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number
+from convlens.visualization.tiles import cell_size
 
 SIDE, GAP = 128, 14  # pixels of a tile, and between tiles
 WIDTH = 1500

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, footnotes, heading, size
-from visualization.sheet import MARGIN, Sheet, line_height, number
-from visualization.tiles import cell_size
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading, size
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number
+from convlens.visualization.tiles import cell_size
 
 SIDE = 400
 ARROW = 80

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualization import palette
-from visualization.sheet import Sheet, line_height
+from convlens.visualization import palette
+from convlens.visualization.sheet import Sheet, line_height
 
 LABEL_WIDTH = 100
 WIDEST = 2160

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading, size
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading, size
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 
 SIDE, SMALL, GAP, COLUMNS = 288, 144, 40, 6
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
-from visualization.overlays import fitted
-from visualization.sheet import MARGIN, Sheet, line_height, shorten
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.overlays import fitted
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten
 
 LARGE, SMALL, GAP = 230, 170, 26
 LINE = line_height(palette.LABEL_SIZE)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from visualization import palette
-from visualization.tiles import enlarge
+from convlens.visualization import palette
+from convlens.visualization.tiles import enlarge
 
 DIMNESS = 0.72  # how far what is held back fades to the background
 LINE = 2  # pixels

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, choose_units, heading, told
-from visualization.overlays import boxed_tile, crop_tile, rgb
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, told
+from convlens.visualization.overlays import boxed_tile, crop_tile, rgb
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 
 SIDE, GUTTER, LABEL_WIDTH, WIDTH = 150, 16, 130, 1500
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, footnotes, heading, size
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
-from visualization.tiles import cell_size
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading, size
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization.tiles import cell_size
 
 SIDE = 210
 GAP = 70

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visualization import palette
-from visualization.files import write_whole
+from convlens.visualization import palette
+from convlens.visualization.files import write_whole
 
 SPRITE_SIDE = 8192  # pixels; what browsers take as one texture
 LARGEST_IMAGE = 64

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading, size
-from visualization.overlays import Box, boxed_tile, fitted, rgb
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
-from visualization.tiles import enlarge
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading, size
+from convlens.visualization.overlays import Box, boxed_tile, fitted, rgb
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization.tiles import enlarge
 
 SIDE, GAP, COLUMNS = 300, 44, 5
 

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
-from visualization.sheet import MARGIN, Sheet
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.sheet import MARGIN, Sheet
 
 WIDTH, GRAPH, HISTOGRAM = 1160, 420, 300
 

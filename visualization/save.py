@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from visualization.palette import without_glyph_warnings
+from convlens.visualization.palette import without_glyph_warnings
 
 DPI = 200
 

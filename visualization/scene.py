@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization.caption import Caption
-from visualization.extraction import extraction_figure
-from visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
-from visualization.kernels import kernels_figure, show_kernel
-from visualization.palette import largest
-from visualization.pipeline import Stop, pipeline_figure
-from visualization.relu import relu_figure
+from convlens.visualization.caption import Caption
+from convlens.visualization.extraction import extraction_figure
+from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
+from convlens.visualization.kernels import kernels_figure, show_kernel
+from convlens.visualization.palette import largest
+from convlens.visualization.pipeline import Stop, pipeline_figure
+from convlens.visualization.relu import relu_figure
 
 Arrays = dict[str, np.ndarray]
 

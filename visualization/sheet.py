@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 
-from visualization import palette
-from visualization.save import DPI
-from visualization.tiles import enlarge
+from convlens.visualization import palette
+from convlens.visualization.save import DPI
+from convlens.visualization.tiles import enlarge
 
 MARGIN = 50
 POINT = DPI / 72  # pixels

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, heading
-from visualization.sheet import MARGIN, Sheet, line_height, shorten
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten
 
 WIDTH, HEIGHT, COLUMNS = 480, 330, 4
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from visualization import palette
+from convlens.visualization import palette
 
 WIDEST = 2000  # pixels of a picture that TensorBoard keeps for every epoch
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from visualization import palette
-from visualization.caption import UNKNOWN, Caption, choose_units, heading
-from visualization.overlays import rgb
-from visualization.sheet import MARGIN, Sheet, line_height, number, shorten
-from visualization.tiles import enlarge
+from convlens.visualization import palette
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading
+from convlens.visualization.overlays import rgb
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization.tiles import enlarge
 
 ROW, BAR_HEIGHT, GAP = 34, 20, 36
 UNIT_WIDTH, BAR_WIDTH, NUMBERS_WIDTH, CLASS_WIDTH, TWIN_WIDTH = 60, 150, 200, 190, 250

@@ -1,4 +1,4 @@
-"""Describe the dataset and draw a contact sheet of it: `python -m data.rendered_cars`."""
+"""Describe the dataset and draw a contact sheet of it: `python -m convlens.data.rendered_cars`."""
 
 from PIL import Image
 

@@ -12,7 +12,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from PIL import Image
 
 from .render import render
 
-_ROOT = Path(__file__).resolve().parents[2]
 _MOST = 8  # more would wait for the one process that writes the records
 
 
@@ -45,12 +43,12 @@ def render_all(styles: Sequence[str], split: str, count: int, size: int) -> Iter
     workers = max(min(_cores(), _MOST, count), 1)
     job = {"styles": list(styles), "split": split, "size": size}
     tasks = [job | {"span": [first, count, workers]} for first in range(workers)]
-    command = [sys.executable, "-m", "data.rendered_cars.workers"]
+    command = [sys.executable, "-P", "-m", "convlens.data.rendered_cars.workers"]
     processes = []
     try:
         for task in tasks:
             # In a group of its own: the terminal's Ctrl-C reaches the parent alone, which ends them.
-            working = subprocess.Popen([*command, json.dumps(task)], cwd=_ROOT, stdout=subprocess.PIPE, process_group=0)
+            working = subprocess.Popen([*command, json.dumps(task)], stdout=subprocess.PIPE, process_group=0)
             processes.append(working)
         for index in range(count):
             yield _next(processes[index % workers])

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import Evaluate, Train, UserError, Visualize
-from configs.composition import compose
+from convlens.configs import Evaluate, Train, Visualize
+from convlens.configs.composition import compose
+from convlens.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {"train": Train, "evaluate": Evaluate, "visualize": Visualize}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import Train, Visualize
-from configs.cli import _combinations, help_text
-from configs.composition import checked, compose, groups
+from convlens.configs import Train, Visualize
+from convlens.configs.cli import _combinations, help_text
+from convlens.configs.composition import checked, compose, groups
 
 ROOT = Path(__file__).resolve().parents[2]
 

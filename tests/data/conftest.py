@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import Data
-from data import open_dataset
+from convlens.configs import Data
+from convlens.data import open_dataset
 
 
 def noise(seed, height=12, width=10, channels=3):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from configs.schema import Augment
-from data.augment import Augmentation, InTensorFlow, changes_anything
+from convlens.configs.schema import Augment
+from convlens.data.augment import Augmentation, InTensorFlow, changes_anything
 
 SIDE, BATCH = 16, 24
 KEYS = tf.constant([[1, 2], [3, 4], [1, 2], [5, 6]], tf.int32)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import Data
-from data import open_dataset
+from convlens.configs import Data
+from convlens.data import open_dataset
 
 ARCHIVE = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10.tar.xz"
 PHOTOS = 200

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import UserError
-from data import fit_image, read_image
-from data.images import inspect_image
+from convlens.core.errors import UserError
+from convlens.data import fit_image, read_image
+from convlens.data.images import inspect_image
 
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import Data, UserError
-from data import open_dataset
+from convlens.configs import Data
+from convlens.core.errors import UserError
+from convlens.data import open_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 AUGMENT = {"flip": True, "crop": 2, "brightness": 0.1, "mixup": 0.2}
@@ -142,7 +143,7 @@ def test_memory_and_files_give_the_same_stream(from_folder):
 
 
 def test_a_stream_limited_to_a_few_batches_decodes_only_those(from_folder, monkeypatch):
-    from data import folder
+    from convlens.data.sources import folder
 
     read = []
     original = folder.read_image
@@ -187,7 +188,8 @@ NOT_PLAIN = {
 
 @pytest.mark.parametrize("kind", [*PLAIN, *NOT_PLAIN])
 def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, monkeypatch):
-    from data import folder, read_image
+    from convlens.data import read_image
+    from convlens.data.sources import folder
 
     root = photos({"cat": 6, "dog": 6})
     image, name, options = (PLAIN | NOT_PLAIN)[kind]
@@ -203,11 +205,11 @@ def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, 
 
 
 def test_images_that_do_not_fit_in_memory_are_streamed_or_refused(from_folder, monkeypatch):
-    monkeypatch.setattr("data.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
+    monkeypatch.setattr("convlens.data.cache.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
     assert not from_folder()._in_memory
-    monkeypatch.setattr("data.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4)
+    monkeypatch.setattr("convlens.data.cache.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4)
     assert from_folder()._in_memory
-    monkeypatch.setattr("data.memory.free_memory", lambda: 1000)
+    monkeypatch.setattr("convlens.data.cache.memory.free_memory", lambda: 1000)
     with pytest.raises(UserError, match="data.cache=memory needs"):
         from_folder(cache="memory")
 
@@ -215,7 +217,7 @@ def test_images_that_do_not_fit_in_memory_are_streamed_or_refused(from_folder, m
 def test_two_processes_and_both_backends_get_the_same_bits(photos):
     root = photos({"cat": 20, "dog": 20})
     code = (
-        "import hashlib; from configs import Data; from data import open_dataset\n"
+        "import hashlib; from convlens.configs import Data; from convlens.data import open_dataset\n"
         f"data = open_dataset(Data(source='folder', root={str(root)!r}, augment={AUGMENT!r}), progress=False)\n"
         "digest = hashlib.sha256()\n"
         "for images, labels in data.training(8, 1, 2).as_numpy_iterator():\n"

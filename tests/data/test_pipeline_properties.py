@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import pipeline
+from convlens.data import pipeline
 
 counts = st.integers(1, 40)
 sizes = st.integers(1, 45)

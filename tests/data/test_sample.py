@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from configs import Data, UserError
-from data import open_dataset
+from convlens.configs import Data
+from convlens.core.errors import UserError
+from convlens.data import open_dataset
 
 
 def together(batches):

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import Data, UserError
-from data import open_dataset
+from convlens.configs import Data
+from convlens.core.errors import UserError
+from convlens.data import open_dataset
 
 
 @pytest.fixture
 def looked(photos, monkeypatch, tmp_path):
     """Opens a folder of 40 photos; tells the fingerprint and the names of the files that were decoded for it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("data.survey._TICK", 0)
+    monkeypatch.setattr("convlens.data.survey._TICK", 0)
     root = photos({"cat": 20, "dog": 20})
-    from data import folder
+    from convlens.data.sources import folder
 
     inspect, seen = folder.inspect_image, []
     monkeypatch.setattr(folder, "inspect_image", lambda path: seen.append(path.name) or inspect(path))

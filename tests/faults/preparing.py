@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 import tensorflow_datasets as tfds  # noqa: E402
 
-import data.tfds_source  # noqa: E402, F401
-from configs import Data, UserError  # noqa: E402
-from data import open_dataset  # noqa: E402
+import convlens.data.sources.tfds  # noqa: E402, F401
+from convlens.configs import Data
+from convlens.core.errors import UserError
+from convlens.data import open_dataset  # noqa: E402
 
 IMAGES = 60
 

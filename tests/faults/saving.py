@@ -10,18 +10,16 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras  # noqa: E402, F401
 import numpy as np  # noqa: E402
 
-from configs import Train  # noqa: E402
-from models import build_model  # noqa: E402
-from training import Run  # noqa: E402
-from training.checkpoint import State, newest_checkpoint, write_checkpoint  # noqa: E402
+from convlens.configs import Train  # noqa: E402
+from convlens.models import build_model  # noqa: E402
+from convlens.training import Run  # noqa: E402
+from convlens.training.checkpoint import State, newest_checkpoint, write_checkpoint  # noqa: E402
 
 CONFIG = Train.model_validate({"model": {"filters": [4], "head": {"pooling": "average"}}})
 

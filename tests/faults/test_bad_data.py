@@ -21,9 +21,10 @@ import pytest  # noqa: E402
 import tensorflow_datasets as tfds  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from configs import Data, Train, UserError  # noqa: E402
-from data import open_dataset  # noqa: E402
-from training import Run  # noqa: E402
+from convlens.configs import Data, Train
+from convlens.core.errors import UserError
+from convlens.data import open_dataset  # noqa: E402
+from convlens.training import Run  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534

@@ -13,11 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import Train, UserError
-from models import ModelError
-from training import checkpoint
-from training.checkpoint import Damaged, State, checkpoints, newest_checkpoint, read_checkpoint, write_checkpoint
-from training.run import Run
+from convlens.configs import Train
+from convlens.core.errors import ModelError, UserError
+from convlens.training import checkpoint
+from convlens.training.checkpoint import (
+    Damaged,
+    State,
+    checkpoints,
+    newest_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from convlens.training.run import Run
 
 
 def state(number: int) -> State:
@@ -227,7 +234,7 @@ def test_none_of_a_thousand_flipped_bits_loads_silently_wrong(run, kind):
 
 
 def test_a_model_with_a_flipped_bit_is_refused_and_put_back_from_the_checkpoint(tmp_path):
-    from models import build_model
+    from convlens.models import build_model
 
     run = Run.create(tmp_path, "flips", Train())
     run.save_model(build_model(run.config.model, (16, 16), 3, 3, seed=0), epoch=1, val_loss=0.5)

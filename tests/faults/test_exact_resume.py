@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.checkpoint import checkpoints, read_checkpoint
+from convlens.training.checkpoint import checkpoints, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS, STEPS = 6, 5  # of the trainings below; 44 images in batches of 8

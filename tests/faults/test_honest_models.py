@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from configs import Model
-from models import ModelError, build_model
-from models.reading import read_model
-from models.saved_config import expected_weights
-from models.saved_weights import checked_weights
+from convlens.configs import Model
+from convlens.core.errors import ModelError
+from convlens.models import build_model
+from convlens.models.keras_file.config import expected_weights
+from convlens.models.keras_file.reading import read_model
+from convlens.models.keras_file.weights import checked_weights
 from tests.faults.hostile_models import CONFIG, WEIGHTS, function, link, members, packed, with_config, with_option
 from tests.faults.watching import keras_state
 
@@ -115,8 +116,8 @@ def test_jax_reads_what_tensorflow_saved_and_refuses_the_same(tmp_path, good):
     program = textwrap.dedent("""
         import sys
         import keras, numpy as np
-        from models.errors import ModelError
-        from models.reading import read_model
+        from convlens.core.errors import ModelError
+        from convlens.models.keras_file.reading import read_model
         assert keras.backend.backend() == "jax"
         good, bad = sys.argv[1:]
         one, other = read_model(good), keras.saving.load_model(good, compile=False)

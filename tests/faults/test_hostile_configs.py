@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import Train, UserError
-from configs.saved import BYTES, read_config
+from convlens.configs import Train
+from convlens.configs.saved import BYTES, read_config
+from convlens.core.errors import UserError
 
 SECRET = "canary-5f2b8c"
 SECONDS = 2  # of the processor

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from models import ModelError
-from models.reading import read_model
+from convlens.core.errors import ModelError
+from convlens.models.keras_file.reading import read_model
 from tests.faults.hostile_models import (
     CANARY,
     CONFIG,

@@ -73,7 +73,7 @@ def run(tmp_path_factory):
 
 
 def test_the_run_knows_its_classes_by_their_very_names(run):
-    from training import Run
+    from convlens.training import Run
 
     assert set(Run.open(run).labels) == {os.fsdecode(name) for name in CLASSES}
 

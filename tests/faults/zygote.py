@@ -15,18 +15,18 @@ import traceback
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 import tensorflow_datasets as tfds  # noqa: E402
 
-import data.memory  # noqa: E402
-import data.pipeline  # noqa: E402, F401
-import data.room  # noqa: E402
-import train  # noqa: E402
-from configs import Train, UserError  # noqa: E402
-from configs.composition import compose  # noqa: E402
-from training.state import Checkpoints  # noqa: E402
+import convlens.data.cache.disk_space as disk_space  # noqa: E402
+import convlens.data.cache.memory as memory  # noqa: E402
+import convlens.data.pipeline  # noqa: E402, F401
+from convlens.configs import Train  # noqa: E402
+from convlens.configs.composition import compose  # noqa: E402
+from convlens.core.errors import UserError  # noqa: E402
+from convlens.train import train  # noqa: E402
+from convlens.training.state import Checkpoints  # noqa: E402
 
 
 class TinyBlobs(tfds.core.GeneratorBasedBuilder):
@@ -56,9 +56,9 @@ def train_here(job: dict) -> int:
     os.environ["XDG_CACHE_HOME"] = job.get("cache", os.environ["XDG_CACHE_HOME"])
     free = job.get("free", {})
     if "memory" in free:
-        data.memory.free_memory = lambda: free["memory"]
+        memory.free_memory = lambda: free["memory"]
     if "disk" in free:
-        data.room.free = lambda: free["disk"]
+        disk_space.free = lambda: free["disk"]
     if "at" in job:
         method, *place = job["at"]
         undisturbed = getattr(Checkpoints, method)
@@ -71,7 +71,7 @@ def train_here(job: dict) -> int:
 
         setattr(Checkpoints, method, disturbed)
     try:
-        train.train(compose("train", Train, job["words"]))
+        train(compose("train", Train, job["words"]))
     except UserError as error:
         print(f"REFUSED {error}")
         return 2

@@ -8,7 +8,6 @@ Writes what every method gave, under "kind/channels/method", and an error's text
 import os
 import sys
 import tempfile
-from pathlib import Path
 
 
 class Absent:
@@ -23,12 +22,11 @@ if os.environ["KERAS_BACKEND"] == "jax":
     sys.meta_path.insert(0, Absent())
     os.environ["JAX_ENABLE_X64"] = "1"
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from interpret import (  # noqa: E402
+from convlens.interpret import (  # noqa: E402
     Network,
     activation_maximization,
     class_logits,

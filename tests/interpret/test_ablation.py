@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from interpret.ablation import ablate, ablate_shares
-from models import ModelError
+from convlens.core.errors import ModelError
+from convlens.interpret.ablation import ablate, ablate_shares
 
 layers = keras.layers
 CLASSES = 3
@@ -118,7 +118,7 @@ def test_what_leads_only_to_the_silenced_layer_is_computed_once(model, split, mo
     """The compiled rest of the network holds no convolution of what comes before."""
     import tensorflow as tf
 
-    from interpret import network
+    from convlens.interpret import network
 
     traced = []
     compiled = network.compiled

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from interpret import (
+from convlens.core.errors import ModelError
+from convlens.interpret import (
     Network,
     class_logits,
     completeness_gap,
@@ -25,7 +26,6 @@ from interpret import (
     score_cam,
     smooth_grad,
 )
-from models import ModelError
 
 layers = keras.layers
 SIDE, CLASSES = 12, 3

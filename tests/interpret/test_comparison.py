@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from interpret.assignment import best_assignment
-from interpret.comparison import compare, kernel_difference
-from models import ModelError, feature_maps
+from convlens.core.errors import ModelError
+from convlens.interpret.assignment import best_assignment
+from convlens.interpret.comparison import compare, kernel_difference
+from convlens.models import feature_maps
 
 layers = keras.layers
 

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
 
-from interpret.concepts import BINS, ConceptsCollector, bin_edges, concept_scores, enlarge, strong_places
-from interpret.receptive_field import receptive_field
-from models import ModelError, feature_maps
+from convlens.core.errors import ModelError
+from convlens.interpret.concepts import BINS, ConceptsCollector, bin_edges, concept_scores, enlarge, strong_places
+from convlens.interpret.receptive_field import receptive_field
+from convlens.models import feature_maps
 
 layers = keras.layers
 NAMES = ("road", "wheel", "window", "lamp")

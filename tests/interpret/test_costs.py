@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from interpret.costs import architecture
-from models import conv_layers
+from convlens.interpret.costs import architecture
+from convlens.models import conv_layers
 
 layers = keras.layers
 SIDE = 7

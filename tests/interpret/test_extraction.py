@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from interpret import extract, luminance, parse_kernel
+from convlens.interpret import extract, luminance, parse_kernel
 
 keras = pytest.importorskip("keras")
 

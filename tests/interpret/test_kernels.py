@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from interpret import named_kernels, parse_kernel
+from convlens.interpret import named_kernels, parse_kernel
 
 
 def test_every_named_kernel_is_a_small_finite_matrix_with_a_meaning_and_is_found_by_its_name():

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from interpret import Network, activation_maximization, unit_activations
-from models import ModelError
+from convlens.core.errors import ModelError
+from convlens.interpret import Network, activation_maximization, unit_activations
 
 layers = keras.layers
 SIDE = 16

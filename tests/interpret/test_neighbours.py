@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from interpret.neighbours import embedding, features_layer, nearest_neighbours
-from models import ModelError, feature_maps
+from convlens.core.errors import ModelError
+from convlens.interpret.neighbours import embedding, features_layer, nearest_neighbours
+from convlens.models import feature_maps
 
 layers = keras.layers
 

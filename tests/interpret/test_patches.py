@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from interpret.passes import unit_pass
-from interpret.patches import PatchesCollector, top_patches
-from models import feature_maps
+from convlens.interpret.passes import unit_pass
+from convlens.interpret.patches import PatchesCollector, top_patches
+from convlens.models import feature_maps
 
 layers = keras.layers
 COUNT = 4

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from interpret.receptive_field import effective_receptive_field, effective_size, receptive_field
-from models import ModelError
+from convlens.core.errors import ModelError
+from convlens.interpret.receptive_field import effective_receptive_field, effective_size, receptive_field
 
 layers = keras.layers
 SIDES = (37, 30)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interpret.snapshots import pack_snapshot, stack_snapshots, unpack_snapshot
+from convlens.interpret.snapshots import pack_snapshot, stack_snapshots, unpack_snapshot
 
 
 def kernel(seed=0, shape=(3, 3, 5, 7), scale=1.0):

@@ -5,12 +5,13 @@ import keras
 import numpy as np
 import pytest
 
-from interpret.concepts import ConceptsCollector
-from interpret.passes import unit_pass
-from interpret.patches import PatchesCollector
-from interpret.spectrum import kernel_spectrum, random_spectrum
-from interpret.statistics import StatisticsCollector, kernel_cosines, table_csv, unit_statistics, unit_table
-from models import ModelError, feature_maps
+from convlens.core.errors import ModelError
+from convlens.interpret.concepts import ConceptsCollector
+from convlens.interpret.passes import unit_pass
+from convlens.interpret.patches import PatchesCollector
+from convlens.interpret.spectrum import kernel_spectrum, random_spectrum
+from convlens.interpret.statistics import StatisticsCollector, kernel_cosines, table_csv, unit_statistics, unit_table
+from convlens.models import feature_maps
 
 layers = keras.layers
 

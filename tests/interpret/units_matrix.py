@@ -14,14 +14,14 @@ from attribution_matrix import FIRST_LAYER, KINDS, SIDE, seeded, state
 import keras  # isort: skip
 import numpy as np  # isort: skip
 
-from interpret.ablation import ablate, ablate_shares  # isort: skip
-from interpret.concepts import ConceptsCollector  # isort: skip
-from interpret.passes import unit_pass  # isort: skip
-from interpret.patches import PatchesCollector  # isort: skip
-from interpret.receptive_field import effective_receptive_field, receptive_field  # isort: skip
-from interpret.spectrum import kernel_spectrum  # isort: skip
-from interpret.statistics import StatisticsCollector, unit_statistics  # isort: skip
-from models import conv_layers  # isort: skip
+from convlens.interpret.ablation import ablate, ablate_shares  # isort: skip
+from convlens.interpret.concepts import ConceptsCollector  # isort: skip
+from convlens.interpret.passes import unit_pass  # isort: skip
+from convlens.interpret.patches import PatchesCollector  # isort: skip
+from convlens.interpret.receptive_field import effective_receptive_field, receptive_field  # isort: skip
+from convlens.interpret.spectrum import kernel_spectrum  # isort: skip
+from convlens.interpret.statistics import StatisticsCollector, unit_statistics  # isort: skip
+from convlens.models import conv_layers  # isort: skip
 
 
 def methods(model, split, layer):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from configs import Model
-from configs.schema import __file__ as schema
-from models import ModelError, build_model
+from convlens.configs import Model
+from convlens.configs.schema import __file__ as schema
+from convlens.core.errors import ModelError
+from convlens.models import build_model
 
 SMALL = {"filters": [4, 6], "head": {"dense": [5], "dropout": 0.5}}
 NETWORKS = {

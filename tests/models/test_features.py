@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from configs import Model
-from models import ModelError, build_model, conv_layers, feature_extractor, feature_maps
+from convlens.configs import Model
+from convlens.core.errors import ModelError
+from convlens.models import build_model, conv_layers, feature_extractor, feature_maps
 
 SIZE = 12
 

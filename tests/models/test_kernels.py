@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from configs import Model
-from models import build_model, conv_layers
+from convlens.configs import Model
+from convlens.models import build_model, conv_layers
 
 SIZE = 29
 

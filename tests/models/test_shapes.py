@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from configs import Model
-from models import ModelError, check_model
+from convlens.configs import Model
+from convlens.core.errors import ModelError
+from convlens.models import check_model
 
 
 def refusal(image_size=(64, 64), **settings):
@@ -22,7 +23,7 @@ def refusal(image_size=(64, 64), **settings):
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("head", [{"pooling": "flatten", "dense": [10]}, {"pooling": "average"}])
 def test_shapes_and_parameters_are_those_of_the_built_network(family, batch_norm, head, whiten):
-    from models import build_model
+    from convlens.models import build_model
 
     config = Model(
         family=family,
@@ -89,7 +90,7 @@ def test_an_unknown_initializer_is_answered_with_the_nearest():
 def test_every_initializer_that_is_offered_exists_and_takes_a_seed():
     from keras import initializers
 
-    from models.shapes import INITIALIZERS
+    from convlens.models.shapes import INITIALIZERS
 
     for name in INITIALIZERS:
         kind = type(initializers.get(name))
@@ -98,7 +99,8 @@ def test_every_initializer_that_is_offered_exists_and_takes_a_seed():
 
 def test_checking_a_network_imports_neither_keras_nor_a_backend():
     code = (
-        "import sys\nfrom configs import Model\nfrom models import ModelError, check_model\n"
+        "import sys\nfrom convlens.configs import Model\nfrom convlens.core.errors import ModelError\n"
+        "from convlens.models import check_model\n"
         "check_model(Model(), (64, 64), 3, 8)\nassert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

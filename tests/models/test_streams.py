@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import Model
-from models import ModelError, build_model, feature_extractor, feature_maps
-from models.images import read_fitting
+from convlens.configs import Model
+from convlens.core.errors import ModelError
+from convlens.models import build_model, feature_extractor, feature_maps
+from convlens.models.inspection.images import read_fitting
 
 SIZE = 12
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from configs import Model
-from models import build_model
-from models.whitening import filters, whitening
+from convlens.configs import Model
+from convlens.models import build_model
+from convlens.models.whitening import filters, whitening
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from configs import Train
+from convlens.configs import Train
 
 
 class ArrayData:

@@ -16,10 +16,10 @@ sys.path.insert(0, {tests!r})
 {before}
 import keras, numpy as np
 from conftest import ArrayData
-from configs import Train
-from models import build_model
-from training import Run, evaluate_model, fit_model
-from training.backend import choose_devices, distributed
+from convlens.configs import Train
+from convlens.models import build_model
+from convlens.training import Run, evaluate_model, fit_model
+from convlens.training.devices import choose_devices, distributed
 
 config = Train.model_validate({{
     "model": {{"filters": [4], "batch_norm": {norm}, "head": {{"pooling": "average"}}}},
@@ -112,8 +112,8 @@ def test_training_on_jax_does_without_tensorflow(tmp_path):
     ("arguments", "reason"), [((3, 16), "devices=3, but .* sees 1"), ((None, 16), None), ((1, 7), None)]
 )
 def test_devices_that_are_not_there_are_refused(arguments, reason):
-    from configs import UserError
-    from training.backend import choose_devices
+    from convlens.core.errors import UserError
+    from convlens.training.devices import choose_devices
 
     if reason is None:
         assert len(choose_devices(*arguments)) == 1
@@ -125,7 +125,7 @@ def test_devices_that_are_not_there_are_refused(arguments, reason):
 KEEPING = """
 import sys
 import jax
-from training.backend import keep_compiled
+from convlens.training.devices import keep_compiled
 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 keep_compiled([sys.argv[1]])  # a device's name; this machine compiles for what it has

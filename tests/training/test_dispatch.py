@@ -14,19 +14,19 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, sys
 import jax, keras, numpy as np
-from configs import Data, Train
-from data import open_dataset
-from models import build_model
-import training.state
-from training import Run, fit_model
-from training.optimization import build_optimizer
+from convlens.configs import Data, Train
+from convlens.data import open_dataset
+from convlens.models import build_model
+import convlens.training.state as state
+from convlens.training import Run, fit_model
+from convlens.training.optimization import build_optimizer
 
 root, folder, way = sys.argv[1:]
-states, write = [], training.state.write_checkpoint
-training.state.write_checkpoint = lambda folder, state: states.append(state) or write(folder, state)
+states, write = [], state.write_checkpoint
+state.write_checkpoint = lambda folder, saved: states.append(saved) or write(folder, saved)
 if way == "loop":  # as on an accelerator
-    import training.dispatch
-    training.dispatch.all_devices = lambda: ["gpu:0"]
+    import convlens.training.dispatch as dispatch
+    dispatch.all_devices = lambda: ["gpu:0"]
 config = Train.model_validate({
     "model": {"filters": [4], "batch_norm": True, "head": {"pooling": "average", "dropout": 0.3}},
     "data": {"source": "folder", "root": root, "cache": "device", "validation_share": 0.22,

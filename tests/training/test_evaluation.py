@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
-from training.evaluation import evaluate_model
+from convlens.training.evaluation import evaluate_model
 
 CLASSES = tuple("abcdefg")
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from configs import UserError
-from models import build_model
-from models.whitening import whitening
-from training import Run, evaluate_model, fit_model
-from training.backend import weighted_batches
-from training.callbacks import KeepBest
-from training.fit import class_weights, precision
-from training.transfer import freeze_base, initialize_from
+from convlens.core.errors import UserError
+from convlens.models import build_model
+from convlens.models.whitening import whitening
+from convlens.training import Run, evaluate_model, fit_model
+from convlens.training.callbacks import KeepBest
+from convlens.training.devices import weighted_batches
+from convlens.training.fit import class_weights, precision
+from convlens.training.transfer import freeze_base, initialize_from
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.fused import fewer_passes
+from convlens.training.fused import fewer_passes
 
 SHAPE = (6, 7, 5)
 
@@ -97,7 +97,7 @@ def test_afterwards_the_layer_is_keras_own(tmp_path):
 
 POOLING = """
 import jax, keras, numpy as np
-from training.fused import fewer_passes
+from convlens.training.fused import fewer_passes
 
 def network(size, **options):
     inputs = keras.Input((9, 8, 3))
@@ -131,7 +131,7 @@ for size, options in [(2, {"strides": 1}), (3, {"strides": 2}), (2, {"padding": 
 
 NORMALIZING = """
 import jax, keras, numpy as np
-from training.fused import fewer_passes
+from convlens.training.fused import fewer_passes
 
 def network(dtype="float32", **options):
     inputs = keras.Input((6, 7, 5), dtype="float32")

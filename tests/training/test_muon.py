@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from configs import Training
-from training.optimization import build_optimizer
+from convlens.configs import Training
+from convlens.training.optimization import build_optimizer
 
 RATE = 0.5
 

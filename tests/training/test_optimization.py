@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from configs import Training, UserError
-from training.optimization import build_optimizer, build_schedule
-from training.optimizer_options import parameters_in_source
+from convlens.configs import Training
+from convlens.core.errors import UserError
+from convlens.training.optimization import build_optimizer, build_schedule
+from convlens.training.optimizer_options import parameters_in_source
 
 OPTIMIZERS = (
     "adam", "adamw", "sgd", "muon", "rmsprop", "lion", "lamb", "nadam", "adagrad", "adadelta", "adamax", "adafactor",

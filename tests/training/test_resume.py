@@ -6,14 +6,15 @@ import threading
 import numpy as np
 import pytest
 
-from configs import Train, UserError
-from configs.composition import compose
-from models import build_model
-from training import Run, fit_model
-from training.callbacks import Interruption, Stopped
-from training.checkpoint import State, newest_checkpoint, write_checkpoint
-from training.resume import changes, check_data, check_request
-from training.state import assign
+from convlens.configs import Train
+from convlens.configs.composition import compose
+from convlens.core.errors import UserError
+from convlens.models import build_model
+from convlens.training import Run, fit_model
+from convlens.training.callbacks import Interruption, Stopped
+from convlens.training.checkpoint import State, newest_checkpoint, write_checkpoint
+from convlens.training.resume import changes, check_data, check_request
+from convlens.training.state import assign
 
 START = ["experiment=cars", "model=vgg", "training.epochs=7", "data.data_dir=/data"]
 
@@ -166,7 +167,7 @@ def test_a_training_that_became_nan_within_an_epoch_resumes_from_good_weights(tr
 def test_a_state_that_is_not_finite_is_never_saved(training, monkeypatch, part):
     run, model, data, config = training(epochs=1)
     saved = []
-    monkeypatch.setattr("training.state.write_checkpoint", lambda folder, state: saved.append(state))
+    monkeypatch.setattr("convlens.training.state.write_checkpoint", lambda folder, state: saved.append(state))
 
     def spoil(batches):
         for number, batch in enumerate(batches):
@@ -200,7 +201,7 @@ def test_training_goes_on_while_a_checkpoint_is_written_and_ends_with_the_last_o
 
     good = data.training
     data.training = lambda *given, **named: watched(good(*given, **named))
-    monkeypatch.setattr("training.state.write_checkpoint", slow)
+    monkeypatch.setattr("convlens.training.state.write_checkpoint", slow)
     fit_model(run, model, data, config)
     assert written == [(1, False), (2, False), (3, True)]
     assert newest_checkpoint(run.checkpoints_dir, print).complete
@@ -215,7 +216,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(training, monkeyp
             raise UserError("The disk is full")
         return write_checkpoint(folder, state)
 
-    monkeypatch.setattr("training.state.write_checkpoint", failing_at)
+    monkeypatch.setattr("convlens.training.state.write_checkpoint", failing_at)
     with pytest.raises(UserError, match="disk is full"):
         fit_model(run, model, data, config)
     kept = newest_checkpoint(run.checkpoints_dir, print)

@@ -7,9 +7,9 @@ import sys
 import pytest
 import yaml
 
-from configs import Train, UserError
-from models import ModelError
-from training.run import Run, load_model
+from convlens.configs import Train
+from convlens.core.errors import ModelError, UserError
+from convlens.training.run import Run, load_model
 
 
 @pytest.fixture
@@ -78,7 +78,8 @@ def test_facts_add_up(run):
 
 def test_twenty_processes_make_twenty_folders(tmp_path):
     script = (
-        "import sys; from configs import Train; from training.run import Run; Run.create(sys.argv[1], 'cars', Train())"
+        "import sys; from convlens.configs import Train; from convlens.training.run import Run; "
+        "Run.create(sys.argv[1], 'cars', Train())"
     )
     processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(20)]
     assert [process.wait() for process in processes] == [0] * 20

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from interpret import pack_snapshot, unpack_snapshot
-from models import build_model, feature_maps
-from training import Run, fit_model
+from convlens.interpret import pack_snapshot, unpack_snapshot
+from convlens.models import build_model, feature_maps
+from convlens.training import Run, fit_model
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import threading
 
 from rich.console import Console
 
-from configs import Train
-from configs.cli import Job, _run_job
-from training.run import Run
-from training.sweep import duration, summary
+from convlens.configs import Train
+from convlens.configs.cli import Job, _run_job
+from convlens.training.run import Run
+from convlens.training.sweep import duration, summary
 
 
 def test_a_line_a_job_with_scores_time_and_place(tmp_path):

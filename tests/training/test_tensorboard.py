@@ -11,10 +11,10 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
-from configs import Train
-from models import build_model
-from training import Run, evaluate_model, fit_model, tensorboard
-from training.tensorboard import Drawings, write_confusion, write_hyperparameters
+from convlens.configs import Train
+from convlens.models import build_model
+from convlens.training import Run, evaluate_model, fit_model, tensorboard
+from convlens.training.tensorboard import Drawings, write_confusion, write_hyperparameters
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visualization import palette
-from visualization.attribution import attribution_figure, deletion_insertion_figure, overlaid, randomisation_figure
-from visualization.caption import Caption
-from visualization.maximization import maximization_figure
+from convlens.visualization import palette
+from convlens.visualization.attribution import (
+    attribution_figure,
+    deletion_insertion_figure,
+    overlaid,
+    randomisation_figure,
+)
+from convlens.visualization.caption import Caption
+from convlens.visualization.maximization import maximization_figure
 
 SIDE = 16
 

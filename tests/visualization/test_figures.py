@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from visualization import (
+from convlens.visualization import (
     FIGURES,
     Caption,
     Layer,
@@ -24,7 +24,7 @@ from visualization import (
     save_figure,
     show_kernel,
 )
-from visualization.sheet import shorten, text_width, wrap
+from convlens.visualization.sheet import shorten, text_width, wrap
 
 AWKWARD = ["$\\frac{a}$ <b>", 'a "quoted"\nname & more', "long" * 75, "x_1^{2}", "自動車", "\x00\x1b[0m", ""]
 

@@ -7,14 +7,14 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from visualization import palette
-from visualization.architecture import architecture_figure
-from visualization.architecture_plan import Step, rows_of, stops_of
-from visualization.caption import Caption
-from visualization.comparison import class_accuracy_figure, layer_similarity_figure, matched_units_figure
-from visualization.confusion_examples import confusion_examples_figure
-from visualization.evolution import evolution_frame, write_evolution
-from visualization.neighbours import neighbours_figure
+from convlens.visualization import palette
+from convlens.visualization.architecture import architecture_figure
+from convlens.visualization.architecture_plan import Step, rows_of, stops_of
+from convlens.visualization.caption import Caption
+from convlens.visualization.comparison import class_accuracy_figure, layer_similarity_figure, matched_units_figure
+from convlens.visualization.confusion_examples import confusion_examples_figure
+from convlens.visualization.evolution import evolution_frame, write_evolution
+from convlens.visualization.neighbours import neighbours_figure
 
 AWKWARD = ["$\\frac{a}$ <b>", 'a "quoted"\nname & more', "long" * 75, "x_1^{2}", "自動車", "\x00\x1b[0m", ""]
 

@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from visualization import kernel_tiles, map_tiles, palette
-from visualization.tiles import cell_size, enlarge, tile_grid
+from convlens.visualization import kernel_tiles, map_tiles, palette
+from convlens.visualization.tiles import cell_size, enlarge, tile_grid
 
 
 def test_zero_is_one_neutral_colour_for_weights_and_activations():
@@ -130,7 +130,8 @@ def test_a_cell_is_a_whole_number_of_pixels():
 
 def test_tiles_need_no_matplotlib():
     code = (
-        "import sys, numpy; from visualization import kernel_tiles, map_tiles; kernel_tiles(numpy.ones((3, 3, 3, 4)));"
+        "import sys, numpy; from convlens.visualization import kernel_tiles, map_tiles; "
+        "kernel_tiles(numpy.ones((3, 3, 3, 4)));"
         "map_tiles(numpy.ones((4, 4, 4))); assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

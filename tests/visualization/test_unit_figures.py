@@ -5,14 +5,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from visualization import Caption, palette, save_figure
-from visualization.ablation import ablation_figure
-from visualization.concepts import concepts_figure
-from visualization.overlays import DIMNESS, boxed_tile, crop_tile, masked_tile, rgb
-from visualization.patches import top_patches_figure
-from visualization.receptive_field import Sight, receptive_field_figure
-from visualization.spectrum import Spectrum, kernel_spectrum_figure
-from visualization.unit_statistics import unit_statistics_figure
+from convlens.visualization import Caption, palette, save_figure
+from convlens.visualization.ablation import ablation_figure
+from convlens.visualization.concepts import concepts_figure
+from convlens.visualization.overlays import DIMNESS, boxed_tile, crop_tile, masked_tile, rgb
+from convlens.visualization.patches import top_patches_figure
+from convlens.visualization.receptive_field import Sight, receptive_field_figure
+from convlens.visualization.spectrum import Spectrum, kernel_spectrum_figure
+from convlens.visualization.unit_statistics import unit_statistics_figure
 
 CAPTION = Caption("run cars/1", "block1_conv1", 7, (5, 5))
 CLASSES = ["car $x$", "lorry\nlong", "自動車"]

@@ -7,9 +7,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from data.rendered_cars import PARTS, STYLES, RenderedCars, render
-from data.rendered_cars.builder import RenderedCarsConfig
-from data.rendered_cars.workers import encoded
+from convlens.data.rendered_cars import PARTS, STYLES, RenderedCars, render
+from convlens.data.rendered_cars.builder import RenderedCarsConfig
+from convlens.data.rendered_cars.workers import encoded
 
 
 def few(name, **sizes):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.rendered_cars.rasterizer import Projected, draw, empty, fragments, visible
+from convlens.data.rendered_cars.rasterizer import Projected, draw, empty, fragments, visible
 
 SIZE = 32
 

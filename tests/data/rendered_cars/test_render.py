@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from data.rendered_cars import PARTS, STYLES, render
-from data.rendered_cars.contact_sheet import contact_sheet
+from convlens.data.rendered_cars import PARTS, STYLES, render
+from convlens.data.rendered_cars.contact_sheet import contact_sheet
 
 BODY, WINDOW, WHEEL, LAMP, OCCLUDER = (PARTS.index(name) for name in ("body", "window", "wheel", "lamp", "occluder"))
 VEHICLE = (BODY, WINDOW, WHEEL, LAMP)
@@ -90,7 +90,7 @@ def test_an_unknown_style_is_refused_by_name():
 
 
 def test_rendering_imports_no_tensorflow():
-    script = "import sys, data.rendered_cars as r; r.render('bus'); print('tensorflow' in sys.modules)"
+    script = "import sys, convlens.data.rendered_cars as r; r.render('bus'); print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.rendered_cars import STYLES
-from data.rendered_cars.camera import Camera
-from data.rendered_cars.meshes import Material
-from data.rendered_cars.rasterizer import draw, empty, face_of, fragments, visible
-from data.rendered_cars.vehicles import VARIANTS, vehicle
+from convlens.data.rendered_cars import STYLES
+from convlens.data.rendered_cars.camera import Camera
+from convlens.data.rendered_cars.meshes import Material
+from convlens.data.rendered_cars.rasterizer import draw, empty, face_of, fragments, visible
+from convlens.data.rendered_cars.vehicles import VARIANTS, vehicle
 
 EVERY_ONE = [(style, variant) for style in STYLES for variant in range(VARIANTS)]
 

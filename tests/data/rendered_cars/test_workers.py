@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from data.rendered_cars import workers
-from data.rendered_cars.workers import encoded, render_all
+from convlens.data.rendered_cars import workers
+from convlens.data.rendered_cars.workers import encoded, render_all
 
 # No `if __name__ == "__main__"`: such a script must work too.
 SCRIPT = """
-from data.rendered_cars.workers import render_all
+from convlens.data.rendered_cars.workers import render_all
 print("started", flush=True)
 for picture in render_all(["sedan", "bus"], "train", {count}, 64):
     print("picture", flush=True)

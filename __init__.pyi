@@ -1,0 +1,35 @@
+from .core.errors import (
+    ModelError as ModelError,
+)
+from .core.errors import (
+    UserError as UserError,
+)
+from .models.inspection.convolutions import (
+    conv_layers as conv_layers,
+)
+from .models.inspection.features import (
+    FeatureExtractor as FeatureExtractor,
+)
+from .models.inspection.features import (
+    feature_extractor as feature_extractor,
+)
+from .models.inspection.features import (
+    feature_maps as feature_maps,
+)
+from .models.keras_file.reading import (
+    read_model as read_model,
+)
+from .training.run import (
+    Run as Run,
+)
+
+__all__ = [
+    "FeatureExtractor",
+    "ModelError",
+    "Run",
+    "UserError",
+    "conv_layers",
+    "feature_extractor",
+    "feature_maps",
+    "read_model",
+]

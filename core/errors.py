@@ -1,0 +1,41 @@
+"""Mistakes that a user made, told in one line."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: a script prints it as one line and exits with code 2."""
+
+    def __init__(self, line: str):
+        super().__init__(one_line(line))
+
+
+class ModelError(UserError):
+    """A network that cannot be built, or a question that a network cannot answer: what, why, what to do."""
+
+
+def one_line(text: str) -> str:
+    """Text as it is safe to print: a file's name may hold line breaks, or commands to the terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+
+
+def nearest(given: str, choices: Iterable[str]) -> str:
+    """The choice closest in spelling to what was given, or an empty string when none is close."""
+    names = {str(choice).lower(): str(choice) for choice in choices}
+    word = str(given).lower()
+    holding = [name for name in names if len(word) > 2 and word in name]
+    found = difflib.get_close_matches(word, holding or names, n=1, cutoff=0.3 if holding else 0.5)
+    return names[found[0]] if found else ""
+
+
+def unknown(kind: str, given: object, choices: Iterable[object], *, guess: str = "") -> str:
+    """One line for a name that does not exist: what was given, the nearest choice (or a better guess), all choices."""
+    names = [str(choice) for choice in choices]
+    guess = guess or nearest(str(given), names)
+    hint = f" Did you mean '{guess}'?" if guess else ""
+    shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:20]) + (
+        f", ... ({len(names)} in all)" if len(names) > 20 else ""
+    )
+    return f"Unknown {kind} '{given}'.{hint} Choices: {shown}."

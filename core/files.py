@@ -1,0 +1,81 @@
+"""Files that are either whole or absent, whatever happens while they are written."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from convlens.core.errors import UserError
+
+
+def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *, size: int | None = None) -> None:
+    """Writes a file so that a reader, or a crash at any moment, meets the old file or the new one, never a mixture.
+
+    `content` is the text, the bytes, or a function that writes to the path that it is given, whose suffix is
+    `path`'s own; `size` says about how many bytes such a function will write. Raises `UserError` when the disk
+    is full, saying how much space was missing; the file that was there before is untouched.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogateescape")  # a class may be named after a folder of any bytes
+    if isinstance(content, bytes):
+        size = len(content)
+
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    with telling_full_disk(path, size):
+        try:
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write_bytes(content)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def unfinished_writes(path: Path) -> list[Path]:
+    """What processes that were killed while they wrote a file have left beside it; its name may be a pattern."""
+    return list(path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}"))
+
+
+@contextlib.contextmanager
+def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
+    """Turns a full disk inside the block into a `UserError`, which tells how much of about `size` bytes is missing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(_disk_full(path, size)) from error
+        raise
+
+
+def atomic_symlink(link: Path, target: str) -> None:
+    """Makes `link` point to `target`; a link that was there before is replaced in one step."""
+    temporary = link.with_name(f".{secrets.token_hex(4)}.{link.name}")
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _disk_full(path: Path, size: int | None) -> str:
+    free = shutil.disk_usage(path.parent).free
+    need = f"it takes about {_megabytes(size)}, {_megabytes(free)} are free" if size else f"{_megabytes(free)} are free"
+    missing = f": about {_megabytes(max(size - free, 1))} are missing" if size else ""
+    return f"The disk is full, {path} was not written{missing} ({need}). Free some space."
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

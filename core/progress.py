@@ -1,0 +1,82 @@
+"""Progress of what takes long: one protocol for whoever works, one display for whoever watches."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from convlens.core.errors import one_line
+
+_console = Console(stderr=True)
+
+
+class Progress(Protocol):
+    """Called with how much is done and, where that is known, of how much; may be called as often as one likes."""
+
+    def __call__(self, done: int, total: int | None = None, /) -> object: ...
+
+
+class _Display:
+    """The bars that are open now, on stderr; it appears with the first of them and goes with the last."""
+
+    def __init__(self):
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self.bars = Bars(*columns, console=_console, transient=True)
+        self.open = 0
+
+    def __enter__(self) -> Bars:
+        if not self.open:
+            self.bars.start()
+        self.open += 1
+        return self.bars
+
+    def __exit__(self, *_) -> None:
+        self.open -= 1
+        if not self.open:
+            self.bars.stop()
+
+
+_display = _Display()
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None = None, *, shown: bool = True) -> Iterator[Progress]:
+    """A bar with the time left while the block runs, on stderr where that is a terminal; bars may be nested.
+
+    Yields the function that moves it: `progress(done, total)`. Nothing is drawn where `shown` is false.
+    """
+    if not (shown and _console.is_terminal):
+        yield lambda done, total=None, /: None
+        return
+    with _display as bars:
+        task = bars.add_task(description, total=total)
+
+        def progress(done: int, of: int | None = None, /) -> None:
+            bars.update(task, completed=done, total=of if of is not None else total)
+
+        try:
+            yield progress
+        finally:
+            bars.remove_task(task)
+
+
+@contextmanager
+def track(description: str, total: int, shown: bool):
+    """A bar that is advanced by a number of items."""
+    done = 0
+    with progress_bar(description, total, shown=shown) as progress:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, total)
+
+        yield advance
+
+
+def tell(note: str) -> None:
+    """One line on stderr, above the bars."""
+    _console.print(one_line(note), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,31 @@
+from .dataset import (
+    DataInfo as DataInfo,
+)
+from .dataset import (
+    Dataset as Dataset,
+)
+from .images import (
+    fit_image as fit_image,
+)
+from .images import (
+    read_image as read_image,
+)
+from .opening import (
+    open_dataset as open_dataset,
+)
+from .sources.folder import (
+    check_root as check_root,
+)
+from .sources.tfds_names import (
+    check_name as check_name,
+)
+
+__all__ = [
+    "DataInfo",
+    "Dataset",
+    "check_name",
+    "check_root",
+    "fit_image",
+    "open_dataset",
+    "read_image",
+]

@@ -1,0 +1,148 @@
+"""Room on disk for decoded images: how much they may take together, and which ones go when it gets tight.
+
+They lie in `images` in the cache folder, an entry for each dataset, size and way of resizing: a folder named by a
+digest of what its pixels depend on. Whoever reads a file in it holds a shared lock on that file, whoever writes one an
+exclusive lock. Locks end with their process, however it ends.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from convlens.core.caching import cache_folder
+
+PART = ".part"  # ends the name of a file that is being written
+_SHARE = 4
+
+
+class NotKept(Exception):
+    """Images cannot be kept on disk; the text says why."""
+
+
+def images_folder() -> Path:
+    return cache_folder() / "images"
+
+
+def allowance() -> int:
+    """Bytes that all entries together may take: a quarter of what is free or taken by them."""
+    return (free() + sum(map(_size, _entries()))) // _SHARE
+
+
+def free() -> int:
+    """Bytes that are free where the images lie, or would lie."""
+    folder = images_folder()
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if os.path.exists(path))).free
+
+
+def make_room(needed: int, own: Path, *, bounded: bool) -> None:
+    """Removes what killed processes left, then entries that no process uses, the longest unused first.
+
+    Args:
+        needed: bytes that are to be written.
+        own: the entry in which they will lie; it stays.
+        bounded: write them only where `allowance()` holds; otherwise they need but find room on the disk.
+
+    Raises:
+        NotKept: there is not enough room, or the entry cannot be made.
+    """
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotKept(f"{own} cannot be written: {error.strerror or error}") from error
+    for part in images_folder().glob(f"*/*{PART}"):
+        with locked(part) as ours, suppress(OSError):
+            if ours:
+                part.unlink()
+                part.parent.rmdir()
+    others = sorted((entry for entry in _entries() if entry != own), key=_last_use)
+    begun = _size(own, PART)  # by another process, which writes the same
+    allowed, own_size = allowance(), _size(own) - begun + needed
+    held = sum(map(_size, others))
+    for entry in others:
+        if held + own_size <= allowed:
+            break
+        _remove(entry)
+        held = sum(map(_size, others))
+    if bounded and held + own_size > allowed:
+        raise NotKept(
+            f"with {told_size(held)} of other images, which are in use, they would take more than a quarter of the "
+            f"disk's free space, {told_size(allowed)}"
+        )
+    if needed - begun > free():
+        raise NotKept(f"they take {told_size(needed)} but {told_size(free())} are free in {images_folder()}")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Whether the file is ours alone inside the block: it is there, and no process reads or writes it."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = is_at(file, path)
+        except OSError:
+            ours = False
+        yield ours
+    finally:
+        os.close(file)
+
+
+def is_at(file: int, path: Path) -> bool:
+    """Whether this open file is still the one of that name: another process may have removed or replaced it."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except OSError:
+        return False
+
+
+def told_size(count: int) -> str:
+    """Bytes as a user reads them."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _remove(entry: Path) -> None:
+    """Removes an entry unless a process uses a file of it."""
+    files = _files(entry)
+    with ExitStack() as stack:
+        if all([stack.enter_context(locked(file)) for file in files]):
+            with suppress(OSError):
+                for file in files:
+                    file.unlink(missing_ok=True)
+                entry.rmdir()  # fails where another process has begun to write a file there
+
+
+def _entries() -> list[Path]:
+    with suppress(OSError):
+        return [entry for entry in images_folder().iterdir() if entry.is_dir()]
+    return []
+
+
+def _files(entry: Path) -> list[Path]:
+    with suppress(OSError):
+        return list(entry.iterdir())
+    return []
+
+
+def _size(entry: Path, ending: str = "") -> int:
+    """Bytes that an entry's files of names with this ending have or, where one is being written, will have."""
+    total = 0
+    for file in _files(entry):
+        with suppress(OSError):
+            total += file.stat().st_size if file.name.endswith(ending) else 0
+    return total
+
+
+def _last_use(entry: Path) -> float:
+    """When a file of an entry was last opened by us, which is noted as its time of change."""
+    times = [0.0]
+    for file in _files(entry):
+        with suppress(OSError):
+            times.append(file.stat().st_mtime)
+    return max(times)

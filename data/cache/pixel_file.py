@@ -1,0 +1,238 @@
+"""Decoded images in a file: an .npy file that is whole or is not used, from which any images can be read."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from convlens.core.errors import UserError
+from convlens.data.cache.disk_space import PART, NotKept, is_at
+
+_POLL = 0.5  # seconds between two looks at a file that another process is writing
+
+
+class PixelFile:
+    """A file of decoded images, open for reading; no process removes it as long as it is.
+
+    Attributes: shape, (images, height, width, channels).
+    """
+
+    def __init__(self, file: int, path: Path, shape: tuple[int, int, int, int]):
+        self.shape = shape
+        self._file, self._path = file, path
+        self._start, self._row = len(_header(shape)), prod(shape[1:])
+        with suppress(OSError):
+            os.utime(file)  # the entry that was not used for the longest time goes first
+
+    def __del__(self):
+        os.close(self._file)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Some images, uint8 (n, height, width, channels).
+
+        They are read, not mapped: of a file that is larger than memory, all images of a batch are asked for at once
+        and come several times as fast, and a disk that fails is an error and no signal.
+        """
+        offsets = [self._start + int(index) * self._row for index in indices]
+        with suppress(AttributeError, OSError):  # not every system knows how to read ahead
+            for offset in offsets:
+                os.posix_fadvise(self._file, offset, self._row, os.POSIX_FADV_WILLNEED)
+        images = np.empty((len(offsets), self._row), np.uint8)
+        for image, offset in zip(images, offsets, strict=True):
+            self._read_into(memoryview(image), offset)
+        return images.reshape(-1, *self.shape[1:])
+
+    def all(self) -> np.ndarray:
+        """Every image, mapped into memory."""
+        return np.memmap(self._path_of_descriptor(), np.uint8, "r", self._start, self.shape)
+
+    def _read_into(self, image: memoryview, offset: int) -> None:
+        while image:
+            try:
+                count = os.preadv(self._file, [image], offset)
+            except OSError as error:
+                self._refuse(error.strerror)
+            if not count:
+                self._refuse("it was cut short")
+            image, offset = image[count:], offset + count
+
+    def _refuse(self, reason: str) -> NoReturn:
+        raise UserError(f"{self._path} cannot be read: {reason}; delete {self._path.parent}.") from None
+
+    def _path_of_descriptor(self) -> str | Path:
+        """The open file, also where its name is gone."""
+        opened = Path("/proc/self/fd", str(self._file))
+        return opened if opened.exists() else self._path
+
+
+def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> PixelFile | None:
+    """The file of images of this shape; None where there is none, or none that is whole."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    with suppress(OSError):  # where files cannot be locked, one that is removed can still be read
+        fcntl.flock(file, fcntl.LOCK_SH)
+    if is_at(file, path) and _is_whole(file, shape):
+        return PixelFile(file, path, shape)
+    os.close(file)
+    return None
+
+
+def is_there(path: Path, shape: tuple[int, int, int, int]) -> bool:
+    """Whether `open_pixels` would find a file, without a use of it being noted."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _is_whole(file, shape)
+    finally:
+        os.close(file)
+
+
+def size_of(shape: tuple[int, int, int, int]) -> int:
+    """Bytes of a file of images of this shape."""
+    return len(_header(shape)) + prod(shape)
+
+
+def write_pixels(
+    path: Path,
+    shape: tuple[int, int, int, int],
+    fill: Callable[[Callable[[int, np.ndarray], None]], None],
+    waiting: Callable[[], None],
+) -> PixelFile:
+    """The file of images of this shape, written if need be; of several processes one writes it, the others wait.
+
+    Args:
+        fill: is given `put(index, image)`, which it calls once for every image, in any order and from any thread.
+        waiting: is called, once, when another process is writing the file.
+
+    Raises:
+        NotKept: the file cannot be written.
+    """
+    told = False
+    while True:
+        draft = _Draft.begin(path, shape)
+        # Looked for only now: another process may have finished it just before.
+        found = open_pixels(path, shape)
+        if found or draft:
+            break
+        if not told:
+            waiting()
+        told = True
+        time.sleep(_POLL)
+    if found:
+        if draft:
+            draft.discard()
+        return found
+    try:
+        draft.prepare()
+        fill(draft.put)
+        return draft.publish()
+    except BaseException:
+        draft.discard()
+        raise
+
+
+class _Draft:
+    """A file that is being written under another name, locked by us."""
+
+    def __init__(self, file: int, path: Path, shape: tuple[int, int, int, int]):
+        self._file, self._path, self._shape = file, path, shape
+        self._header, self._row = _header(shape), prod(shape[1:])
+        self._written = np.zeros(shape[0], bool)
+
+    @classmethod
+    def begin(cls, path: Path, shape: tuple[int, int, int, int]) -> "_Draft | None":
+        """None where another process writes the file, or is just removing it."""
+        part = path.with_suffix(PART)
+        with _telling(part):
+            part.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+            except FileNotFoundError:  # the folder was removed to make room
+                return None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if is_at(file, part):
+                    return cls(file, path, shape)
+            except BlockingIOError:
+                pass
+            except OSError:
+                os.close(file)
+                raise
+        os.close(file)
+        return None
+
+    def prepare(self) -> None:
+        """All of its bytes, zero; a killed process may have left others."""
+        with _telling(self._path):
+            os.ftruncate(self._file, 0)
+            os.ftruncate(self._file, size_of(self._shape))
+        self._write(self._header, 0)
+
+    def put(self, index: int, image: np.ndarray) -> None:
+        if image.shape != self._shape[1:] or image.dtype != np.uint8:
+            raise ValueError(f"image {index} is {image.shape} {image.dtype}, not {self._shape[1:]} uint8")
+        self._write(image.tobytes(), len(self._header) + index * self._row)
+        self._written[index] = True
+
+    def publish(self) -> PixelFile:
+        """Gives the file, which is complete, its name, once it lies on the disk."""
+        if not self._written.all():
+            raise ValueError(f"{(~self._written).sum()} of {len(self._written)} images were not given")
+        with _telling(self._path):
+            os.fsync(self._file)
+            os.replace(self._path.with_suffix(PART), self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+        return PixelFile(self._file, self._path, self._shape)
+
+    def discard(self) -> None:
+        part = self._path.with_suffix(PART)
+        with suppress(OSError):
+            if is_at(self._file, part):
+                part.unlink()
+                part.parent.rmdir()
+        os.close(self._file)
+
+    def _write(self, content: bytes, offset: int) -> None:
+        rest = memoryview(content)
+        with _telling(self._path):
+            while rest:
+                count = os.pwrite(self._file, rest, offset)
+                rest, offset = rest[count:], offset + count
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turns an error of the file system inside the block into `NotKept`."""
+    try:
+        yield
+    except OSError as error:
+        raise NotKept(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _is_whole(file: int, shape: tuple[int, int, int, int]) -> bool:
+    header = _header(shape)
+    return os.fstat(file).st_size == size_of(shape) and os.pread(file, len(header), 0) == header
+
+
+def _header(shape: tuple[int, int, int, int]) -> bytes:
+    """What stands at the start of an .npy file of uint8 values."""
+    header = BytesIO()
+    fields = {"descr": "|u1", "fortran_order": False, "shape": tuple(int(side) for side in shape)}
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue()

@@ -1,0 +1,1 @@
+"""Where images come from: a folder, a TFDS dataset, the embedded one."""

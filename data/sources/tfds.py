@@ -1,0 +1,230 @@
+"""A prepared TFDS dataset: its classes, its roles, and what each of its images holds."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from convlens.configs import Data
+from convlens.core.errors import UserError
+from convlens.core.progress import track
+from convlens.data.images import Inspection
+from convlens.data.rendered_cars import PARTS
+from convlens.data.sources.folder import differing_sizes
+from convlens.data.sources.tfds_shards import (
+    again,
+    edges,
+    exchanged,
+    faulty_shard,
+    naming_damage,
+    refuse_copies,
+    refuse_overlaps,
+    shards,
+)
+from convlens.data.sources.tfds_split import BATCH, TfdsSplit, count_records, read_feature
+from convlens.data.splits import ROLES, carve, kept_classes
+from convlens.data.survey import Remembered, Survey, signature_of, tell_shared
+
+_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
+
+
+class TfdsSource:
+    """A prepared TFDS dataset with the labels of all its images, each of which was looked at.
+
+    Attributes: name, classes, splits (role -> TfdsSplit), inspections (role -> one for each image), notes (lines that
+    the user should read), skipped (a line for each image that was left out).
+
+    Raises:
+        UserError: unknown name, cannot be prepared, no image or label, wrong or overlapping splits, damaged files,
+            an image that cannot be used (unless these are skipped), many images that are in two splits.
+    """
+
+    def __init__(self, builder, config: Data, progress: bool):
+        self.builder = builder
+        self.name = builder.info.full_name
+        self.notes: list[str] = []
+        self.image_key, self.label_key = _keys(builder)
+        names = builder.info.features[self.label_key].names
+        self.classes = kept_classes(names, config.classes)
+        self.splits: dict[str, TfdsSplit] = {}
+        expressions = self._expressions(config)
+        refuse_overlaps(builder, expressions)
+        refuse_copies(builder)
+        self.notes += exchanged(builder)
+        for role, expression in expressions.items():
+            self.splits[role] = self._split(role, expression, names, progress)
+        survey = self._survey(progress)
+        self.skipped = survey.skipped(config.on_error)
+        if self.skipped:
+            self.splits = {role: split.without(survey.problems) for role, split in self.splits.items()}
+            for role, split in self.splits.items():
+                self._refuse_missing_classes(role, split.expression, split.labels)
+        self._usable = survey.usable
+        self._carve_what_is_missing(config.validation_share)
+        self.notes += survey.notes(self.skipped)
+        self.inspections = survey.of(self.splits)
+        self.notes += tell_shared(self.splits, self.inspections)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of version, roles, labels and of every shard's length and edges."""
+        digest = hashlib.blake2b(self.name.encode(), digest_size=16)
+        for role, split in self.splits.items():
+            digest.update(f"{role}\0{split.expression}\0".encode())
+            digest.update(split.positions.tobytes() + split.labels.tobytes())
+        for path in shards(self.builder):
+            digest.update(path.name.encode() + edges(path))
+        return digest.hexdigest()
+
+    def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
+        """(height, width, channels): the dataset's own where the configuration leaves them open."""
+        height, width, own_channels = self.builder.info.features[self.image_key].shape
+        if image_size is None and (height is None or width is None):
+            image_size = self._common_size()
+        height, width = image_size or (height, width)
+        return height, width, channels or (1 if own_channels == 1 else 3)
+
+    def fault(self) -> str:
+        """Which shard cannot be read by now, if one cannot."""
+        expressions = dict.fromkeys(split.expression for split in self.splits.values())
+        found = next(filter(None, (faulty_shard(self.builder, expression) for expression in expressions)), "")
+        return found and f"{found}; {again(self.builder)}"
+
+    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+        """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
+        if self.builder.name != "rendered_cars":
+            return ()
+        height, width, _ = self.builder.info.features[self.image_key].shape
+        return PARTS if height * shape[1] == width * shape[0] else ()
+
+    def _common_size(self) -> tuple[int, int]:
+        sizes = [
+            (self._usable[name].height, self._usable[name].width)
+            for split in self.splits.values()
+            for name in split.names
+        ]
+        if len(set(sizes)) > 1:
+            raise UserError(differing_sizes(self.name, sizes))
+        return sizes[0]
+
+    def _survey(self, progress: bool) -> Survey:
+        """What is in the images; they are read where that is not known, or the shards have changed."""
+        found: dict[str, Inspection | str] = {}
+        remembered = Remembered(Path(self.builder.data_path))
+        stated = [(path.name, signature_of(path)) for path in shards(self.builder)]
+        signature = None
+        if all(own for _, own in stated):
+            signature = hashlib.blake2b(repr(stated).encode(), digest_size=16).hexdigest()
+        for split in self.splits.values():
+            known = [remembered.get(name, signature) if signature else None for name in split.names]
+            if not all(known):
+                known = split.inspect(f"Looking at the images ({split.expression})", progress)
+            for name, item in zip(split.names, known, strict=True):
+                found[name] = item
+                if signature and isinstance(item, Inspection):
+                    remembered.put(name, signature, item)
+        remembered.save()
+        return Survey(
+            usable={name: item for name, item in found.items() if isinstance(item, Inspection)},
+            problems={name: item for name, item in found.items() if isinstance(item, str)},
+        )
+
+    def _expressions(self, config: Data) -> dict[str, str]:
+        available = list(self.builder.info.splits)
+        if not available:
+            raise UserError(
+                f"{self.builder.data_path} has no list of splits (dataset_info.json); {again(self.builder)}"
+            )
+        expressions = {}
+        for role in ROLES:
+            given = getattr(config.splits, role)
+            found = [name for name in _NAMES[role] if name in available]
+            if given is not None:
+                count_records(self.builder, given, f"data.splits.{role}={given}")
+                expressions[role] = given
+            elif found:
+                expressions[role] = found[0]
+        if "train" not in expressions:
+            raise UserError(
+                f"{self.name} has no split 'train' but {', '.join(available)}; say which one to train on, "
+                f"such as data.splits.train={available[0]}."
+            )
+        return expressions
+
+    def _split(self, role: str, expression: str, names: Sequence[str], progress: bool) -> TfdsSplit:
+        expected = count_records(self.builder, expression)
+        if not expected:
+            raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
+        own = np.concatenate(list(self._labels(expression, progress)))
+        if len(own) != expected:
+            found = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
+            raise UserError(f"{faulty_shard(self.builder, expression) or found}; {again(self.builder)}")
+        if own.size and (own.min() < 0 or own.max() >= len(names)):
+            position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
+            raise UserError(
+                f"{self.name}, {expression}: record {position} has label {own[position]} but labels go from 0 to "
+                f"{len(names) - 1} (-1 means that they are kept secret); give another split as data.splits.{role}."
+            )
+        kept = np.full(len(names), -1, np.int32)
+        kept[[names.index(name) for name in self.classes]] = np.arange(len(self.classes))
+        labels = kept[own]
+        positions = np.flatnonzero(labels >= 0)
+        labels = labels[positions]
+        self._refuse_missing_classes(role, expression, labels)
+        return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
+
+    def _refuse_missing_classes(self, role: str, expression: str, labels: np.ndarray) -> None:
+        counts = np.bincount(labels, minlength=len(self.classes))
+        if role == "train" and not counts.all():
+            empty = self.classes[int(np.argmin(counts))]
+            raise UserError(
+                f"{self.name}, {expression}: class '{empty}' has no image to train on; "
+                "list the classes to keep in data.classes, or give another data.splits.train."
+            )
+        if not len(labels):
+            raise UserError(f"{self.name}, {expression}: no images of the classes in data.classes.")
+
+    def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:
+        with track(f"Reading labels ({expression})", count_records(self.builder, expression), progress) as advance:
+            with naming_damage(self.builder, expression):
+                data = read_feature(self.builder, expression, self.label_key, skip_decoding=False)
+                for labels in data.batch(BATCH).as_numpy_iterator():
+                    advance(len(labels))
+                    yield labels
+
+    def _carve_what_is_missing(self, share: float) -> None:
+        missing = [role for role in ("validation", "test") if role not in self.splits]
+        if not missing:
+            return
+        train = self.splits["train"]
+        part = carve(train.labels, [str(position) for position in train.positions], share, len(missing), self.classes)
+        for number, role in enumerate(["train", *missing]):
+            chosen = np.flatnonzero(part == number)
+            self.splits[role] = TfdsSplit(
+                self.builder, self.image_key, train.expression, train.positions[chosen], train.labels[chosen]
+            )
+        self.splits = {role: self.splits[role] for role in ROLES}
+        self.notes.append(
+            f"{self.name} has no {' and no '.join(missing)} split: {share:.0%} of every class was taken from "
+            f"'{train.expression}' for {'each' if len(missing) > 1 else 'it'}, always the same images."
+        )
+
+
+def _keys(builder) -> tuple[str, str]:
+    """The features that hold the image and its class: the supervised pair, or the first of each kind."""
+    features = builder.info.features
+    pair = builder.info.supervised_keys or ()
+    keys = [key for key in pair if isinstance(key, str)] + list(features)
+    images = [key for key in keys if isinstance(features[key], tfds.features.Image) and _is_plain(features[key])]
+    labels = [key for key in keys if isinstance(features[key], tfds.features.ClassLabel)]
+    if not images or not labels:
+        found = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
+        raise UserError(f"{builder.info.full_name} needs an 8- or 16-bit Image and a ClassLabel; it has {found}.")
+    return images[0], labels[0]
+
+
+def _is_plain(image: tfds.features.Image) -> bool:
+    return image.np_dtype in (np.uint8, np.uint16)

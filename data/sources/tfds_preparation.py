@@ -1,0 +1,201 @@
+"""Finding a dataset that TFDS knows by name, or the embedded one, and preparing it: downloaded, written, whole."""
+
+import contextlib
+import errno
+import io
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import absl.logging
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
+from tensorflow_datasets.core.download import downloader
+
+from convlens.configs import Data
+from convlens.core.errors import UserError, unknown
+from convlens.data.sources.tfds_names import unknown_name
+from convlens.data.sources.tfds_shards import reason
+
+_PROBE_SECONDS = 6
+
+_DEAD = {
+    "cars196": "its addresses have been dead since 2023; get Stanford Cars elsewhere, sort the photos into "
+    "<folder>/train/<class>/*.jpg and <folder>/test/<class>/*.jpg, and use data=folder data.root=<folder>",
+}
+
+
+def rendered_cars_builder(config: Data):
+    """The embedded dataset; its configurations are sizes and a two-class labelling."""
+    from convlens.data.rendered_cars import RenderedCars
+
+    name = config.name or "64"
+    if name not in RenderedCars.builder_configs:
+        raise UserError(unknown("rendered_cars configuration in data.name", name, RenderedCars.builder_configs))
+    return RenderedCars(config=name, data_dir=_data_dir(config))
+
+
+def named_builder(config: Data):
+    """The builder of `data.name`, from TFDS' own list or prepared earlier in `data.data_dir`."""
+    data_dir = _data_dir(config)
+    try:
+        return tfds.builder(config.name, data_dir=data_dir, try_gcs=False)
+    except tfds.core.registered.DatasetNotFoundError:
+        raise UserError(_unknown_name(config.name, data_dir)) from None
+    except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
+        raise UserError(f"data.name={config.name} cannot be opened: {reason(error)}.") from None
+
+
+def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool):
+    """A builder whose dataset is there, downloaded and prepared if need be.
+
+    Fails within seconds where a host does not answer.
+    """
+    with _quiet(progress):
+        try:
+            builder = make_builder()
+        except ParseError:
+            raise UserError(_damaged_info(config)) from None
+        if builder.is_prepared():
+            return builder
+        manual_dir = _manual_dir(config)
+        if builder.name in _DEAD and not manual_dir:
+            raise UserError(f"TFDS cannot download {builder.name}: {_DEAD[builder.name]}.")
+        settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+        try:
+            with _impatient_downloads():
+                builder.download_and_prepare(download_config=settings)
+        except Exception as error:  # builders run code of their own, which may fail in any way
+            # Of several processes that prepare the same dataset at once, TFDS lets one succeed.
+            builder = make_builder()
+            if not builder.is_prepared():
+                if _is_full_disk(error):
+                    raise UserError(_disk_full(builder)) from error
+                raise UserError(
+                    f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
+                    f"{reason(error)}. {_remedy(builder)}"
+                ) from error
+        return builder
+
+
+@contextmanager
+def _quiet(progress: bool) -> Iterator[None]:
+    """TFDS' bars where progress is shown, and none of the lines that it logs and prints around them."""
+    (tfds.enable_progress_bar if progress else tfds.disable_progress_bar)()
+    with no_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    verbosity = absl.logging.get_verbosity()
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    try:
+        yield
+    finally:
+        absl.logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def _impatient_downloads() -> Iterator[None]:
+    """Give a host a few seconds to answer before TFDS asks it: TFDS alone retries for over three minutes.
+
+    Files that TFDS finds in its own cache or in the manual folder are used without asking any host.
+    """
+    open_url = downloader._open_url
+
+    def open_answering_url(url: str, **options):
+        host = urlsplit(url).hostname
+        if url.startswith("http") and not _answers(url):
+            raise ConnectionError(f"{host} does not answer")
+        return open_url(url, **options)
+
+    downloader._open_url = open_answering_url
+    try:
+        yield
+    finally:
+        downloader._open_url = open_url
+
+
+def _answers(url: str) -> bool:
+    answered = threading.Event()
+
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException, OSError):
+            requests.get(url, stream=True, timeout=_PROBE_SECONDS).close()
+            answered.set()
+
+    # Looking up a name has no time limit of its own, so the whole question is asked in a thread that may be left.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PROBE_SECONDS)
+    return answered.is_set()
+
+
+def _is_full_disk(error: Exception) -> bool:
+    told = str(error)
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
+        words in told for words in ("No space left on device", "Not enough disk space", "Disk quota exceeded")
+    )
+
+
+def _disk_full(builder) -> str:
+    place = next(path for path in Path(builder.data_path).parents if path.exists())
+    free = shutil.disk_usage(place).free / 1e6
+    return (
+        f"The disk is full: {builder.info.full_name} could not be prepared in {builder.data_path}, {free:,.1f} MB are "
+        "free. Free some space, or give another data.data_dir."
+    )
+
+
+def _damaged_info(config: Data) -> str:
+    """Which description of a prepared dataset cannot be read."""
+    data_dir = _data_dir(config) or Path(tfds.core.constants.DATA_DIR)
+    for path in sorted(data_dir.rglob("dataset_info.json")):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            return f"{path} is damaged; delete {path.parent} and let it be prepared again."
+    return f"A dataset_info.json in {data_dir} is damaged; delete its folder and let it be prepared again."
+
+
+def _remedy(builder) -> str:
+    if builder.name in _DEAD:
+        return f"TFDS cannot download it: {_DEAD[builder.name]}."
+    manual = ", put its files into a folder and give data.manual_dir" if builder.url_infos else ""
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
+        manual = f", give the files as data.manual_dir ({instructions})"
+    return (
+        f"Prepare it where there is a network (tfds build {builder.name}) and give that folder as "
+        f"data.data_dir{manual}, or use data=folder data.root=<folder of photos>."
+    )
+
+
+def _data_dir(config: Data) -> Path | None:
+    if config.data_dir is None:
+        return None
+    data_dir = Path(config.data_dir).expanduser()
+    if data_dir.exists() and not data_dir.is_dir():
+        raise UserError(f"data.data_dir={data_dir} is not a folder; give the one where TFDS keeps prepared datasets.")
+    return data_dir
+
+
+def _manual_dir(config: Data) -> Path | None:
+    if config.manual_dir is None:
+        return None
+    manual_dir = Path(config.manual_dir).expanduser()
+    if not manual_dir.is_dir():
+        raise UserError(f"data.manual_dir={manual_dir} is not a folder; give the one with the downloaded files.")
+    return manual_dir
+
+
+def _unknown_name(given: str, data_dir: Path | None) -> str:
+    prepared = [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
+    return unknown_name(given, tfds.list_builders(with_community_datasets=False), prepared)

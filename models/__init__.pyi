@@ -1,0 +1,47 @@
+from .build import (
+    build_model as build_model,
+)
+from .convnet import (
+    build_convnet as build_convnet,
+)
+from .inspection.convolutions import (
+    ConvInfo as ConvInfo,
+)
+from .inspection.convolutions import (
+    conv_layers as conv_layers,
+)
+from .inspection.features import (
+    FeatureExtractor as FeatureExtractor,
+)
+from .inspection.features import (
+    feature_extractor as feature_extractor,
+)
+from .inspection.features import (
+    feature_maps as feature_maps,
+)
+from .keras_file.reading import (
+    read_model as read_model,
+)
+from .resnet import (
+    build_resnet as build_resnet,
+)
+from .shapes import (
+    BlockShape as BlockShape,
+)
+from .shapes import (
+    check_model as check_model,
+)
+
+__all__ = [
+    "BlockShape",
+    "ConvInfo",
+    "FeatureExtractor",
+    "build_convnet",
+    "build_model",
+    "build_resnet",
+    "check_model",
+    "conv_layers",
+    "feature_extractor",
+    "feature_maps",
+    "read_model",
+]

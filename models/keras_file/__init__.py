@@ -1,0 +1,1 @@
+"""Reading .keras files that anybody may have made."""

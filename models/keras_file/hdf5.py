@@ -1,0 +1,201 @@
+"""Reads the headers of the HDF5 files that Keras writes, and of no others.
+
+The HDF5 library follows links to other files, allocates what a header declares, and loops or crashes on some damaged
+files. Keras, through h5py, uses a small part of the format: old-style groups and whole uncompressed arrays. Here only
+that part is understood, every offset is checked, and all else is refused. Section numbers are those of the
+"HDF5 File Format Specification Version 3.0", https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
+"""
+
+import math
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from convlens.core.errors import ModelError
+from convlens.models.keras_file.archive import shown, size_of
+
+OBJECTS = 50_000
+DEPTH = 20
+MESSAGES = 100  # in an object's header; Keras' have about ten
+NAME_BYTES, NAMES_BYTES = 500, 2**24  # of one member, of all members of a group
+_UNDEFINED = 2**64 - 1
+_SUPERBLOCK = bytes.fromhex("894844460d0a1a0a 00000000 00080800")  # version 0, offsets and lengths of 8 bytes
+_DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08
+_FILTERS, _CONTINUATION, _SYMBOL_TABLE = 0x0B, 0x10, 0x11
+_SOFT_LINK = 2
+# Datatype messages (IV.A.2.d), whole: class and version, class bits, size, then bit fields. All little-endian.
+_TYPES = {
+    bytes.fromhex("11200f00 02000000 00001000 0a05000a 0f000000"): "float16",
+    bytes.fromhex("11201f00 04000000 00002000 17080017 7f000000"): "float32",
+    bytes.fromhex("11203f00 08000000 00004000 340b0034 ff030000"): "float64",
+    bytes.fromhex("10080000 04000000 00002000"): "int32",
+    bytes.fromhex("10080000 08000000 00004000"): "int64",
+    bytes.fromhex("15000000 02000000"): "bfloat16",  # HDF5 has none: Keras writes two opaque bytes
+}
+_SIZES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "int32": 4, "int64": 8}
+
+
+@dataclass(frozen=True)
+class Array:
+    """Where an array lies in the file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int
+    bytes: int
+
+
+def arrays(path: Path, *, without: str) -> dict[str, Array]:
+    """Every array of the file by its path, "layers/dense/vars/0", except below the group `without`.
+
+    Each lies in the file whole, and no two share bytes. Raises ModelError for anything that Keras does not write.
+    """
+    with path.open("rb") as file:
+        try:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise ModelError("has no weights: model.weights.h5 is empty") from None
+        with content:
+            found = dict(_Reader(content).arrays(without))
+    pieces = sorted((array.offset, array.offset + array.bytes, name) for name, array in found.items())
+    for (_, end, first), (start, _, second) in zip(pieces, pieces[1:], strict=False):
+        if start < end:
+            raise ModelError(f"has weights that share bytes: '{shown(first)}' and '{shown(second)}'")
+    return found
+
+
+class _Reader:
+    def __init__(self, content: mmap.mmap):
+        self.content = content
+        self.seen: set[int] = set()
+        self.listed = 0
+
+    def arrays(self, without: str) -> Iterator[tuple[str, Array]]:
+        """Superblock (II.A), then one group after the other."""
+        head = self.read(0, 96)
+        if not head.startswith(_SUPERBLOCK) or head[24:32] != bytes(8) or _number(head[48:56]) != _UNDEFINED:
+            raise ModelError("has weights in a form of HDF5 that Keras does not write")
+        waiting = [("", _number(head[64:72]))]
+        while waiting:
+            path, address = waiting.pop()
+            messages = self.messages(address, path)
+            if path.count("/") > DEPTH:
+                raise ModelError(f"has weights more than {DEPTH} groups deep")
+            if _SYMBOL_TABLE in messages:
+                prefix = f"{path}/" if path else ""
+                waiting += [
+                    (f"{prefix}{name}", child)
+                    for name, child in self.members(messages[_SYMBOL_TABLE], path)
+                    if f"{prefix}{name}" != without
+                ]
+            elif _LINK_INFO in messages or _LINK in messages:
+                raise ModelError(f"has links in its weights that Keras does not write, in the group '/{shown(path)}'")
+            else:
+                yield path, self.array(messages, path)
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset + length > len(self.content):
+            raise ModelError("has damaged weights: they point outside of their file")
+        return self.content[offset : offset + length]
+
+    def count(self, more: int) -> None:
+        self.listed += more
+        if self.listed > OBJECTS:
+            raise ModelError(f"has more than {OBJECTS:,} objects in its weights")
+
+    def once(self, address: int, what: str) -> None:
+        if address in self.seen:
+            raise ModelError(f"has damaged weights: {what} is reached twice")
+        self.seen.add(address)
+
+    def messages(self, address: int, path: str) -> dict[int, bytes]:
+        """The messages of an object's header (IV.A.1.a), by type; of attributes and such only the last."""
+        self.once(address, f"'/{shown(path)}'")
+        head = self.read(address, 16)
+        count = _number(head[2:4])
+        if head[0] != 1 or count > MESSAGES:
+            raise ModelError(f"has damaged weights: no header at '/{shown(path)}'")
+        blocks, found = [(address + 16, _number(head[8:12]))], {}
+        while blocks and count:
+            start, length = blocks.pop(0)
+            end = start + length
+            while start + 8 <= end and count:
+                kind, size, flags = (
+                    _number(self.read(start, 2)),
+                    _number(self.read(start + 2, 2)),
+                    self.read(start + 4, 1),
+                )
+                body = self.read(start + 8, size)
+                if kind == _CONTINUATION:
+                    self.once(_number(body[:8]), "a header")
+                    blocks.append((_number(body[:8]), _number(body[8:16])))
+                elif kind in (_DATASPACE, _DATATYPE, _LAYOUT) and (flags[0] & 2 or kind in found):
+                    raise ModelError(f"has weights described elsewhere, at '{shown(path)}'")
+                else:
+                    found[kind] = body
+                start += 8 + size
+                count -= 1
+        return found
+
+    def members(self, table: bytes, path: str) -> Iterator[tuple[str, int]]:
+        """A group's members (III.A.1, III.B to III.D): names in a heap, addresses in the leaves of a B-tree."""
+        heap = self.read(_number(table[8:16]), 32)
+        if not heap.startswith(b"HEAP\0"):
+            raise ModelError(f"has damaged weights: no names for the group '/{shown(path)}'")
+        names = self.read(_number(heap[24:32]), min(_number(heap[8:16]), NAMES_BYTES))
+        nodes = [_number(table[:8])]
+        while nodes:
+            address = nodes.pop()
+            self.once(address, f"the list of the group '/{shown(path)}'")
+            head = self.read(address, 24)
+            if head.startswith(b"TREE\0"):
+                self.count(_number(head[6:8]))
+                children = self.read(address + 24, 8 + 16 * _number(head[6:8]))
+                nodes += [_number(children[start : start + 8]) for start in range(8, len(children), 16)]
+                continue
+            if not head.startswith(b"SNOD\1"):
+                raise ModelError(f"has damaged weights: no list of the group '/{shown(path)}'")
+            self.count(_number(head[6:8]))
+            entries = self.read(address + 8, 40 * _number(head[6:8]))
+            for start in range(0, len(entries), 40):
+                entry = entries[start : start + 40]
+                first = _number(entry[:8])
+                name = names[first : first + NAME_BYTES].split(b"\0", 1)[0].decode("utf-8", "replace")
+                if _number(entry[16:20]) == _SOFT_LINK:
+                    raise ModelError(f"has a link to somewhere else in its weights, '{shown(path)}/{shown(name)}'")
+                yield name, _number(entry[8:16])
+
+    def array(self, messages: dict[int, bytes], path: str) -> Array:
+        place = f"'{shown(path)}'"
+        if _EXTERNAL in messages:
+            raise ModelError(f"has weights stored in other files, {place}")
+        if not {_DATASPACE, _DATATYPE, _LAYOUT} <= messages.keys():
+            raise ModelError(f"has {place} in its weights, which is neither a group nor an array")
+        dtype = next((name for code, name in _TYPES.items() if messages[_DATATYPE].startswith(code)), None)
+        if dtype is None:
+            raise ModelError(f"has weights of a type that is not read, {place}")
+        layout = messages[_LAYOUT]
+        if layout[:2] != b"\3\1" or _FILTERS in messages:
+            raise ModelError(
+                f"has weights stored in chunks, compressed or virtual, {place}, which Keras does not write"
+            )
+        shape = _shape(messages[_DATASPACE], place)
+        offset, size = _number(layout[2:10]), _number(layout[10:18])
+        needed = math.prod(shape) * _SIZES[dtype]
+        if size != needed or offset + size > len(self.content):
+            raise ModelError(f"declares {size_of(needed)} of weights for {place}, which the file does not hold")
+        return Array(shape, dtype, offset, size)
+
+
+def _shape(space: bytes, place: str) -> tuple[int, ...]:
+    """A dataspace's sides (IV.A.2.b). In version 2 a byte says that it is a scalar, simple, or has no elements."""
+    version, rank, _, kind = space[:4].ljust(4, b"\0")
+    start = {1: 8, 2: 4}.get(version, 0)
+    if not start or rank > 8 or len(space) < start + 8 * rank or (version == 2 and kind == 2):
+        raise ModelError(f"has damaged weights: no shape for {place}")
+    return tuple(_number(space[start + 8 * side : start + 8 * side + 8]) for side in range(rank))
+
+
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw, "little")

@@ -1,0 +1,81 @@
+"""A file is whole or absent, whatever happens while it is written."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from convlens.core.errors import UserError
+from convlens.core.files import atomic_symlink, atomic_write
+
+
+def test_text_bytes_and_writers_arrive_as_given(tmp_path):
+    atomic_write(tmp_path / "a.txt", "häuser\n")
+    atomic_write(tmp_path / "b.bin", b"\0\1")
+    atomic_write(tmp_path / "c.keras", lambda path: path.write_text(path.suffix))
+
+    assert (tmp_path / "a.txt").read_text("utf-8") == "häuser\n"
+    assert (tmp_path / "b.bin").read_bytes() == b"\0\1"
+    assert (tmp_path / "c.keras").read_text() == ".keras"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.bin", "c.keras"]
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
+    target = tmp_path / "model.keras"
+    target.write_text("old")
+
+    def fail(path):
+        path.write_text("half of the n")
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        atomic_write(target, fail)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_with_the_missing_space_and_keeps_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "model.keras"
+    target.write_text("old")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+
+    def fill(path):
+        path.write_text("half of the n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"about 2\.5 MB are missing"):
+        atomic_write(target, fill, size=3_500_000)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_process_killed_while_writing_leaves_the_old_or_the_new_file(tmp_path):
+    target = tmp_path / "metrics.csv"
+    whole = {b"a" * 1_000_000, b"b" * 1_000_000}
+    writer = (
+        "import itertools, sys; from pathlib import Path; from convlens.core.files import atomic_write\n"
+        "for letter in itertools.cycle([b'a', b'b']):\n"
+        "    atomic_write(Path(sys.argv[1]), letter * 1_000_000)\n"
+    )
+    survived = 0
+    for attempt in range(5):
+        process = subprocess.Popen([sys.executable, "-c", writer, str(target)])
+        while not target.exists():
+            time.sleep(0.01)
+        time.sleep(0.03 * attempt)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        survived += target.read_bytes() in whole
+    assert survived == 5
+
+
+def test_a_link_moves_on_in_one_step(tmp_path):
+    atomic_symlink(tmp_path / "latest", "one")
+    atomic_symlink(tmp_path / "latest", "two")
+    assert os.readlink(tmp_path / "latest") == "two"
+    assert len(list(tmp_path.iterdir())) == 1

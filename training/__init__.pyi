@@ -1,0 +1,19 @@
+from .evaluation import (
+    Evaluation as Evaluation,
+)
+from .evaluation import (
+    evaluate_model as evaluate_model,
+)
+from .fit import (
+    fit_model as fit_model,
+)
+from .run import (
+    Run as Run,
+)
+
+__all__ = [
+    "Evaluation",
+    "Run",
+    "evaluate_model",
+    "fit_model",
+]

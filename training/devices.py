@@ -1,0 +1,269 @@
+"""What must be said differently to TensorFlow and to JAX."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from convlens.core.caching import cache_folder
+from convlens.core.errors import UserError
+
+COMPILED_BYTES = 2 * 2**30  # of compiled programs on disk, the oldest go first
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def choose_devices(count: int | None, batch_size: int) -> list[str]:
+    """Names of the devices to train on; None means every accelerator, or the one CPU.
+
+    Raises `UserError` when there are fewer, or when a batch does not divide among them.
+    """
+    found = all_devices()
+    if count is None:
+        count = 1 if "cpu" in found[0] else len(found)
+    if count > len(found):
+        raise UserError(
+            f"training.devices={count}, but {keras.backend.backend()} sees {len(found)}: {', '.join(found)}."
+        )
+    if batch_size % count:
+        raise UserError(f"training.batch_size={batch_size} does not divide among {count} devices; give a multiple.")
+    return found[:count]
+
+
+def room_on_device(cache: str, devices: list[str]) -> float:
+    """How many bytes of images, to train and to validate on, may lie on the accelerator; `cache` as configured.
+
+    By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
+    where they are to and cannot.
+    """
+    if cache == "device" and TENSORFLOW:
+        raise UserError("data.cache=device is for JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
+    if cache == "device" and len(devices) > 1:
+        raise UserError(f"data.cache=device is for one device, not {len(devices)}; set training.devices=1.")
+    if cache == "device":
+        return float("inf")
+    if cache != "auto" or TENSORFLOW or len(devices) > 1 or "cpu" in devices[0]:
+        return 0
+    import jax
+
+    return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0) // 4
+
+
+def keep_compiled(devices: list[str]) -> None:
+    """What XLA compiles for an accelerator is kept on disk, and the next run of the same network does not wait for it.
+
+    For JAX. Where JAX_COMPILATION_CACHE_DIR is set, JAX does as it says.
+    """
+    if TENSORFLOW or "cpu" in devices[0] or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+    jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
+
+
+@contextlib.contextmanager
+def distributed(devices: list[str]) -> Iterator[None]:
+    """Models built and trained inside are copied to every device, each taking its share of every batch."""
+    if len(devices) == 1:
+        yield
+    elif TENSORFLOW:
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(devices).scope():
+            yield
+    else:
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(None)
+
+
+def xla_pays_off() -> bool | str:
+    """What to tell `model.compile` about XLA: Keras' own choice, except for TensorFlow on a CPU.
+
+    There Keras chooses XLA, whose convolutions are about half as fast as those that TensorFlow takes from oneDNN.
+    """
+    return "auto" if not TENSORFLOW or "gpu" in all_devices()[0] else False
+
+
+def make_deterministic(threads: int | None = None) -> None:
+    """The same seed gives the same weights, bit by bit, on the same kind of machine; some operations get slower.
+
+    Call it before anything is computed. The sums of a convolution depend on how many threads share it: `threads` is
+    the number of an earlier training that is to be continued; None: one a processor.
+    """
+    threads = threads or processors()
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.experimental.enable_op_determinism()
+    else:
+        # Both are read when JAX first computes.
+        os.environ["NPROC"] = str(threads)
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def one_hot_batches(batches: Any, classes: int, devices: int, images: int) -> Any:
+    """Pairs of images and integer labels with the labels one-hot, as the loss takes them.
+
+    JAX splits only batches that divide evenly among devices: there the last one, of so many images, loses the rest.
+    """
+    if not hasattr(batches, "map"):
+        return _ArrayBatches(batches, classes)
+    import tensorflow as tf
+
+    batches = batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
+    if TENSORFLOW or devices == 1:
+        return batches
+
+    def without_rest(images, labels):
+        whole = tf.shape(images)[0] // devices * devices
+        return images[:whole], labels[:whole]
+
+    # Without a filter, which hides how many batches come: Keras warns where a stream ends unexpectedly.
+    return batches.take(len(batches) - (images < devices)).map(without_rest)
+
+
+def weighted_batches(batches: Any, weights: np.ndarray) -> Any:
+    """Pairs of images and one-hot labels with a third part, how much a mistake on each image costs.
+
+    `weights` is (classes,). A label that MixUp made of two classes weighs what its parts weigh.
+    """
+    if not hasattr(batches, "map"):
+        return ((images, labels, labels @ weights) for images, labels in batches)
+    import tensorflow as tf
+
+    return batches.map(lambda images, labels: (images, labels, tf.linalg.matvec(labels, weights)))
+
+
+class _ArrayBatches(keras.utils.PyDataset):
+    """A list of batches of arrays, where TensorFlow is not installed."""
+
+    def __init__(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], classes: int):
+        super().__init__()
+        self.batches, self.classes = list(batches), classes
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        images, labels = self.batches[index]
+        return images, keras.utils.to_categorical(labels, self.classes)
+
+
+def compiled_loop(step: Callable) -> Callable:
+    """Runs `step(state, constants, told) -> (logs, state)` once for each of what is told, in one compiled loop (JAX).
+
+    The loop is called with the state, whose memory it takes over, the constants, and arrays of what each step is told;
+    it gives the logs of the last step and the state after it.
+    """
+    import jax
+
+    def steps(state, constants, told):
+        form = jax.tree.structure(state)
+
+        def one(leaves, told):
+            logs, after = step(jax.tree.unflatten(form, leaves), constants, told)
+            # The loop gives back what it took: arrays of the same types.
+            after = [new.astype(old.dtype) for new, old in zip(jax.tree.leaves(after), leaves, strict=True)]
+            return after, logs
+
+        leaves, logs = jax.lax.scan(one, jax.tree.leaves(state), told)
+        return {name: values[-1] for name, values in logs.items()}, jax.tree.unflatten(form, leaves)
+
+    return jax.jit(steps, donate_argnums=0)
+
+
+def compiled_calls(step: Callable) -> Callable:
+    """The same, in one call a step: on a CPU, where XLA's convolutions are many times slower within a loop."""
+    import jax
+
+    compiled = jax.jit(step, donate_argnums=0)
+
+    def steps(state, constants, told):
+        for number in range(len(told[0])):
+            logs, state = compiled(state, constants, tuple(part[number] for part in told))
+        return logs, state
+
+    return steps
+
+
+def start_profile(folder: str) -> None:
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        tf.profiler.experimental.start(folder)
+    else:
+        import jax
+
+        jax.profiler.start_trace(folder)
+
+
+def stop_profile() -> None:
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        tf.profiler.experimental.stop()
+    else:
+        import jax
+
+        jax.profiler.stop_trace()
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers of a run depend on beside its configuration and its data."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        keras.backend.backend(): import_module(keras.backend.backend()).__version__,
+        "devices": all_devices(),
+        "threads": _threads(),
+        "code": _git_state(),
+    }
+
+
+def _threads() -> int:
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        return tf.config.threading.get_intra_op_parallelism_threads() or processors()
+    return int(os.environ.get("NPROC", processors()))
+
+
+def _git_state() -> str | None:
+    """The commit of this code, and whether files differ from it; None where it is not in a git repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = [*git, "status", "--porcelain", "--untracked-files=no"]
+        edited = subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}, edited" if edited else commit
+
+
+def all_devices() -> list[str]:
+    """Names of the accelerators, or of the CPUs where there is none."""
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return [device.name.removeprefix("/device:").lower() for device in found]
+    return keras.distribution.list_devices()

@@ -1,7 +1,5 @@
 """A saved configuration read back: data within limits, judged by the schema, never instantiated or resolved."""
 
-import os
-import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +8,7 @@ import yaml
 from convlens.configs.composition import checked
 from convlens.configs.schema import Section
 from convlens.core.errors import UserError
+from convlens.core.reading import read_regular
 
 BYTES = 256 * 1024
 DEPTH = 12
@@ -24,7 +23,7 @@ def read_config(source: Path | str, schema: type[S]) -> S:
     too long or too deep, has anchors, tags or a key twice, or says what the schema does not allow.
     """
     origin = str(source) if isinstance(source, Path) else ""
-    text = _read(source) if isinstance(source, Path) else source
+    text = _text(source) if isinstance(source, Path) else source
     name = origin or "The configuration"
     if len(text.encode("utf-8", "surrogatepass")) > BYTES:
         raise UserError(f"{name} has more than {BYTES:,} bytes; a saved configuration has a few thousand.")
@@ -79,14 +78,8 @@ class _Data(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read(path: Path) -> str:
+def _text(path: Path) -> str:
     try:
-        # Before opening: opening a FIFO waits for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError(f"{path} is not a regular file; expected a configuration in YAML.")
-        with path.open("rb") as file:
-            return file.read(BYTES + 1).decode("utf-8")
+        return read_regular(path, most=BYTES, expected="a configuration in YAML of a few kilobytes").decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a configuration: it is not UTF-8 text.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None

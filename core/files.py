@@ -68,7 +68,7 @@ def _taking_the_name(path: Path) -> Iterator[Path]:
 
 
 def unfinished_writes(path: Path) -> list[Path]:
-    """What processes that were killed while they wrote a file have left beside it; its name may be a pattern."""
+    """What killed processes left beside a file or folder that they were writing; its name may be a pattern."""
     return list(path.parent.glob(_beside(path, "[0-9a-f]" * 8).name))
 
 

@@ -283,7 +283,7 @@ def environment() -> dict[str, Any]:
         keras.backend.backend(): import_module(keras.backend.backend()).__version__,
         "devices": all_devices(),
         "threads": by_backend(tensorflow=_threads_of_tensorflow, jax=_threads_of_jax)(),
-        "code": _git_state(),
+        "code": _commit_of(Path(__file__)),
     }
 
 
@@ -297,13 +297,19 @@ def _threads_of_jax() -> int:
     return int(os.environ.get("NPROC", processors()))
 
 
-def _git_state() -> str | None:
-    """The commit of this code, and whether files differ from it; None where it is not in a git repository."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+def _commit_of(file: Path) -> str | None:
+    """The commit of the git repository that keeps a file, and whether files differ from it.
+
+    None where none keeps it: it may lie in an environment within a repository that is somebody's own.
+    """
+    git = ["git", "-C", str(file.parent)]
+
+    def answer(*words: str) -> str:
+        return subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = [*git, "status", "--porcelain", "--untracked-files=no"]
-        edited = subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip()
+        answer("ls-files", "--error-unmatch", "--", file.name)
+        commit, edited = answer("rev-parse", "HEAD"), answer("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}, edited" if edited else commit

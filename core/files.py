@@ -46,8 +46,11 @@ def atomic_folder(path: Path, fill: Callable[[Path], object], *, size: int | Non
 
 
 def atomic_symlink(link: Path, target: str) -> None:
-    """Makes `link` point to `target`; a link that was there before is replaced in one step."""
-    with _taking_the_name(link) as temporary:
+    """Makes `link` point to `target`; a link that was there before is replaced in one step.
+
+    Raises `UserError` when the disk is full.
+    """
+    with telling_full_disk(link), _taking_the_name(link) as temporary:
         temporary.symlink_to(target)
 
 
@@ -73,7 +76,7 @@ def unfinished_writes(path: Path) -> list[Path]:
 
 
 def _beside(path: Path, token: str) -> Path:
-    # The end of the name, for its suffix, which says how a file is to be written, and no more: it may be at its limit.
+    # Of the name only the end, with the suffix by which Keras knows a format: a whole name may be as long as can be.
     return path.with_name(f".{token}.{path.name[-40:]}")
 
 

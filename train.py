@@ -95,7 +95,8 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         try:
             make_deterministic(run.facts["environment"]["threads"] if run else None)
         except RuntimeError:
-            raise UserError("training.deterministic=true must come before anything is computed; start Python anew.")
+            line = "training.deterministic=true must come before anything is computed; start Python anew."
+            raise UserError(line) from None
     devices = choose_devices(settings.devices, settings.batch_size)
     keep_compiled(devices)
     room = room_on_device(config.data.cache, devices)

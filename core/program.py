@@ -95,14 +95,14 @@ def _is_module() -> bool:
 
 def _python() -> str:
     """The interpreter as it was typed."""
-    return sys.orig_argv[0] or sys.executable or "python"
+    return _name_on_path(sys.orig_argv[0] or sys.executable or "python")
 
 
 def _name_on_path(path: str) -> str:
     """A program's name where the shell finds this very file under it, else its path."""
     name = os.path.basename(path)
     reached = shutil.which(name)
-    return name if reached and os.path.realpath(reached) == os.path.realpath(path) else path
+    return name if reached and os.path.abspath(reached) == os.path.abspath(path) else path
 
 
 def as_value(text: str) -> str:

@@ -30,6 +30,8 @@ def train(config: Train | Sequence[str]) -> Run:
     run.model, run.labels, run.metrics
     ```
 
+    It prints what the command prints, and sets the seeds of Python, NumPy and Keras.
+
     Args:
         config: a configuration, or the words that make one, as they are typed after the command.
 

@@ -102,7 +102,13 @@ def prepare() -> None:
     require_locks()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
+    logging.getLogger("tensorflow").addFilter(_is_no_hint)
     choose_backend()
+
+
+def _is_no_hint(record: logging.LogRecord) -> bool:
+    """Several trainings in one process trace anew, as they must, and TensorFlow advises against it."""
+    return "tf.function retracing" not in str(record.msg)
 
 
 def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:

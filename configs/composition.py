@@ -165,7 +165,7 @@ def _with_paths(word: str) -> str:
     if value[:1] in ("'", '"', "[", "{"):
         return word
     value = re.sub(r"(^|,)~(?=/)", lambda start: start[1] + os.path.expanduser("~"), value)
-    whole = os.path.exists(value) or (key == "experiment" and is_file_name(value) and "," not in value)
+    whole = os.path.exists(value) or (key == "experiment" and is_file_name(value) and not set(value) & set(",\\"))
     return key + equals + (as_value(value) if whole else value)
 
 

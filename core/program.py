@@ -84,8 +84,9 @@ def job(command: str) -> tuple[list[str], dict[str, str]]:
     if _program.scripts is not None:
         words = [sys.executable, sys.argv[0]]
     else:
-        # The command `convlens` does not import from the working folder, where a user's own modules lie.
-        words = [sys.executable, *([] if _is_module() else ["-P"]), "-m", "convlens", command]
+        # Only `python -m convlens` imports from the working folder, where a user's own modules lie.
+        safe = [] if _is_module() and not sys.flags.safe_path else ["-P"]
+        words = [sys.executable, *safe, "-m", "convlens", command]
     return words, {INHERITED: json.dumps([_program.start, _program.scripts])}
 
 

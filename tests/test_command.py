@@ -21,6 +21,8 @@ import atexit, json, os, sys
 
 def write():
     files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    files["__main__"] = sys.argv[0]  # Python has taken the file's name back by now
+    files.pop("__mp_main__", None)  # the same module once more, by multiprocessing
     with open(os.environ["LOADED"], "w") as file:
         json.dump({name: os.path.realpath(path) for name, path in files.items() if path}, file)
 

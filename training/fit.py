@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from convlens.configs import Train
 from convlens.configs.schema import Training
 from convlens.core.errors import UserError, unknown
 from convlens.core.files import telling_full_disk
+from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
 from convlens.training.checkpoint import State
@@ -124,7 +124,7 @@ def fit_model(
             except EpochDone:
                 pass
             except callbacks.Stopped:
-                told = f"Stopped in {best.place()}.\nGo on with: python train.py resume={shlex.quote(str(run.path))}"
+                told = f"Stopped in {best.place()}.\nGo on with: {command_line('train', resume=run.path)}"
                 console.print(told, highlight=False, markup=False, soft_wrap=True)
                 raise
             start = checkpoints.reached

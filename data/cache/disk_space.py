@@ -5,7 +5,6 @@ digest of what its pixels depend on. Whoever reads a file in it holds a shared l
 exclusive lock. Locks end with their process, however it ends.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from convlens.core.caching import cache_folder
+from convlens.core.locks import lock
 
 PART = ".part"  # ends the name of a file that is being written
 _SHARE = 4
@@ -85,7 +85,7 @@ def locked(path: Path) -> Iterator[bool]:
         return
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
             ours = is_at(file, path)
         except OSError:
             ours = False

@@ -1,6 +1,5 @@
 """Decoded images in a file: an .npy file that is whole or is not used, from which any images can be read."""
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from convlens.core.errors import UserError
+from convlens.core.locks import lock
 from convlens.data.cache.disk_space import PART, NotKept, is_at
 
 _POLL = 0.5  # seconds between two looks at a file that another process is writing
@@ -79,7 +79,7 @@ def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> PixelFile | Non
     except OSError:
         return None
     with suppress(OSError):  # where files cannot be locked, one that is removed can still be read
-        fcntl.flock(file, fcntl.LOCK_SH)
+        lock(file, shared=True)
     if is_at(file, path) and _is_whole(file, shape):
         return PixelFile(file, path, shape)
     os.close(file)
@@ -161,7 +161,7 @@ class _Draft:
             except FileNotFoundError:  # the folder was removed to make room
                 return None
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file)
                 if is_at(file, part):
                     return cls(file, path, shape)
             except BlockingIOError:
@@ -197,7 +197,7 @@ class _Draft:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-            fcntl.flock(self._file, fcntl.LOCK_SH)
+            lock(self._file, shared=True)
         return PixelFile(self._file, self._path, self._shape)
 
     def discard(self) -> None:

@@ -17,10 +17,10 @@ def looked(photos, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("convlens.data.survey._TICK", 0)
     root = photos({"cat": 20, "dog": 20})
-    from convlens.data.sources import folder
+    from convlens.data.sources import folder_split
 
-    inspect, seen = folder.inspect_image, []
-    monkeypatch.setattr(folder, "inspect_image", lambda path: seen.append(path.name) or inspect(path))
+    inspect, seen = folder_split.inspect_image, []
+    monkeypatch.setattr(folder_split, "inspect_image", lambda path: seen.append(path.name) or inspect(path))
 
     def open_it():
         seen.clear()

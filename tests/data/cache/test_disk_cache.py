@@ -54,11 +54,11 @@ def test_single_images_and_samples_are_those_of_memory(opened):
 
 def test_images_go_from_disk_to_the_device(root, monkeypatch):
     pytest.importorskip("jax")
-    expected = np.asarray(from_root(root, "device").resident(8, 0, 1).arrays[0])
+    expected = np.asarray(from_root(root, "device").training_on_device(8, 0, 1).arrays[0])
     from_root(root).load()
     refuse_to_decode(monkeypatch)
     for cache in ("disk", "device"):
-        np.testing.assert_array_equal(from_root(root, cache).resident(8, 0, 1).arrays[0], expected)
+        np.testing.assert_array_equal(from_root(root, cache).training_on_device(8, 0, 1).arrays[0], expected)
 
 
 # Written once

@@ -56,11 +56,7 @@ def test_of_two_processes_at_once_one_writes_and_both_read(root, images):
     second = filling(root, SLOWLY)
     results = [process.communicate()[0].split() for process in (first, second)]
     assert [int(decoded) for decoded, _ in results] == [72, 0]
-    assert (
-        results[0][1]
-        == results[1][1]
-        == from_root(root, "none").examples("train", range(72))[0].tobytes().hex()
-    )
+    assert results[0][1] == results[1][1] == from_root(root, "none").examples("train", range(72))[0].tobytes().hex()
 
 
 def test_a_process_that_waits_for_one_that_is_killed_writes_itself(root, images):

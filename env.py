@@ -12,9 +12,9 @@ from pathlib import Path
 from convlens.configs import Train
 from convlens.configs.cli import ending_well
 from convlens.core import program
+from convlens.core.backend import choose_backend
 from convlens.core.caching import cache_folder
 from convlens.core.errors import UserError, one_line
-from convlens.core.keras_backend import choose_backend
 from convlens.core.locks import require_locks
 from convlens.core.version import __version__
 

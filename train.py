@@ -73,7 +73,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         import keras
         from rich.console import Console
 
-        from convlens.core.progress import track
+        from convlens.core.progress import progress_bar
         from convlens.data import open_dataset
         from convlens.interpret import pack_snapshot
         from convlens.models import build_model
@@ -160,8 +160,8 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
     indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
-    with data.telling_faults(), track("Scoring test images", len(indices), True) as advance:
-        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=advance)
+    with data.telling_faults(), progress_bar("Scoring test images", len(indices)) as progress:
+        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=progress)
     run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)
@@ -182,13 +182,13 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
 def _dead_units(run: Run, data) -> list[str]:
     """A line for each layer of whose units many are zero wherever they look."""
-    from convlens.core.progress import track
+    from convlens.core.progress import progress_bar
     from convlens.interpret import StatisticsCollector, unit_pass
 
     count = len(data.spread("validation", DEAD_ON))
-    with track("Looking for dead units", count, True) as advance:
-        batches = (advance(len(batch[1])) or batch for batch in data.sample("validation", 64, DEAD_ON))
-        (statistics,) = unit_pass(run.model, batches, collectors=[StatisticsCollector()])
+    with progress_bar("Looking for dead units", count) as progress:
+        batches = data.sample("validation", 64, DEAD_ON)
+        (statistics,) = unit_pass(run.model, batches, collectors=[StatisticsCollector()], progress=progress)
     frozen = {layer.name for layer in run.model.layers if not layer.trainable}  # no rate would change them
     counted = {layer: (int(found.dead.sum()), len(found.dead), found.images) for layer, found in statistics.items()}
     return [

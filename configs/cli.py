@@ -20,8 +20,8 @@ import yaml
 from convlens.configs.composition import FOLDER, compose, defaults, groups_of, parse, section_of
 from convlens.configs.schema import Section
 from convlens.core import program
+from convlens.core.backend import choose_backend
 from convlens.core.errors import Stopped, UserError, nearest, unknown
-from convlens.core.keras_backend import choose_backend
 from convlens.core.locks import require_locks
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")

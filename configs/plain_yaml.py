@@ -1,13 +1,12 @@
 """YAML that is nothing but data, read within limits: without anchors, tags, keys given twice or endless nesting."""
 
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from convlens.core.errors import UserError
+from convlens.core.reading import read_regular
 
 BYTES = 256 * 1024
 DEPTH = 12
@@ -17,22 +16,15 @@ VALUES, LENGTH = 20_000, 10_000  # keys and values in all; characters in one of 
 def read_text(path: Path, expected: str) -> str:
     """The text of a configuration's file. Raises `UserError` for what is not `expected`, such as a folder."""
     try:
-        # Before opening: opening a FIFO waits for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError(f"{path} is not a regular file; expected {expected}.")
-        with path.open("rb") as file:
-            content = file.read(BYTES + 1)
-        _refuse_long(len(content), str(path))
-        return content.decode("utf-8")
+        return read_regular(path, most=BYTES, expected=f"{expected} of a few kilobytes").decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a configuration: it is not UTF-8 text.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def parse_plain(text: str, name: str) -> dict[str, Any]:
     """The keys and values of a configuration, whatever they are. Raises `UserError`, which begins with the name."""
-    _refuse_long(len(text.encode("utf-8", "surrogatepass")), name)
+    if len(text.encode("utf-8", "surrogatepass")) > BYTES:
+        raise UserError(f"{name} has more than {BYTES:,} bytes; a configuration has a few thousand.")
     try:
         values = _Data(text).get_single_data()
     except UserError as error:
@@ -43,11 +35,6 @@ def parse_plain(text: str, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{name} is not a configuration: found {type(values).__name__}, expected keys and values.")
     return values
-
-
-def _refuse_long(count: int, name: str) -> None:
-    if count > BYTES:
-        raise UserError(f"{name} has more than {BYTES:,} bytes; a configuration has a few thousand.")
 
 
 class _Data(yaml.SafeLoader):

@@ -178,6 +178,9 @@ class Interruption:
 class ProgressLines(keras.callbacks.Callback):
     """A line an epoch, in the terminal and in `train.log`; on a terminal also a bar with the time left of the run."""
 
+    # A bar of its own, not core.progress': it stays open for hours between the lines that are printed on stdout, where
+    # only a bar of the same console does not get in their way, and it shows scores and the time that has passed.
+
     def __init__(self, run: Run, best: KeepBest, console: Console, steps: int, first_step: int):
         super().__init__()
         self.run, self.best, self.console, self.steps, self.first_step = run, best, console, steps, first_step

@@ -1,13 +1,15 @@
-"""Which backend Keras computes with: chosen and checked before Keras is imported."""
+"""Which backend Keras computes with, and what is meant for each, chosen by its name."""
 
 import importlib.util
 import os
 import sys
+from typing import TypeVar
 
 from convlens.core.errors import UserError, unknown
 from convlens.core.program import install_line
 
 BACKENDS = ("tensorflow", "jax")
+T = TypeVar("T")
 
 
 def choose_backend() -> str:
@@ -26,3 +28,17 @@ def choose_backend() -> str:
         extra = "jax" if backend == "jax" else ""
         raise UserError(f"KERAS_BACKEND={backend}, but {backend} is not installed; run: {install_line(extra)}")
     return backend
+
+
+def by_backend(*, tensorflow: T, jax: T) -> T:
+    """What is meant for the backend that Keras runs on: functions, mostly, of which one is chosen and then called.
+
+    Raises `UserError` on any other backend.
+    """
+    import keras
+
+    choices = {"tensorflow": tensorflow, "jax": jax}
+    name = keras.backend.backend()
+    if name not in choices:
+        raise UserError(unknown("Keras backend", name, choices) + " Set KERAS_BACKEND before Keras is imported.")
+    return choices[name]

@@ -4,6 +4,9 @@ from .core.errors import (
 from .core.errors import (
     UserError as UserError,
 )
+from .gallery.draw import (
+    draw as draw,
+)
 from .models.inspection.convolutions import (
     conv_layers as conv_layers,
 )
@@ -29,6 +32,7 @@ __all__ = [
     "Run",
     "UserError",
     "conv_layers",
+    "draw",
     "feature_extractor",
     "feature_maps",
     "read_model",

@@ -16,6 +16,27 @@ from .attribution import (
 from .attribution import (
     randomisation_figure as randomisation_figure,
 )
+from .basics import (
+    FIGURES as FIGURES,
+)
+from .basics import (
+    Drawing as Drawing,
+)
+from .basics import (
+    Layer as Layer,
+)
+from .basics import (
+    Look as Look,
+)
+from .basics import (
+    Scene as Scene,
+)
+from .basics import (
+    last_of_each_block as last_of_each_block,
+)
+from .basics import (
+    plan as plan,
+)
 from .caption import (
     Caption as Caption,
 )
@@ -36,12 +57,6 @@ from .concepts import (
 )
 from .confusion_examples import (
     confusion_examples_figure as confusion_examples_figure,
-)
-from .contact_sheet import (
-    Entry as Entry,
-)
-from .contact_sheet import (
-    write_index as write_index,
 )
 from .evaluation import (
     confusion_matrix_figure as confusion_matrix_figure,
@@ -64,8 +79,17 @@ from .feature_maps import (
 from .feature_maps import (
     kernels_and_maps_figure as kernels_and_maps_figure,
 )
-from .files import (
-    write_whole as write_whole,
+from .forward_pass import (
+    Stop as Stop,
+)
+from .forward_pass import (
+    pipeline_figure as pipeline_figure,
+)
+from .index import (
+    Entry as Entry,
+)
+from .index import (
+    write_index as write_index,
 )
 from .kernels import (
     kernels_figure as kernels_figure,
@@ -82,12 +106,6 @@ from .neighbours import (
 from .patches import (
     top_patches_figure as top_patches_figure,
 )
-from .pipeline import (
-    Stop as Stop,
-)
-from .pipeline import (
-    pipeline_figure as pipeline_figure,
-)
 from .projector import (
     write_projector as write_projector,
 )
@@ -102,27 +120,6 @@ from .relu import (
 )
 from .save import (
     save_figure as save_figure,
-)
-from .scene import (
-    FIGURES as FIGURES,
-)
-from .scene import (
-    Drawing as Drawing,
-)
-from .scene import (
-    Layer as Layer,
-)
-from .scene import (
-    Look as Look,
-)
-from .scene import (
-    Scene as Scene,
-)
-from .scene import (
-    last_of_each_block as last_of_each_block,
-)
-from .scene import (
-    plan as plan,
 )
 from .spectrum import (
     Spectrum as Spectrum,
@@ -187,5 +184,4 @@ __all__ = [
     "write_evolution",
     "write_index",
     "write_projector",
-    "write_whole",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlens.visualization.contact_sheet import Entry, write_index
+from convlens.visualization.index import Entry, write_index
 from convlens.visualization.projector import write_projector
 
 AWKWARD = ["tab\tand\nnewline", 'a "quote" \\ slash', "<b>&amp;</b>", "自動車", "\u2028\x0b", "", "#?%:.."]

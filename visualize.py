@@ -55,7 +55,7 @@ def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:
     check_choices(run.model_path if run else Path(config.model), config)
     material = Material(config, run, chosen_figures(config.figures))
     # Refused before Keras is loaded: a run that cannot be compared, a class that the run does not know.
-    _ = (material.other if config.b else None, material.target if run else None)
+    _ = (material.second_run if config.b else None, material.target if run else None)
     with quietly():
         import keras  # noqa: F401  here, so that whatever needs it first does so in silence
     return planned(material)

@@ -29,19 +29,19 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
     with quietly():
         from convlens.models import conv_layers
 
-        others = {info.name: info for info in conv_layers(material.other.model)}
+        second_layers = {info.name: info for info in conv_layers(material.second_run.model)}
     for layer, info in material.convolutions.items():
-        if layer not in others or kernels_of(info).shape[:3] != kernels_of(others[layer]).shape[:3]:
+        if layer not in second_layers or kernels_of(info).shape[:3] != kernels_of(second_layers[layer]).shape[:3]:
             continue
 
         def draw(layer=layer, info=info):
             units = material.comparison.units
             match = units[layer, layer]
             # Only where both read the same layer's units, each in its own order, can their inputs be put side by side.
-            before = units.get((info.reads, info.reads)) if info.reads == others[layer].reads else None
-            kernel = kernels_of(info)
+            before = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
+            kernel, second = kernels_of(info), kernels_of(second_layers[layer])
             inputs = before.matches if before and info.kind == "Conv2D" and info.groups == 1 else None
-            arranged, difference = interpret.kernel_difference(kernel, kernels_of(others[layer]), match.matches, inputs)
+            arranged, difference = interpret.kernel_difference(kernel, second, match.matches, inputs)
             figure = visualization.matched_units_figure(
                 kernel, arranged, match.strengths, match.matches, rgb=material.in_colour(info),
                 max_units=min(material.config.max_units, 24), caption=_caption(material, layer),
@@ -54,16 +54,16 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
 
 def class_accuracy(material: "Material") -> "Iterator[Drawing]":
     def draw():
-        answers = material.comparison.answers
-        counts = answers.confusion[0].sum(axis=1)
+        said = material.comparison.answers
+        counts = said.confusion[0].sum(axis=1)
         figure = visualization.class_accuracy_figure(
-            answers.class_accuracy, counts, material.labels, answers.both, caption=_caption(material)
+            said.class_accuracy, counts, material.labels, said.both, caption=_caption(material)
         )
-        return figure, {"confusion": answers.confusion, "both": answers.both}
+        return figure, {"confusion": said.confusion, "both": said.both}
 
     yield visualization.Drawing("class_accuracy", draw)
 
 
 def _caption(material: "Material", layer: str | None = None) -> "Caption":
-    a, b = (f"{name}: {run.name}/{run.id}" for name, run in (("A", material.run), ("B", material.other)))
+    a, b = (f"{name}: {run.name}/{run.id}" for name, run in (("A", material.run), ("B", material.second_run)))
     return visualization.Caption(f"{a}, {b}", layer)

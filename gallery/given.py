@@ -104,10 +104,7 @@ class GivenMaterial(Material):
 
     @cached_property
     def images(self) -> np.ndarray:
-        if self._given.images is None:
-            return super().images
-        self._check_size(self._given.images)
-        return self._given.images
+        return super().images if self._given.images is None else self._given.images
 
     @cached_property
     def data(self) -> Any:
@@ -128,25 +125,17 @@ class GivenMaterial(Material):
             return "This figure needs masks of parts, which a run on rendered_cars has; give such a run as model=."
         if needs == "snapshots" and self.run is None:
             return "This figure needs a run that was trained with training.snapshots=40; give it as model=."
-        if needs == "other":
+        if needs == "second_run":
             return "Two runs are compared by the script: python visualize.py a=runs/cars/latest b=runs/cars/another"
         return super().lacks(needs)
 
     def check(self) -> None:
         """Refuses what does not fit the model. Raises UserError."""
-        if self._given.data is not None:
-            self._check_size(self._given.data.images)
         if self._given.labels is not None or self._given.data is not None:
             self._check_classes(self.network.classes)
         if self.config.layers is not None or self.config.units is not None:
             self.convolutions  # noqa: B018  asking for them is the check
         self.target  # noqa: B018
-
-    def _check_size(self, images: np.ndarray) -> None:
-        from convlens.models.inspection.graph import image_shape
-        from convlens.models.inspection.images import check_images
-
-        check_images(images, image_shape(self.model) or (None, None, None))
 
     def _check_classes(self, classes: int) -> None:
         labels, data = self._given.labels, self._given.data

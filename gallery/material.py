@@ -27,7 +27,10 @@ BATCH = 64
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
 
-Needs = Literal["kernels", "images", "split", "masks", "snapshots", "other"]  # has the split: has images; masks: both
+# Whoever has a split has images, whoever has masks has both.
+Needs = Literal[
+    "kernels", "images", "split", "masks", "snapshots", "second_run"
+]  # has the split: has images; masks: both
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,11 @@ class Material:
         """Why there is not what a figure needs; None where there is."""
         if needs == "images" and self.run is None and self.config.image is None:
             return "model= needs an image to look at; give image=path/to/photo.jpg"
-        if needs == "other" and self.config.b is None:
+        if needs == "second_run" and self.config.b is None:
             return "comparing takes two runs; give a=runs/cars/latest b=runs/cars/another"
         if needs == "snapshots" and not (self.run and self.run.snapshots):
             return "there are no snapshots of the epochs; a run trained with training.snapshots=40 keeps them"
-        if needs in ("split", "masks", "other") and self.lacks_data:
+        if needs in ("split", "masks", "second_run") and self.lacks_data:
             return self.lacks_data
         if needs == "masks" and not self.data.info.parts:
             return f"{self.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
@@ -210,22 +213,22 @@ class Material:
         return index
 
     @cached_property
-    def other(self) -> "Run":
+    def second_run(self) -> "Run":
         """The run that this one is compared with. Raises UserError where it knows other classes."""
         from convlens.training import Run
 
-        other = Run.open(self.config.b)
-        if other.labels != self.run.labels:
-            raise UserError(f"{self.run.path} and {other.path} tell different classes apart; they cannot be compared.")
-        return other
+        second = Run.open(self.config.b)
+        if second.labels != self.run.labels:
+            raise UserError(f"{self.run.path} and {second.path} tell different classes apart; they cannot be compared.")
+        return second
 
     @cached_property
     def comparison(self) -> "interpret.Comparison":
-        """What differs between this run's model and the other's, on the same images."""
+        """What differs between this run's model and the second's, on the same images."""
         count, layers = self.config.images, self.config.layers
         batches = self.batches(count)
         with progress_bar("Comparing", self.images_in(count)) as progress:
-            return interpret.compare(self.model, self.other.model, batches, layers, layers, progress=progress)
+            return interpret.compare(self.model, self.second_run.model, batches, layers, layers, progress=progress)
 
     @cached_property
     def classified(self) -> Classified:

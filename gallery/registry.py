@@ -71,9 +71,9 @@ FIGURES: dict[str, Figure] = {
     "mistakes": Figure(mistakes, "networks", "split"),
     "evolution": Figure(evolution, "networks", "snapshots", write_animations),
     "projector": Figure(lambda _: (), "networks", "split", write_projector),
-    "layer_similarity": Figure(layer_similarity, "comparison", "other"),
-    "matched_units": Figure(matched_units, "comparison", "other"),
-    "class_accuracy": Figure(class_accuracy, "comparison", "other"),
+    "layer_similarity": Figure(layer_similarity, "comparison", "second_run"),
+    "matched_units": Figure(matched_units, "comparison", "second_run"),
+    "class_accuracy": Figure(class_accuracy, "comparison", "second_run"),
     # Each stands beside the others in `explanations`, and so is in no group.
     **{name: Figure(partial(attribution, name), None, "images") for name in METHODS},
 }

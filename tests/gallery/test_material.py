@@ -82,7 +82,7 @@ def test_units_are_asked_no_more_than_the_figures_need(cars_run, material_of):
 
 def test_a_run_that_tells_other_classes_apart_is_not_compared(photos_run, cars_run, material_of):
     with pytest.raises(UserError, match="different classes"):
-        _ = material_of(photos_run, ["comparison"], b=str(cars_run.path)).other
+        _ = material_of(photos_run, ["comparison"], b=str(cars_run.path)).second_run
 
 
 def test_a_depthwise_layer_has_a_kernel_of_one_channel_for_each_unit():

@@ -10,7 +10,7 @@ from convlens.core.errors import UserError
 
 
 def image_batch(images: Any, name: str) -> np.ndarray:
-    """Pixels in [0, 255] as (n, height, width, channels); a single image, grey or in colour, becomes a batch.
+    """Pixels in [0, 255] as (n, height, width, channels), uint8 or float32; a single image becomes a batch of one.
 
     `name` is the argument that they came in. Raises UserError for what is no image, or has another range.
     """
@@ -32,7 +32,7 @@ def image_batch(images: Any, name: str) -> np.ndarray:
             f"{name} has values from {low:g} to {high:g}; expected pixels from 0 to 255. For a model that was trained "
             "on values from 0 to 1, draw keras.Sequential([keras.layers.Rescaling(1 / 255), model])."
         )
-    return batch
+    return batch.astype(np.uint8 if np.issubdtype(batch.dtype, np.integer) else np.float32, copy=False)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,15 @@ def test_arrays_are_given_to_the_model_as_they_are(network, images):
     np.testing.assert_allclose(figures.arrays["saliency"]["logits"], network(pixels[None]), rtol=1e-4, atol=1e-6)
 
 
+def test_whole_numbers_of_any_type_are_the_pixels_that_they_say(network, images):
+    by_type = [
+        convlens.draw("kernels_and_maps", model=network, images=images.astype(dtype), layers=["inner/deep"])
+        for dtype in (np.uint8, np.int64)
+    ]
+    first, second = (figures.arrays["kernels_and_maps-inner/deep"] for figures in by_type)
+    assert all((first[name] == second[name]).all() for name in first) and second["images"].dtype == np.uint8
+
+
 def test_image_files_are_made_to_fit_and_a_model_file_is_read(network, model_path, photo):
     by_path = convlens.draw("feature_maps", model=model_path, images=str(photo), layers=["inner/deep"])
     by_model = convlens.draw("feature_maps", model=network, images=[photo], layers=["inner/deep"])
@@ -157,6 +166,7 @@ def test_of_a_group_what_needs_more_is_left_out_and_said(network, images, capsys
         ("class_accuracy", {}, "visualize.py a="),
         ("projector", {"data": (np.zeros((1, 16, 24, 3)), [0])}, "visualize.py figures=projector"),
         ("kernels", {"model": {}}, "model= is a dict"),
+        ("kernels", {"model": keras.Sequential([keras.layers.Conv2D(2, 3)])}, "has no weights yet"),
         ("kernels", {"model": "nowhere.keras"}, "nowhere.keras does not exist"),
         ("kernels", {"model": "nowhere"}, "nowhere does not exist"),
     ],

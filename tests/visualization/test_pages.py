@@ -53,6 +53,12 @@ def test_tensorboard_reads_what_is_written(tmp_path, shape):
             assert (last[[0, 10, 11]] == 255).all()
 
 
+def test_a_label_that_is_no_text_is_written_with_its_bytes_escaped(tmp_path):
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    write_projector(tmp_path / "new" / "folder", np.zeros((1, 2)), images, {"label": ["caf\udce9"], "index": [0]})
+    assert b"caf\\udce9\t0\n" in (tmp_path / "new" / "folder" / "metadata.tsv").read_bytes()
+
+
 def test_a_single_column_has_no_header(tmp_path):
     write_projector(tmp_path, np.eye(2), np.zeros((2, 4, 4, 1), np.uint8), {"label": ["a", "b"]})
     assert (tmp_path / "metadata.tsv").read_text() == "a\nb\n"

@@ -15,8 +15,7 @@ from convlens.core.errors import ModelError, unknown
 from convlens.interpret.gradient import compiled
 from convlens.interpret.receptive_field import ReceptiveField, fields_of, graph_at
 from convlens.models.inspection.graph import Graph, Node, Tap, image_dtype, image_shape
-from convlens.models.inspection.images import batches as image_batches
-from convlens.models.inspection.images import check_images
+from convlens.models.inspection.images import batches as image_batches, check_images
 from convlens.models.inspection.taps import noted_pass
 
 KERNELS_OF_UNITS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)

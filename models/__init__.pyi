@@ -6,17 +6,11 @@ from .convnet import (
 )
 from .inspection.convolutions import (
     ConvInfo as ConvInfo,
-)
-from .inspection.convolutions import (
     conv_layers as conv_layers,
 )
 from .inspection.features import (
     FeatureExtractor as FeatureExtractor,
-)
-from .inspection.features import (
     feature_extractor as feature_extractor,
-)
-from .inspection.features import (
     feature_maps as feature_maps,
 )
 from .keras_file.reading import (
@@ -27,8 +21,6 @@ from .resnet import (
 )
 from .shapes import (
     BlockShape as BlockShape,
-)
-from .shapes import (
     check_model as check_model,
 )
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from convlens.visualization.caption import Caption
 from convlens.visualization.extraction import extraction_figure
 from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
+from convlens.visualization.forward_pass import Stop, pipeline_figure
 from convlens.visualization.kernels import kernels_figure, show_kernel
 from convlens.visualization.palette import largest
-from convlens.visualization.pipeline import Stop, pipeline_figure
 from convlens.visualization.relu import relu_figure
 
 Arrays = dict[str, np.ndarray]

@@ -1,20 +1,20 @@
-"""A network and what it looks at: what every figure is made from, each part computed when it is first asked for."""
+"""What every figure is made from: a network and what it looks at, each piece computed when it is first asked for."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from convlens import interpret, visualization
 from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
+from convlens.core.progress import progress_bar
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import refuse_unknown
 from convlens.gallery.photos import Photo, asks_for_data, read_files, read_photos
-from convlens.gallery.progress import Bars
 
 if TYPE_CHECKING:
     import keras
@@ -27,31 +27,60 @@ BATCH = 64
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
 
+# Whoever has a split has images, whoever has masks has both.
+Needs = Literal[
+    "kernels", "images", "split", "masks", "snapshots", "second_run"
+]  # has the split: has images; masks: both
+
 
 @dataclass(frozen=True)
-class Answers:
-    """What was found out about units, by layer; None where nobody asked."""
+class UnitResults:
+    """What one pass over a split says of units, by layer; None where no figure asks for it."""
 
     statistics: dict[str, Any]
     patches: dict[str, Any] | None = None
     concepts: dict[str, Any] | None = None
 
 
-class Subject:
+@dataclass(frozen=True)
+class Classified:
+    """What the model says of each image of a split."""
+
+    logits: np.ndarray  # (n, classes)
+    true: np.ndarray  # (n,) the right class
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n,) the class that the model says."""
+        return self.logits.argmax(axis=1)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) the probability, in [0, 1], of the class that the model says."""
+        shares = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares.max(axis=1)
+
+
+class Material:
     """The model of a run, or of a file, with the images that the user named and the split that it can be asked about.
 
-    Image files are read at once, so that a missing one is told before anything is loaded. `run` is None for a file.
-    `asked` are the names of the figures that will be drawn.
+    Image files are read at once, so that a missing one is reported before anything is loaded.
+
+    Args:
+        config: what the user chose.
+        run: None for a model file.
+        figures: the names of the figures that will be drawn; no more is computed than they need.
     """
 
-    def __init__(self, config: Visualize, run: "Run | None", asked: Collection[str]):
-        self.config, self.run, self.asked = config, run, asked
-        self.bars = Bars()
-        self.maps: dict[str, np.ndarray | None] = {}  # what explanations were found already, by method
+    def __init__(self, config: Visualize, run: "Run | None", figures: Collection[str]):
+        self.config, self.run, self.figures = config, run, figures
+        self.attribution_maps: dict[str, np.ndarray | None] = {}  # computed so far, by method; None: not possible
         self._files = read_files(config)
 
     @property
     def source(self) -> str:
+        """The network's name in titles."""
         return f"run {self.run.name}/{self.run.id}" if self.run else Path(self.config.model).name
 
     @cached_property
@@ -71,21 +100,46 @@ class Subject:
         """The convolutions that figures are drawn of, by name: those that the user named, or all."""
         return {name: self._all_convolutions[name] for name in self.config.layers or self._all_convolutions}
 
+    @property
+    def representative_layers(self) -> list[str]:
+        """The convolutions that the user named, or the last of each block."""
+        chosen = list(self.convolutions.values())
+        return [info.name for info in (chosen if self.config.layers else visualization.last_of_each_block(chosen))]
+
     @cached_property
     def _all_convolutions(self) -> "dict[str, ConvInfo]":
         with quietly():
             from convlens.models import conv_layers
 
-            found = {info.name: info for info in conv_layers(self.model)}
-        if not found:
+            convolutions = {info.name: info for info in conv_layers(self.model)}
+        if not convolutions:
             raise UserError("The model has no convolution: there are no kernels or feature maps to draw.")
-        refuse_unknown(self.config, {name: info.output_shape[-1] for name, info in found.items()})
-        return found
+        refuse_unknown(self.config, {name: info.output_shape[-1] for name, info in convolutions.items()})
+        return convolutions
 
     def in_colour(self, info: "ConvInfo") -> bool:
         """Whether a convolution's kernels read the red, green and blue of the image itself."""
         first = info is next(iter(self._all_convolutions.values()))
         return first and info.reads is None and kernels_of(info).shape[2] == 3
+
+    @property
+    def split(self) -> str:
+        """The split that the network is asked about, as titles name it."""
+        return self.config.split
+
+    def lacks(self, needs: Needs) -> str | None:
+        """Why there is not what a figure needs; None where there is."""
+        if needs == "images" and self.run is None and self.config.image is None:
+            return "model= needs an image to look at; give image=path/to/photo.jpg"
+        if needs == "second_run" and self.config.b is None:
+            return "comparing takes two runs; give a=runs/cars/latest b=runs/cars/another"
+        if needs == "snapshots" and not (self.run and self.run.snapshots):
+            return "there are no snapshots of the epochs; a run trained with training.snapshots=40 keeps them"
+        if needs in ("split", "masks", "second_run") and self.lacks_data:
+            return self.lacks_data
+        if needs == "masks" and not self.data.info.parts:
+            return f"{self.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
+        return None
 
     @cached_property
     def data(self) -> "Dataset":
@@ -109,7 +163,8 @@ class Subject:
         return list(self.run.labels) if self.run else [f"class {index}" for index in range(self.network.classes)]
 
     @cached_property
-    def _photos(self) -> list[Photo]:
+    def photos(self) -> list[Photo]:
+        """The images that the user named, each at its own size."""
         dataset = self.data if self.run and asks_for_data(self.config) else None
         return read_photos(self.config, self.run, self._files, dataset)
 
@@ -122,16 +177,17 @@ class Subject:
         height, width, channels = image_shape(self.model) or (None, None, 3)
         resize = self.run.config.data.resize if self.run else "crop"
         # Where a model takes any size, the first image's own is everyone's.
-        size = tuple(side or own for side, own in zip((height, width), self._photos[0].pixels.shape[:2], strict=True))
-        return np.stack([fit_image(photo.pixels, size, channels, resize) for photo in self._photos])
+        size = tuple(side or own for side, own in zip((height, width), self.photos[0].pixels.shape[:2], strict=True))
+        return np.stack([fit_image(photo.pixels, size, channels, resize) for photo in self.photos])
 
     @property
     def names(self) -> list[str]:
-        return [photo.name for photo in self._photos]
+        return [photo.name for photo in self.photos]
 
-    @property
-    def true_labels(self) -> list[int | None]:
-        return [photo.label for photo in self._photos]
+    def true_labels(self, rows: slice = slice(None)) -> list[int] | None:
+        """The right class of each image; None where that of any is not known."""
+        labels = [photo.label for photo in self.photos[rows]]
+        return None if None in labels else labels
 
     @cached_property
     def logits(self) -> np.ndarray:
@@ -157,38 +213,38 @@ class Subject:
         return index
 
     @cached_property
-    def other(self) -> "Run":
+    def second_run(self) -> "Run":
         """The run that this one is compared with. Raises UserError where it knows other classes."""
         from convlens.training import Run
 
-        other = Run.open(self.config.b)
-        if other.labels != self.run.labels:
-            raise UserError(f"{self.run.path} and {other.path} tell different classes apart; they cannot be compared.")
-        return other
+        second = Run.open(self.config.b)
+        if second.labels != self.run.labels:
+            raise UserError(f"{self.run.path} and {second.path} tell different classes apart; they cannot be compared.")
+        return second
 
     @cached_property
     def comparison(self) -> "interpret.Comparison":
-        """What differs between this run's model and the other's, on the same images."""
-        count = self.config.images
-        with self.bars.bar("Comparing", self.images_in(count)) as told:
-            return interpret.compare(
-                self.model, self.other.model, self.batches(count), self.config.layers, self.config.layers, progress=told
-            )
+        """What differs between this run's model and the second's, on the same images."""
+        count, layers = self.config.images, self.config.layers
+        batches = self.batches(count)
+        with progress_bar("Comparing", self.images_in(count)) as progress:
+            return interpret.compare(self.model, self.second_run.model, batches, layers, layers, progress=progress)
 
     @cached_property
-    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """What the model says of the split, logits (n, classes), and what is right, (n,)."""
+    def classified(self) -> Classified:
+        """What the model says of the split."""
         logits, true = [], []
-        with self.bars.bar("Classifying", self.images_in(self.config.images)) as told:
-            for images, labels, _ in self.batches(self.config.images):
+        total, batches = self.images_in(self.config.images), self.batches(self.config.images)
+        with progress_bar("Classifying", total) as progress:
+            for images, labels, _ in batches:
                 logits.append(interpret.class_logits(self.network, images))
                 true.append(labels)
-                told(sum(map(len, true)))
-        return np.concatenate(logits), np.concatenate(true)
+                progress(sum(map(len, true)), total)
+        return Classified(np.concatenate(logits), np.concatenate(true))
 
-    def examples(self, places: np.ndarray) -> np.ndarray:
-        """Images of the sample that `batches` gives, (n, height, width, channels), by their places in it."""
-        return self.data.examples(self.config.split, self.sample[places].tolist())[0]
+    def examples(self, rows: np.ndarray) -> np.ndarray:
+        """Images of the sample that `batches` gives, (n, height, width, channels), by their rows in it."""
+        return self.data.examples(self.config.split, self.sample[rows].tolist())[0]
 
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
@@ -211,22 +267,24 @@ class Subject:
             kernel, paired = kernels_of(info), info.kind != "SeparableConv2D"
             rgb = self.in_colour(info)
             layers.append(visualization.Layer(name, kernel, maps[name], info.receptive_field, rgb, paired))
-        epoch, labels = (self.run.epoch, self.run.labels) if self.run else (None, None)
-        return visualization.Scene(layers, self.images, self.names, self.source, epoch, self._shares(), labels)
+        labels = self.run.labels if self.run else None
+        return visualization.Scene(layers, self.images, self.names, self.source, self.epoch, self._shares(), labels)
 
     @property
     def look(self) -> "visualization.Look":
         return visualization.Look(self.config.units, self.config.max_units, self.config.sort, self.config.scale)
 
+    @property
+    def epoch(self) -> int | None:
+        return self.run.epoch if self.run else None
+
     def caption(self, layer: str | None = None) -> "visualization.Caption":
         field = self.convolutions[layer].receptive_field if layer else None
-        return visualization.Caption(self.source, layer, self.run.epoch if self.run else None, field)
+        return visualization.Caption(self.source, layer, self.epoch, field)
 
     def batches(self, images: int, *, masks: bool = False) -> Iterator[tuple]:
         """At most so many images of the split, with labels and, if asked for, masks: see `Dataset.sample`."""
-        with self.bars.paused():  # reading the split shows a bar of its own
-            found = self.data.sample(self.config.split, BATCH, images, masks=masks)
-        return found
+        return self.data.sample(self.config.split, BATCH, images, masks=masks)
 
     @property
     def sample(self) -> np.ndarray:
@@ -234,10 +292,10 @@ class Subject:
         return self.data.spread(self.config.split, self.config.images)
 
     @property
-    def places_in_sample(self) -> list[int]:
+    def rows_in_sample(self) -> list[int]:
         """Where in the sample each image stands, -1 for one that is not in it."""
-        place_of = {int(index): place for place, index in enumerate(self.sample)}
-        return [place_of.get(photo.index, -1) for photo in self._photos]
+        row_of = {int(index): row for row, index in enumerate(self.sample)}
+        return [row_of.get(photo.index, -1) for photo in self.photos]
 
     def images_in(self, images: int) -> int:
         """How many images `batches(images)` gives."""
@@ -252,20 +310,20 @@ class Subject:
         return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
 
     @cached_property
-    def answers(self) -> Answers:
+    def unit_results(self) -> UnitResults:
         """What one pass over the split says of all units: no more than the figures ask for."""
-        asks_for_concepts = "concepts" in self.asked and bool(self.data.info.parts)
+        asks_for_concepts = "concepts" in self.figures and bool(self.data.info.parts)
         collectors = {"statistics": interpret.StatisticsCollector()}
-        if asks_for_concepts or "top_patches" in self.asked:
+        if asks_for_concepts or "top_patches" in self.figures:
             collectors["patches"] = interpret.PatchesCollector(PATCHES)
         if asks_for_concepts:
             collectors["concepts"] = interpret.ConceptsCollector(self.data.info.parts, SHARE)
         batches = self.batches(self.config.images, masks=asks_for_concepts)
-        with self.bars.bar("Asking every unit", self.images_in(self.config.images)) as told:
+        with progress_bar("Asking every unit", self.images_in(self.config.images)) as progress:
             results = interpret.unit_pass(
-                self.model, batches, list(self.convolutions), collectors=list(collectors.values()), progress=told
+                self.model, batches, list(self.convolutions), collectors=list(collectors.values()), progress=progress
             )
-        return Answers(**dict(zip(collectors, results, strict=True)))
+        return UnitResults(**dict(zip(collectors, results, strict=True)))
 
 
 def kernels_of(info: "ConvInfo") -> np.ndarray:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from convlens.core.files import atomic_write
 from convlens.visualization import palette
-from convlens.visualization.files import write_whole
 from convlens.visualization.sheet import plain
 
 NETWORK = "network"  # the part of the page for figures that are of no single layer
@@ -59,7 +59,10 @@ def write_index(
         line=palette.GRID,
         paper=_hex(palette.HATCH[0]),
     )
-    return write_whole(folder / "index.html", page)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "index.html"
+    atomic_write(path, page.encode("utf-8", "backslashreplace"))  # a name may hold what UTF-8 has no bytes for
+    return path
 
 
 def _link(anchor: str, layer: str | None, entries: Sequence[Entry]) -> str:

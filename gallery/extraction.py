@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     """The kernel that the user gives: with its numbers, and at work on each image."""
     from convlens.interpret import parse_kernel
-    from convlens.visualization import Drawing, extraction_figure, show_kernel
+    from convlens.visualization import Drawing, show_kernel
 
     try:
         kernel = parse_kernel(config.kernel)
@@ -32,23 +32,27 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     dataset = run.open_data(config.data) if run and asks_for_data(config) else None
     photos = read_photos(config, run, read_files(config), dataset)
     by_name = isinstance(config.kernel, str) and re.fullmatch(r"\w+", config.kernel.strip())
-    stem = config.kernel.strip() if by_name else "given"
-    steps = config.extraction
-    facts = [f"on luminance in [0, 1], stride {steps.stride}, padding {steps.padding}"]
-    facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {steps.pool_stride or steps.pool_size}")
+    name = config.kernel.strip() if by_name else "given"
 
-    def draw_extraction(found):
-        stages = {stage: [getattr(found, stage)] for stage in ("filter", "detect", "condense")}
-        figure = extraction_figure([found.input * 255], stages, name=f"the kernel {stem}", kernel=kernel, facts=facts)
-        return figure, {"kernel": kernel, **vars(found)}
-
-    drawings = [Drawing(f"kernel-{stem}", lambda: (show_kernel(kernel, name=stem), {"kernel": kernel}))]
+    drawings = [Drawing(f"kernel-{name}", lambda: (show_kernel(kernel, name=name), {"kernel": kernel}))]
     stems = [Path(photo.name).stem for photo in photos]
     for index, photo in enumerate(photos):
-        found = _extracted(photo.pixels, kernel, steps)
+        extraction = _extracted(photo.pixels, kernel, config.extraction)
         number = f"-{index}" if stems.count(stems[index]) > 1 else ""  # two folders may hold a car.jpg each
-        drawings.append(Drawing(f"extraction-{stem}-{stems[index]}{number}", partial(draw_extraction, found)))
+        draw = partial(_draw_extraction, extraction, kernel, name, config.extraction)
+        drawings.append(Drawing(f"extraction-{name}-{stems[index]}{number}", draw))
     return drawings
+
+
+def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, steps: Extraction):
+    from convlens.visualization import extraction_figure
+
+    facts = [f"on luminance in [0, 1], stride {steps.stride}, padding {steps.padding}"]
+    facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {steps.pool_stride or steps.pool_size}")
+    stages = {stage: [getattr(extraction, stage)] for stage in ("filter", "detect", "condense")}
+    image = extraction.input * 255
+    figure = extraction_figure([image], stages, name=f"the kernel {name}", kernel=kernel, facts=facts)
+    return figure, {"kernel": kernel, **vars(extraction)}
 
 
 def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":

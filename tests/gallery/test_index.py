@@ -18,8 +18,8 @@ from convlens.gallery.index import entry, write_page
     ],
 )
 def test_a_picture_is_placed_by_its_name(file, figure, layer, unit, note):
-    found = entry(file)
-    assert (found.figure, found.layer, found.unit, found.note) == (figure, layer, unit, note)
+    picture = entry(file)
+    assert (picture.figure, picture.layer, picture.unit, picture.note) == (figure, layer, unit, note)
 
 
 def test_the_page_shows_every_picture_of_the_folder(tmp_path):

@@ -137,7 +137,7 @@ def ablation(subject: "Subject") -> "Iterator[Drawing]":
                 order = found.ranked()
                 shares = interpret.ablate_shares(
                     subject.network, subject.batches(images), layer, found.units[order],
-                    seed=subject.config.seed, progress=lambda seen: told(found.images + seen),
+                    seed=subject.config.seed, progress=lambda seen, _: told(found.images + seen),
                 )  # fmt: skip
             changes = {name: getattr(found, name)[order] for name in ("accuracy_change", "class_change", "loss_change")}
             counts, ordered = shares.counts, shares.ordered.accuracy

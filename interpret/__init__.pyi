@@ -4,53 +4,26 @@ from .ablation import (
 from .ablation import (
     ablate_shares as ablate_shares,
 )
-from .attribution import (
-    Curves as Curves,
+from .architecture import (
+    Architecture as Architecture,
 )
-from .attribution import (
-    Network as Network,
+from .architecture import (
+    architecture as architecture,
 )
-from .attribution import (
-    Randomisation as Randomisation,
-)
-from .attribution import (
-    class_logits as class_logits,
-)
-from .attribution import (
-    completeness_gap as completeness_gap,
-)
-from .attribution import (
-    deletion_insertion as deletion_insertion,
-)
-from .attribution import (
+from .cam import (
     grad_cam as grad_cam,
 )
-from .attribution import (
+from .cam import (
     grad_cam_plus_plus as grad_cam_plus_plus,
 )
-from .attribution import (
-    guided_backpropagation as guided_backpropagation,
-)
-from .attribution import (
-    input_gradient as input_gradient,
-)
-from .attribution import (
-    integrated_gradients as integrated_gradients,
-)
-from .attribution import (
-    occlusion as occlusion,
-)
-from .attribution import (
-    randomisation_check as randomisation_check,
-)
-from .attribution import (
-    saliency as saliency,
-)
-from .attribution import (
+from .cam import (
     score_cam as score_cam,
 )
-from .attribution import (
-    smooth_grad as smooth_grad,
+from .classifier import (
+    Network as Network,
+)
+from .classifier import (
+    class_logits as class_logits,
 )
 from .comparison import (
     Comparison as Comparison,
@@ -70,14 +43,14 @@ from .concepts import (
 from .concepts import (
     strong_places as strong_places,
 )
-from .confusion import (
+from .confusion_examples import (
     examples_of_confusions as examples_of_confusions,
 )
-from .costs import (
-    Architecture as Architecture,
+from .deletion_insertion import (
+    Curves as Curves,
 )
-from .costs import (
-    architecture as architecture,
+from .deletion_insertion import (
+    deletion_insertion as deletion_insertion,
 )
 from .extraction import (
     Extraction as Extraction,
@@ -87,6 +60,18 @@ from .extraction import (
 )
 from .extraction import (
     luminance as luminance,
+)
+from .guided_backpropagation import (
+    guided_backpropagation as guided_backpropagation,
+)
+from .input_gradient import (
+    input_gradient as input_gradient,
+)
+from .integrated_gradients import (
+    completeness_gap as completeness_gap,
+)
+from .integrated_gradients import (
+    integrated_gradients as integrated_gradients,
 )
 from .kernels import (
     NamedKernel as NamedKernel,
@@ -121,8 +106,8 @@ from .neighbours import (
 from .neighbours import (
     nearest_neighbours as nearest_neighbours,
 )
-from .passes import (
-    unit_pass as unit_pass,
+from .occlusion import (
+    occlusion as occlusion,
 )
 from .patches import (
     PatchesCollector as PatchesCollector,
@@ -130,11 +115,23 @@ from .patches import (
 from .patches import (
     top_patches as top_patches,
 )
+from .randomisation import (
+    Randomisation as Randomisation,
+)
+from .randomisation import (
+    randomisation_check as randomisation_check,
+)
 from .receptive_field import (
     effective_receptive_field as effective_receptive_field,
 )
 from .receptive_field import (
     effective_size as effective_size,
+)
+from .saliency import (
+    saliency as saliency,
+)
+from .smooth_grad import (
+    smooth_grad as smooth_grad,
 )
 from .snapshots import (
     Snapshot as Snapshot,
@@ -154,16 +151,19 @@ from .spectrum import (
 from .spectrum import (
     random_spectrum as random_spectrum,
 )
-from .statistics import (
+from .unit_pass import (
+    unit_pass as unit_pass,
+)
+from .unit_statistics import (
     StatisticsCollector as StatisticsCollector,
 )
-from .statistics import (
+from .unit_statistics import (
     table_csv as table_csv,
 )
-from .statistics import (
+from .unit_statistics import (
     unit_statistics as unit_statistics,
 )
-from .statistics import (
+from .unit_statistics import (
     unit_table as unit_table,
 )
 

@@ -28,8 +28,8 @@ def compiled(
 
     `values` are those of the model's variables at the time of the call. It is traced anew for each shape of the arrays.
 
-    `shapes`, an array's each, name the sides that may vary with None. Where an array's first side is one, it is a batch,
-    and so is whatever the function returns: a batch of another length is then not traced anew.
+    `shapes`, one for each array, have None for the sides that may vary. Where an array's first side may, the array is a
+    batch, and so is whatever the function returns: a batch of another length is then not traced anew.
     """
     compile_by_backend = by_backend(tensorflow=_compiled_by_tensorflow, jax=_compiled_by_jax)
     return compile_by_backend(model, function, shapes)

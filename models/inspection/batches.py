@@ -30,8 +30,8 @@ def labelled_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
     """Batches of images, labels (n,) and masks (n, height, width), as far as there are any.
 
-    `source` is what `image_batches` takes. Labels are class indices or one-hot, masks ("parts") are integers. Raises ModelError for images that are not of
-    `shape`, and for labels or masks that do not belong to them.
+    `source` is what `image_batches` takes. Labels are class indices or one-hot, masks ("parts") are integers. Raises
+    ModelError for images that are not of `shape`, and for labels or masks that do not belong to them.
     """
     for images, labels, masks in _batches(source, batch_size, shape, columns=3):
         check_images(images, shape)

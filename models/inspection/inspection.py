@@ -38,7 +38,9 @@ class Inspection:
 
     def graph(self, size: Sequence[int | None] | None = None, channels: int | None = None) -> Graph:
         """The graph of a pass over images of `size` (height, width); what the model fixes itself need not be given."""
-        height, width = (own or given or ANY_SIZE for own, given in zip(self.image_shape[:2], size or (None, None), strict=True))
+        height, width = (
+            own or given or ANY_SIZE for own, given in zip(self.image_shape[:2], size or (None, None), strict=True)
+        )
         channels = self.image_shape[2] or channels
         if channels is None:
             raise ModelError(
@@ -131,9 +133,7 @@ class Inspection:
 
     def check_differentiable(self) -> None:
         if not self.dtype.startswith(("float", "bfloat")):
-            raise ModelError(
-                f"model '{self.model.name}' takes images as {self.dtype}, to which there is no gradient"
-            )
+            raise ModelError(f"model '{self.model.name}' takes images as {self.dtype}, to which there is no gradient")
 
     def call(
         self, name: Hashable, function: Function, *arrays: np.ndarray, shapes: Sequence[Shape] | None = None
@@ -167,7 +167,7 @@ class Inspection:
 
         The last batch is filled up, so that only one shape is compiled.
         """
-        batch_size = min(batch_size, count)
+        batch_size = max(min(batch_size, count), 1)
         for start in range(0, count, batch_size):
             rows = np.arange(start, min(start + batch_size, count))
             batch = [filled(array, batch_size) for array in arrays(rows)]

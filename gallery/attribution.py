@@ -153,10 +153,7 @@ def _maps(subject: "Subject", method: str) -> np.ndarray:
         with subject.bars.bar(METHODS[method]) as told:
             options = {"progress": told} if method in IN_MANY_PASSES else {}
             options |= {"seed": subject.config.seed} if method == "smooth_grad" else {}
-            try:
-                found = getattr(interpret, method)(subject.network, subject.images, subject.targets, **options)
-            except ValueError as error:
-                raise UserError(str(error)) from None
+            found = getattr(interpret, method)(subject.network, subject.images, subject.targets, **options)
         subject.maps[method] = found.sum(axis=-1) if found.ndim == 4 else found
     return subject.maps[method]
 

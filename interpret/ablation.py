@@ -162,7 +162,8 @@ class _Silencer:
 
         def silenced(values, images, maps, keep):
             giving = in_call(number, lambda output, _: ops.cast(maps * keep, output.dtype))
-            return [network.forward(images, values, changes=[Change(node.layer, "call", giving)])[0]]
+            changes = [*network.changes(size), Change(node.layer, "call", giving)]
+            return [network.forward(images, values, changes)[0]]
 
         maps = network.maps(images, {"maps": Tap(node.name)})["maps"]
         shapes = [(None, *images.shape[1:]), (None, *maps.shape[1:]), keep.shape[1:]]

@@ -112,45 +112,34 @@ class Network(Inspection):
         raise ModelError(f"model '{self.model.name}' has no layer with maps; name a layer")
 
     def forward(
-        self,
-        images: Any,
-        values: list[Any],
-        *,
-        at: Node | None = None,
-        through_relus: Callable[[Callable], Callable] | None = None,
-        rectified: bool = True,
-        changes: Sequence[Change] = (),
+        self, images: Any, values: list[Any], changes: Sequence[Change] | None = None, *, at: Node | None = None
     ) -> tuple[Any, Any]:
-        """Logits (batch, classes), and the output of call `at`, both float32; to be traced by the backend.
+        """Logits (batch, classes), and the output of call `at` or None, float32; to be traced by the backend.
 
-        The other arguments are those of `changes`, and more changes.
+        `changes` are by default what `changes` gives, without which a model's output may be no logits.
         """
-        own = self.changes(images.shape[1:3], at=at, through_relus=through_relus, rectified=rectified)
-        calls = self.calls(images, values, [*own, *changes])
+        calls = self.calls(images, values, self.changes(images.shape[1:3]) if changes is None else changes)
         return _logits(calls), None if at is None else ops.cast(calls[at.name].outputs[0], "float32")
 
     def changes(
         self,
         size: Sequence[int],
         *,
-        at: Node | None = None,
         through_relus: Callable[[Callable], Callable] | None = None,
-        rectified: bool = True,
+        unrectified: Node | None = None,
     ) -> list[Change]:
         """What is done to the model's layers in a pass over images of `size` that is asked for its logits.
 
         The softmax or sigmoid at the end is left out. `through_relus` changes every ReLU: see `guided` and `revived`.
-        Where `at` is a ReLU, or has one inside, and is not `rectified`, its output is what the ReLU receives.
+        A call that is a ReLU, or has one inside, and is to stay `unrectified` gives what the ReLU receives.
         """
         graph = self.graph(size)
-        changes = [
-            Change(*squashing, lambda _: lambda x, *_args, **_kwargs: x) for squashing in _squashings(graph.nodes)
-        ]
+        changes = [Change(*end, lambda _: lambda x, *_args, **_kwargs: x) for end in _squashings(graph.nodes)]
         if through_relus is not None:
             changes += [Change(*relu, through_relus) for relu in relus(graph.nodes)]
-        if at is not None and not rectified:
-            passing = in_call(graph.earlier_calls(at), lambda _, received: received)
-            changes += [Change(*relu, passing) for relu in relus([at])]
+        if unrectified is not None:
+            passing = in_call(graph.earlier_calls(unrectified), lambda _, received: received)
+            changes += [Change(*relu, passing) for relu in relus([unrectified])]
         return changes
 
     def _score(self, targets: Any) -> Callable[[dict[str, Call]], Any]:

@@ -126,9 +126,8 @@ class _Goal:
 
     def of(self, images: Any, values: list[Any], through_relus: Callable | None = None) -> Any:
         """Shape (batch, units); to be traced by the backend."""
-        logits, maps = self._network.forward(
-            images, values, at=self._node, rectified=False, through_relus=through_relus
-        )
+        changes = self._network.changes(images.shape[1:3], through_relus=through_relus, unrectified=self._node)
+        logits, maps = self._network.forward(images, values, changes, at=self._node)
         if maps is None:
             return logits
         if self._place is not None:

@@ -19,6 +19,9 @@ from .inspection.features import (
 from .inspection.features import (
     feature_maps as feature_maps,
 )
+from .inspection.inspection import (
+    Inspection as Inspection,
+)
 from .keras_file.reading import (
     read_model as read_model,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "BlockShape",
     "ConvInfo",
     "FeatureExtractor",
+    "Inspection",
     "build_convnet",
     "build_model",
     "build_resnet",

@@ -1,6 +1,6 @@
 """A Keras model that is looked into: its layers by name, their maps, and gradients; never changed by it."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import keras
@@ -99,7 +99,7 @@ class Inspection:
         arrays = self.call(("maps", chosen), tapped, images.astype(self.dtype, copy=False), shapes=[shape])
         return dict(zip(taps, arrays, strict=True))
 
-    def calls(self, images: Any, values: list[Any], changes: Iterable[Change] = ()) -> dict[str, Call]:
+    def calls(self, images: Any, values: list[Any], changes: Sequence[Change] = ()) -> dict[str, Call]:
         """Every call of one forward pass in inference mode, by name, the last one last; to be traced by the backend."""
         return {call.name: call for call in noted_pass(self.model, images, values, changes)}
 
@@ -110,7 +110,7 @@ class Inspection:
         score: Callable[[dict[str, Call]], Any],
         *,
         at: Node | None = None,
-        changes: Iterable[Change] = (),
+        changes: Sequence[Change] = (),
     ) -> tuple[Any, Any]:
         """The gradient of a score with respect to `images` or, with `at`, to what that call gives; float32 then.
 
@@ -128,10 +128,11 @@ class Inspection:
             calls = self.calls(images, values, [*changes, Change(at.layer, "call", adding)])
             return score(calls), ops.cast(calls[at.name].outputs[0], "float32")
 
-        earlier = self.graph(images.shape[1:3]).earlier_calls(at)
+        earlier = self.graph(images.shape[1:3], images.shape[3]).earlier_calls(at)
         return with_gradient(disturbed, ops.zeros((images.shape[0], *at.output_shapes[0][1:]), "float32"))
 
     def check_differentiable(self) -> None:
+        """Raises ModelError for a model that takes images as whole numbers."""
         if not self.dtype.startswith(("float", "bfloat")):
             raise ModelError(f"model '{self.model.name}' takes images as {self.dtype}, to which there is no gradient")
 

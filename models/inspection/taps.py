@@ -7,7 +7,7 @@ what came out; afterwards the model is as it was.
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -56,7 +56,7 @@ def in_call(number: int, change: Callable[[Any, Any], Any]) -> Callable[[Callabl
     return make
 
 
-def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Iterable[Change] = ()) -> list[Call]:
+def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Sequence[Change] = ()) -> list[Call]:
     """The calls of one forward pass in inference mode, with `values` as the model's variables, in order of completion.
 
     To be traced by the backend (see models/tensors.py), never run eagerly: every tensor is held until it returns.

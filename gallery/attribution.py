@@ -83,9 +83,6 @@ def _maps(material: "Material", method: str) -> "np.ndarray":
         with progress_bar(METHODS[method]) as progress:
             options = {"progress": progress} if method in IN_MANY_PASSES else {}
             options |= {"seed": material.config.seed} if method == "smooth_grad" else {}
-            try:
-                maps = getattr(interpret, method)(material.network, material.images, material.targets, **options)
-            except ValueError as error:
-                raise UserError(str(error)) from None
+            maps = getattr(interpret, method)(material.network, material.images, material.targets, **options)
         material.attribution_maps[method] = maps.sum(axis=-1) if maps.ndim == 4 else maps
     return material.attribution_maps[method]

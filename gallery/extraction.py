@@ -23,10 +23,7 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     from convlens.interpret import parse_kernel
     from convlens.visualization import Drawing, show_kernel
 
-    try:
-        kernel = parse_kernel(config.kernel)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    kernel = parse_kernel(config.kernel)
     if config.image is None and run is None:
         raise UserError("kernel= needs an image to act on; give image=path/to/photo.jpg")
     dataset = run.open_data(config.data) if run and asks_for_data(config) else None
@@ -58,10 +55,7 @@ def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, ste
 def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":
     from convlens.interpret import extract
 
-    try:
-        return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))
 
 
 def _shrunk(image: np.ndarray, longest: int | None) -> np.ndarray:

@@ -251,7 +251,7 @@ class Material:
         """What the run's network looked like over the epochs."""
         try:
             return [interpret.unpack_snapshot(path.read_bytes()) for path in self.run.snapshots]
-        except ValueError as error:
+        except UserError as error:
             raise UserError(f"Snapshots of run {self.run.path}: {error}.") from None
 
     @cached_property

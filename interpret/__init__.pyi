@@ -2,22 +2,18 @@ from .ablation import (
     ablate as ablate,
     ablate_shares as ablate_shares,
 )
-from .attribution import (
-    Curves as Curves,
-    Network as Network,
-    Randomisation as Randomisation,
-    class_logits as class_logits,
-    completeness_gap as completeness_gap,
-    deletion_insertion as deletion_insertion,
+from .architecture import (
+    Architecture as Architecture,
+    architecture as architecture,
+)
+from .cam import (
     grad_cam as grad_cam,
     grad_cam_plus_plus as grad_cam_plus_plus,
-    guided_backpropagation as guided_backpropagation,
-    input_gradient as input_gradient,
-    integrated_gradients as integrated_gradients,
-    occlusion as occlusion,
-    randomisation_check as randomisation_check,
     score_cam as score_cam,
-    smooth_grad as smooth_grad,
+)
+from .classifier import (
+    Network as Network,
+    class_logits as class_logits,
 )
 from .comparison import (
     Comparison as Comparison,
@@ -29,17 +25,27 @@ from .concepts import (
     concept_scores as concept_scores,
     strong_places as strong_places,
 )
-from .confusion import (
+from .confusion_examples import (
     examples_of_confusions as examples_of_confusions,
 )
-from .costs import (
-    Architecture as Architecture,
-    architecture as architecture,
+from .deletion_insertion import (
+    Curves as Curves,
+    deletion_insertion as deletion_insertion,
 )
 from .extraction import (
     Extraction as Extraction,
     extract as extract,
     luminance as luminance,
+)
+from .guided_backpropagation import (
+    guided_backpropagation as guided_backpropagation,
+)
+from .input_gradient import (
+    input_gradient as input_gradient,
+)
+from .integrated_gradients import (
+    completeness_gap as completeness_gap,
+    integrated_gradients as integrated_gradients,
 )
 from .kernels import (
     NamedKernel as NamedKernel,
@@ -58,12 +64,16 @@ from .neighbours import (
     features_layer as features_layer,
     nearest_neighbours as nearest_neighbours,
 )
-from .passes import (
-    unit_pass as unit_pass,
+from .occlusion import (
+    occlusion as occlusion,
 )
 from .patches import (
     PatchesCollector as PatchesCollector,
     top_patches as top_patches,
+)
+from .randomisation import (
+    Randomisation as Randomisation,
+    randomisation_check as randomisation_check,
 )
 from .receptive_field import (
     effective_receptive_field as effective_receptive_field,
@@ -71,6 +81,9 @@ from .receptive_field import (
 )
 from .saliency import (
     saliency as saliency,
+)
+from .smooth_grad import (
+    smooth_grad as smooth_grad,
 )
 from .snapshots import (
     Snapshot as Snapshot,
@@ -82,7 +95,10 @@ from .spectrum import (
     kernel_spectrum as kernel_spectrum,
     random_spectrum as random_spectrum,
 )
-from .statistics import (
+from .unit_pass import (
+    unit_pass as unit_pass,
+)
+from .unit_statistics import (
     StatisticsCollector as StatisticsCollector,
     table_csv as table_csv,
     unit_statistics as unit_statistics,

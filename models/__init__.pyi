@@ -13,6 +13,9 @@ from .inspection.features import (
     feature_extractor as feature_extractor,
     feature_maps as feature_maps,
 )
+from .inspection.inspection import (
+    Inspection as Inspection,
+)
 from .keras_file.reading import (
     read_model as read_model,
 )
@@ -28,6 +31,7 @@ __all__ = [
     "BlockShape",
     "ConvInfo",
     "FeatureExtractor",
+    "Inspection",
     "build_convnet",
     "build_model",
     "build_resnet",

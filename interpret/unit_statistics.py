@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from convlens.interpret.passes import Batch, UnitLayer, unit_pass
+from convlens.core.errors import UserError
+from convlens.core.progress import Progress
+from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
 
 TWIN = 0.95  # correlation of maps from which on two units count as duplicates
 COLUMNS = [
@@ -105,7 +107,7 @@ def unit_statistics(
     layers: Sequence[str] | None = None,
     *,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, UnitStatistics]:
     """How each unit of each layer behaves over the images of a split, by layer.
 
@@ -205,14 +207,14 @@ def kernel_cosines(kernel: np.ndarray) -> np.ndarray:
 def unit_table(statistics: Mapping[str, UnitStatistics], sort: str | None = None) -> np.ndarray:
     """The statistics of every unit of every layer as a structured array of COLUMNS, a row a unit.
 
-    In the order of layers and units, or largest first by the column `sort`. Raises ValueError for a column that does
+    In the order of layers and units, or largest first by the column `sort`. Raises UserError for a column that does
     not exist.
     """
     table = np.concatenate([_rows(one) for one in statistics.values()])
     if sort is None:
         return table
     if sort not in table.dtype.names:
-        raise ValueError(f"sort={sort!r}; the table has the columns {', '.join(table.dtype.names)}")
+        raise UserError(f"sort={sort!r}; the table has the columns {', '.join(table.dtype.names)}")
     if sort == "layer":
         return table[np.argsort(table["layer"], kind="stable")]
     return table[np.argsort(-np.nan_to_num(table[sort].astype(np.float64), nan=-np.inf), kind="stable")]

@@ -5,7 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from convlens.interpret.network import Network, Progress, Targets, of_class, prepared
+from convlens.core.errors import UserError
+from convlens.core.progress import Progress
+from convlens.interpret.classifier import Network, Targets, of_class, prepared
 
 
 def occlusion(
@@ -25,7 +27,7 @@ def occlusion(
     or column end at the edge. A negative value: the class is likelier without. By default a square is an eighth of
     the shorter side, but at least four pixels, and moves by half. `fill` is the value to cover with, by default each
     image's own mean colour. Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks",
-    https://arxiv.org/abs/1311.2901. Raises ValueError for a square that does not fit the image.
+    https://arxiv.org/abs/1311.2901. Raises UserError for a square that does not fit the image.
     """
     network = prepared(model)
     images = network.images(images)
@@ -34,8 +36,8 @@ def occlusion(
     size = min(height, width, max(4, min(height, width) // 8)) if size is None else size
     stride = max(1, size // 2) if stride is None else stride
     if not 1 <= stride <= size <= min(height, width):
-        raise ValueError(f"squares of {size} pixels every {stride} pixels on images of {height}x{width} pixels")
-    places = [(top, left) for top in _starts(height, size, stride) for left in _starts(width, size, stride)]
+        raise UserError(f"squares of {size} pixels every {stride} pixels on images of {height}x{width} pixels")
+    corners = [(top, left) for top in _starts(height, size, stride) for left in _starts(width, size, stride)]
     fills = images.mean(axis=(1, 2), keepdims=True) if fill is None else np.full_like(images[:, :1, :1], fill)
 
     def score(values, images, targets):
@@ -44,18 +46,18 @@ def occlusion(
     before = network.run("score", score, [images, targets], batch_size)[0]
 
     def covered(rows):
-        chosen = images[rows // len(places)]  # a copy
+        chosen = images[rows // len(corners)]  # a copy
         for image, row in zip(chosen, rows, strict=True):
-            image[_square(places[row % len(places)], size)] = fills[row // len(places)]
-        return [chosen, targets[rows // len(places)]]
+            image[_square(corners[row % len(corners)], size)] = fills[row // len(corners)]
+        return [chosen, targets[rows // len(corners)]]
 
     falls, covers = np.zeros(images.shape[:3]), np.zeros((height, width))
-    for place in places:
-        covers[_square(place, size)] += 1
-    for rows, (after,) in network.stream("score", score, len(images) * len(places), covered, batch_size, progress):
+    for corner in corners:
+        covers[_square(corner, size)] += 1
+    for rows, (after,) in network.stream("score", score, len(images) * len(corners), covered, batch_size, progress):
         for row, logit in zip(rows, after, strict=True):
-            image = row // len(places)
-            falls[image][_square(places[row % len(places)], size)] += before[image] - logit
+            image = row // len(corners)
+            falls[image][_square(corners[row % len(corners)], size)] += before[image] - logit
     return (falls / covers).astype(np.float32)
 
 
@@ -64,6 +66,6 @@ def _starts(length: int, size: int, stride: int) -> list[int]:
     return starts if starts[-1] == length - size else [*starts, length - size]
 
 
-def _square(place: tuple[int, int], size: int) -> tuple[slice, slice]:
-    top, left = place
+def _square(corner: tuple[int, int], size: int) -> tuple[slice, slice]:
+    top, left = corner
     return slice(top, top + size), slice(left, left + size)

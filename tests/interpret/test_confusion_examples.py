@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convlens.interpret.confusion import examples_of_confusions
+from convlens.interpret.confusion_examples import examples_of_confusions
 
 
 def test_examples_are_the_most_confident_of_each_cell():

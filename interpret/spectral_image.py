@@ -18,7 +18,7 @@ CONTRAST = 0.25
 
 
 @dataclass(frozen=True)
-class Canvas:
+class SpectralImage:
     """Images of one size and range of values, drawn by spectra (batch, channels, height, width, 2)."""
 
     size: tuple[int, int]  # height, width

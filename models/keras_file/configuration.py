@@ -7,8 +7,8 @@ from typing import Any
 from convlens.core.errors import ModelError
 from convlens.models.keras_file import allowed
 from convlens.models.keras_file.archive import shown
-from convlens.models.keras_file.graph import CALLS, calls_of, check_graph
-from convlens.models.keras_file.parts import (
+from convlens.models.keras_file.links import CALLS, calls_of, check_graph
+from convlens.models.keras_file.objects import (
     LAYER_KEYS,
     check_dtype,
     check_options,

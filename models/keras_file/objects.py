@@ -16,8 +16,8 @@ from convlens.models.keras_file.values import (
     name_of,
 )
 
-_PART_KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id"}
-LAYER_KEYS = _PART_KEYS | {"build_config", "inbound_nodes", "name"}
+_OBJECT_KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id"}
+LAYER_KEYS = _OBJECT_KEYS | {"build_config", "inbound_nodes", "name"}
 
 
 def class_of(saved: Any, what: str) -> str:
@@ -45,23 +45,23 @@ def kind_of(saved: dict[str, Any]) -> allowed.Kind:
 def not_allowed(saved: dict[str, Any], what: str) -> ModelError:
     """Says which of the ways of not being built in this is."""
     name, module, registered = (saved.get(key) for key in ("class_name", "module", "registered_name"))
-    place = f" (layer '{name_of(saved)}')" if what == "layer" else ""
+    where = f" (layer '{name_of(saved)}')" if what == "layer" else ""
     if name == "function":
         return ModelError(f"calls the function {_function(saved)} as a {what}; no functions but activations are read")
     if isinstance(registered, str) and ">" in registered or module is None:
-        return ModelError(f"needs the custom class '{shown(registered or name)}'{place}; only built-in layers are read")
+        return ModelError(f"needs the custom class '{shown(registered or name)}'{where}; only built-in layers are read")
     full = f"{shown(module)}.{shown(name)}"
     if not (isinstance(module, str) and module.split(".")[0] == "keras"):
-        return ModelError(f"names {full} as a {what}{place}; only Keras' own are read")
+        return ModelError(f"names {full} as a {what}{where}; only Keras' own are read")
     if isinstance(registered, str) and registered != name:
-        return ModelError(f"registers {full} under another name, '{shown(registered)}'{place}")
-    return ModelError(f"has a {what} of class {full}{place}, which is not one of the built-in {what}s that are read")
+        return ModelError(f"registers {full} under another name, '{shown(registered)}'{where}")
+    return ModelError(f"has a {what} of class {full}{where}, which is not one of the built-in {what}s that are read")
 
 
 def check_options(saved: dict[str, Any], kind: allowed.Kind) -> None:
     options, name = saved["config"], name_of(saved)
-    place = f"layer '{name}'"
-    check_keys(options, kind.options, place)
+    where = f"layer '{name}'"
+    check_keys(options, kind.options, where)
     check_name(options)
     for key, value in options.items():
         if value is None or key == "name":
@@ -69,54 +69,54 @@ def check_options(saved: dict[str, Any], kind: allowed.Kind) -> None:
         if key == "dtype":
             check_dtype(value, allowed.INPUT_DTYPES if saved["class_name"] == "InputLayer" else allowed.POLICIES)
         elif key == "activation":
-            _activation(value, place)
+            _activation(value, where)
         elif key.endswith("_initializer"):
-            _part(value, "initializer", allowed.INITIALIZERS, place)
+            _object(value, "initializer", allowed.INITIALIZERS, where)
         elif key.endswith("_regularizer"):
-            _part(value, "regularizer", allowed.REGULARIZERS, place)
+            _object(value, "regularizer", allowed.REGULARIZERS, where)
         elif key.endswith("_constraint"):
-            _part(value, "constraint", allowed.CONSTRAINTS, place)
+            _object(value, "constraint", allowed.CONSTRAINTS, where)
         elif key in ("batch_shape", "target_shape"):
             check_shape(value, negative=key == "target_shape")
         elif key == "data_format":
             if value not in ("channels_last", "channels_first"):
-                raise ModelError(f"has {place} with data_format={shown(value)}")
+                raise ModelError(f"has {where} with data_format={shown(value)}")
         else:
-            check_plain(value, f"{place}, option {key}")
+            check_plain(value, f"{where}, option {key}")
 
 
-def _part(value: Any, what: str, choices: set[str], place: str) -> None:
+def _object(value: Any, what: str, choices: set[str], where: str) -> None:
     """An initializer, a regularizer or a constraint: an object of a known class whose options are numbers or words."""
     if isinstance(value, str):
         name = value.replace("_", "").lower()
         if name not in {choice.lower() for choice in choices}:
-            raise ModelError(f"has {place} with the unknown {what} '{shown(value)}'")
+            raise ModelError(f"has {where} with the unknown {what} '{shown(value)}'")
         return
     name = class_of(value, what)
     if value["module"] != f"keras.{what}s" or name not in choices:
         raise not_allowed(value, what)
-    check_keys(value, _PART_KEYS, f"a {what} in {place}")
+    check_keys(value, _OBJECT_KEYS, f"a {what} in {where}")
     for option in value["config"].values():
-        check_plain(option, f"a {what} in {place}")
+        check_plain(option, f"a {what} in {where}")
 
 
-def _activation(value: Any, place: str) -> None:
+def _activation(value: Any, where: str) -> None:
     if isinstance(value, str):
         name = value
     elif isinstance(value, dict) and value.get("class_name") == "function":
         name = value.get("config")
         own = value.get("module") in ("builtins", "keras.activations") and value.get("registered_name") in (None, name)
         if not own or not isinstance(name, str):
-            raise ModelError(f"calls the function {_function(value)} in {place}; no functions but activations are read")
+            raise ModelError(f"calls the function {_function(value)} in {where}; no functions but activations are read")
     else:
         if class_of(value, "activation") not in allowed.ACTIVATION_LAYERS or value["module"] != "keras.layers":
             raise not_allowed(value, "activation")
-        check_keys(value, LAYER_KEYS - {"inbound_nodes"}, f"the activation of {place}")
+        check_keys(value, LAYER_KEYS - {"inbound_nodes"}, f"the activation of {where}")
         check_options(value, allowed.LAYERS[value["class_name"]])
         check_build_shapes(value.get("build_config"))
         return
     if name not in allowed.ACTIVATIONS:
-        raise ModelError(f"has {place} with the unknown activation '{shown(name)}'")
+        raise ModelError(f"has {where} with the unknown activation '{shown(name)}'")
 
 
 def check_dtype(value: Any, choices: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from convlens.core.errors import ModelError
 from convlens.models.keras_file import allowed
 from convlens.models.keras_file.archive import shown
-from convlens.models.keras_file.parts import check_dtype
+from convlens.models.keras_file.objects import check_dtype
 from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
 
 CALLS = 50_000  # of layers, when the graph is linked: a nested model called twice counts twice

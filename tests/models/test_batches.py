@@ -7,6 +7,7 @@ from PIL import Image
 from convlens.configs import Model
 from convlens.core.errors import ModelError
 from convlens.models import build_model, feature_extractor, feature_maps
+from convlens.models.inspection.batches import image_count, labelled_batches
 from convlens.models.inspection.images import read_fitting
 
 SIZE = 12
@@ -109,3 +110,26 @@ def test_a_tensorflow_dataset_is_streamed(extractor):
     for dataset in (pairs, pairs.batch(2), examples.batch(4)):
         parts = [part["block2_conv1"]["condense"] for part in extractor.stream(dataset, batch_size=2)]
         np.testing.assert_allclose(np.concatenate(parts), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_and_masks_stay_with_their_images_in_every_form(extractor):
+    images, labels, parts = pixels(5), np.arange(5), np.ones((5, SIZE, SIZE), int)
+    forms = (
+        {"image": images, "label": labels, "parts": parts},
+        [(images[:2], np.eye(6)[labels[:2]].astype(int), parts[:2]), (images[2:], labels[2:], parts[2:, ..., None])],
+        iter(zip(images, labels, parts, strict=True)),  # single images
+    )
+    for form in forms:
+        batches = list(labelled_batches(form, 2, (SIZE, SIZE, 3)))
+        for joined, expected in zip(zip(*batches, strict=True), (images, labels, parts), strict=True):
+            np.testing.assert_array_equal(np.concatenate(joined), expected)
+    assert next(labelled_batches([images], 2, (SIZE, SIZE, 3)))[1:] == (None, None)
+    with pytest.raises(ModelError, match="4 images; expected class indices"):
+        next(labelled_batches([(images[:4], labels)], 2, (SIZE, SIZE, 3)))
+
+
+def test_images_are_counted_where_that_takes_no_reading(tmp_path):
+    images = pixels(5)
+    assert [image_count(source) for source in (images, {"image": images}, [(images, None), images[0]])] == [5, 5, 6]
+    assert image_count(tmp_path / "car.jpg") == 1 and image_count([tmp_path / "car.jpg"] * 3) == 3
+    assert image_count(iter(images)) is None

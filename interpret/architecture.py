@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from convlens.interpret.receptive_field import fields_of, graph_at
+from convlens.interpret.receptive_field import fields_of
 from convlens.models.inspection.graph import Graph, Node
+from convlens.models.inspection.inspection import Inspection
 
 PLAIN_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -72,15 +73,15 @@ def architecture(model: keras.Model, image_size: Sequence[int] | None = None) ->
 
     Raises ModelError for a model without weights or one that takes no images.
     """
-    graph = graph_at(model, image_size)
+    graph = Inspection(model).graph(image_size)
     listed = _listed(graph)
     fields = fields_of(graph, [node.name for node, _ in listed if node.outputs])
-    places = {graph.images: -1}
+    makers = {graph.images: -1}
     counted: set[int] = set()
-    found = []
-    for place, (node, weights) in enumerate(listed):
+    costs = []
+    for index, (node, weights) in enumerate(listed):
         field = fields[node.name].size if node.outputs else None
-        found.append(
+        costs.append(
             LayerCost(
                 name=node.name,
                 kind=type(node.layer).__name__,
@@ -89,19 +90,13 @@ def architecture(model: keras.Model, image_size: Sequence[int] | None = None) ->
                 parameters=sum(math.prod(weight.shape) for key, weight in weights.items() if key not in counted),
                 multiply_adds=_multiply_adds(node, bool(weights)),
                 receptive_field=None if field is None else tuple(field),
-                sources=tuple(dict.fromkeys(places[key] for key in node.inputs if key in places)),
+                sources=tuple(dict.fromkeys(makers[key] for key in node.inputs if key in makers)),
             )
         )
         counted |= set(weights)
-        # A layer that gives what it got, as dropout does, takes its source's place.
-        places |= dict.fromkeys(node.outputs, place)
-    image_shape = next(
-        shape
-        for node in graph.nodes
-        for key, shape in zip(node.inputs, node.input_shapes, strict=True)
-        if key == graph.images
-    )
-    return Architecture(tuple(image_shape[1:]), tuple(found))
+        # A layer that gives what it got, as dropout does, stands for its source from here on.
+        makers |= dict.fromkeys(node.outputs, index)
+    return Architecture(graph.image_shape, tuple(costs))
 
 
 def _listed(graph: Graph) -> list[tuple[Node, dict[int, keras.Variable]]]:

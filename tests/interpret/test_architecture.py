@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from convlens.interpret.costs import architecture
+from convlens.interpret.architecture import architecture
 from convlens.models import conv_layers
 
 layers = keras.layers

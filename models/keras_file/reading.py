@@ -23,7 +23,7 @@ _BYTES = {"float16": 2, "bfloat16": 2}  # all others take 4 at least: JAX stores
 def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.Model":
     """A `.keras` file's model, not compiled, whoever wrote the file.
 
-    Only built-in layers are read (models/allowed.py), nothing in the file is run, and memory is taken only for
+    Only built-in layers are read (allowed.py), nothing in the file is run, and memory is taken only for
     weights that the file really holds. Keras is imported after everything else has been checked. With `sha256`, the
     file must have that SHA-256 sum (hexadecimal).
 

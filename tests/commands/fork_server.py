@@ -61,7 +61,7 @@ def run_for(connection: socket.socket) -> int:
     path = os.environ["PATH"]
     os.environ.clear()
     os.environ.update(job["environment"] | {"PATH": path})
-    sys.executable = job["python"]
+    sys.executable, sys.orig_argv = job["python"], [job["python"], *job["words"]]
     code = exit_code(job["words"])
     sys.stdout.flush()
     sys.stderr.flush()

@@ -12,12 +12,13 @@ SAVED_RUNS = ROOT / "tests" / "saved_runs"
 CLASSES = ("automobile", "truck", "horse")
 SECOND_RUN = "20260101-120000-000-abcdef"
 DATASETS = ("cifar10", "fashion_mnist", "beans")  # known to TFDS by name
-TINY_RUN = ("model.filters=[12,16,8]", "model.head.dense=[16]", "training.epochs=2", "data.image_size=32")
-TINY_RUN += ("data.cache=disk", "training.batch_size=8")
+TINY_NETWORK = ("model.filters=[12,16,8]", "model.head.dense=[16]")
+TINY_RUN = (*TINY_NETWORK, "training.epochs=2", "training.batch_size=8", "data.image_size=32", "data.cache=disk")
 
 
-def write_pictures(folder: Path) -> None:
-    """car.jpg and truck.jpg, PHOTOS and stanford_cars with a folder for each split and class."""
+def write_files(folder: Path) -> None:
+    """car.jpg and truck.jpg; PHOTOS and stanford_cars, a folder for each split and class; an experiment mine.yaml."""
+    (folder / "mine.yaml").write_text("# @package _global_\ndefaults:\n  - override /model: vgg\n")
     generator = np.random.default_rng(0)
     for name in ("car", "truck"):
         _noise(generator, (48, 64, 3)).save(folder / f"{name}.jpg")
@@ -43,7 +44,7 @@ def write_datasets(data_dir: Path, cars: Path) -> None:
 
         def examples(seed, features=builder.info.features, shape=shape, classes=classes):
             generator = np.random.default_rng(seed)
-            for index in range(20):
+            for index in range(5 * classes):
                 image = generator.integers(0, 256, shape).astype(np.uint8)
                 example = {"id": f"{seed}-{index}", "image": image, "label": index % classes}
                 yield index, {name: example[name] for name in features}
@@ -57,7 +58,7 @@ def write_datasets(data_dir: Path, cars: Path) -> None:
 def lay_out(folder: Path, templates: Path, command: str) -> Path:
     """A working folder for a command, as after a clone: our scripts, and everything that the documents name.
 
-    `templates` holds what `write_pictures` and `name_runs` left there. To be resumed there is a run that was stopped.
+    `templates` holds what `write_files` and `name_runs` left there. To be resumed there is a run that was stopped.
     """
     folder.mkdir()
     for name in ("train.py", "evaluate.py", "visualize.py", "benchmarks", "tests", "pyproject.toml"):

@@ -1,8 +1,8 @@
 """What `python` and `convlens` are for a shell that runs the documents' commands: typed_python.py [-m] NAME [words]
 
 Our own scripts run in a fork of a process that has imported TensorFlow (fork_server.py, at the socket FORK_SERVER), and
-get more words from MORE_WORDS, a JSON table by the script's name, so that they take seconds; all else, and what wants
-another backend, is run by REAL_PYTHON as it stands.
+take more words from MORE_WORDS, a JSON table by the script's name of what comes before and after those that are typed,
+so that they take seconds; all else, and what wants another backend, is run by REAL_PYTHON as it stands.
 """
 
 import json
@@ -11,12 +11,14 @@ import socket
 import sys
 
 SCRIPTS = ("train", "evaluate", "visualize")
+GOING_ON = ("resume", "init_from")  # keys of train that name a run, which more words must fit
 
 
 def main(words: list[str]) -> int:
-    more = json.loads(os.environ["MORE_WORDS"])
     ours = script_of(words)
-    words = words + more.get(ours, [])
+    before, after = json.loads(os.environ["MORE_WORDS"]).get(ours, ([], []))
+    start = 3 if words[:2] == ["-m", "convlens"] else 1
+    words = [*words[:start], *before, *words[start:], *after]
     environment = {name: value for name, value in os.environ.items() if name != "PATH"}
     if not ours or os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         real = os.environ["REAL_PYTHON"]
@@ -32,15 +34,16 @@ def main(words: list[str]) -> int:
 
 
 def script_of(words: list[str]) -> str:
-    """Which of our scripts the words start; `blocks` for the documents' Python; empty for anything else."""
+    """Which of our scripts the words start, or of train the key that names a run; `blocks` for the documents' Python;
+    empty for anything else."""
     module = words[:2] == ["-m", "convlens"]
     name = (words[2:] if module else [os.path.basename(word).removesuffix(".py") for word in words])[:1]
-    if name == ["train"] and any(word.startswith("resume=") for word in words):
-        return "resume"
+    if name == ["train"]:
+        return next((key for key in GOING_ON if any(word.startswith(f"{key}=") for word in words)), "train")
     if name and name[0] in (*SCRIPTS, "blocks"):
         return name[0]
     return "convlens" if module else ""
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([word for word in sys.argv[1:] if word != "-P"]))

@@ -4,6 +4,9 @@ from .core.errors import (
 from .core.errors import (
     UserError as UserError,
 )
+from .core.version import (
+    __version__ as __version__,
+)
 from .models.inspection.convolutions import (
     conv_layers as conv_layers,
 )
@@ -19,6 +22,9 @@ from .models.inspection.features import (
 from .models.keras_file.reading import (
     read_model as read_model,
 )
+from .train import (
+    train as train,
+)
 from .training.run import (
     Run as Run,
 )
@@ -28,8 +34,10 @@ __all__ = [
     "ModelError",
     "Run",
     "UserError",
+    "__version__",
     "conv_layers",
     "feature_extractor",
     "feature_maps",
     "read_model",
+    "train",
 ]

@@ -1,5 +1,6 @@
 """Scores a run: reopen it -> evaluate -> evaluation.json, figures, TensorBoard."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ def evaluate(config: Evaluate) -> Path:
     with quietly():
         from rich.console import Console
 
-        from convlens.core.progress import track
+        from convlens.core.progress import progress_bar
         from convlens.training import evaluate_model
 
         run.model  # noqa: B018  read before the data: a damaged file is found at once
@@ -31,9 +32,9 @@ def evaluate(config: Evaluate) -> Path:
     limit_batches = config.limit_batches or run.config.training.limit_batches
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
     indices = data.evaluated(config.split, batch_size, limit_batches)
-    with data.telling_faults(), track(f"Scoring {config.split} images", len(indices), True) as advance:
+    with data.telling_faults(), progress_bar(f"Scoring {config.split} images", len(indices)) as progress:
         evaluation = evaluate_model(
-            run.model, batches, run.labels, indices=indices, mirrored=config.mirrored, progress=advance
+            run.model, batches, run.labels, indices=indices, mirrored=config.mirrored, progress=progress
         )
     run.write_json(run.evaluation_path, {"split": config.split, "epoch": run.epoch, **evaluation.report()})
     figures = _draw(run, data, evaluation, config)
@@ -88,5 +89,10 @@ def _print_scores(console, run: Run, evaluation, split: str) -> None:
     console.print(table)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command: what `words`, or the script's command line, ask for."""
+    command("evaluate", Evaluate, evaluate, words)
+
+
 if __name__ == "__main__":
-    command("evaluate", Evaluate, evaluate)
+    main()

@@ -1,6 +1,7 @@
 """Draws what a network learned, or what one kernel does: open -> look at images -> draw -> figures/."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from convlens.configs import Visualize
@@ -97,5 +98,10 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.@-]+", "_", name)[:150]
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command: what `words`, or the script's command line, ask for."""
+    command("visualize", Visualize, visualize, words)
+
+
 if __name__ == "__main__":
-    command("visualize", Visualize, visualize)
+    main()

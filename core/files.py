@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, whatever happens while they are written."""
+"""Files, folders and links that are either whole or absent, whatever happens while they are written."""
 
 import contextlib
 import errno
@@ -23,24 +23,61 @@ def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *,
     if isinstance(content, bytes):
         size = len(content)
 
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-    with telling_full_disk(path, size):
-        try:
-            if callable(content):
-                content(temporary)
-            else:
-                temporary.write_bytes(content)
-            sync(temporary)
-            os.replace(temporary, path)
-            sync(path.parent)
-        except BaseException:
+    with telling_full_disk(path, size), _taking_the_name(path) as temporary:
+        if callable(content):
+            content(temporary)
+        else:
+            temporary.write_bytes(content)
+        sync(temporary)
+
+
+def atomic_folder(path: Path, fill: Callable[[Path], object], *, size: int | None = None) -> None:
+    """Makes a folder that a reader, or a crash at any moment, meets with everything in it or not at all.
+
+    `fill` puts files, about `size` bytes of them, into the folder that it is given. `path` must not exist, or be an
+    empty folder. Raises `UserError` when the disk is full, saying how much space was missing.
+    """
+    with telling_full_disk(path, size), _taking_the_name(path) as temporary:
+        temporary.mkdir()
+        fill(temporary)
+        for content in temporary.rglob("*"):
+            sync(content)
+        sync(temporary)
+
+
+def atomic_symlink(link: Path, target: str) -> None:
+    """Makes `link` point to `target`; a link that was there before is replaced in one step.
+
+    Raises `UserError` when the disk is full.
+    """
+    with telling_full_disk(link), _taking_the_name(link) as temporary:
+        temporary.symlink_to(target)
+
+
+@contextlib.contextmanager
+def _taking_the_name(path: Path) -> Iterator[Path]:
+    """A new name beside `path`: what the block has made under it becomes `path` at its end, or goes where it fails."""
+    temporary = _beside(path, secrets.token_hex(4))
+    try:
+        yield temporary
+        os.replace(temporary, path)
+        sync(path.parent)
+    except BaseException:
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
             temporary.unlink(missing_ok=True)
-            raise
+        raise
 
 
 def unfinished_writes(path: Path) -> list[Path]:
-    """What processes that were killed while they wrote a file have left beside it; its name may be a pattern."""
-    return list(path.parent.glob(f".{'[0-9a-f]' * 8}.{path.name}"))
+    """What killed processes left beside a file or folder that they were writing; its name may be a pattern."""
+    return list(path.parent.glob(_beside(path, "[0-9a-f]" * 8).name))
+
+
+def _beside(path: Path, token: str) -> Path:
+    # Of the name only the end, with the suffix by which Keras knows a format: a whole name may be as long as can be.
+    return path.with_name(f".{token}.{path.name[-40:]}")
 
 
 @contextlib.contextmanager
@@ -52,13 +89,6 @@ def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(_disk_full(path, size)) from error
         raise
-
-
-def atomic_symlink(link: Path, target: str) -> None:
-    """Makes `link` point to `target`; a link that was there before is replaced in one step."""
-    temporary = link.with_name(f".{secrets.token_hex(4)}.{link.name}")
-    temporary.symlink_to(target)
-    os.replace(temporary, link)
 
 
 def sync(path: Path) -> None:

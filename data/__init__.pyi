@@ -1,8 +1,8 @@
 from .dataset import (
-    DataInfo as DataInfo,
+    Dataset as Dataset,
 )
 from .dataset import (
-    Dataset as Dataset,
+    open_dataset as open_dataset,
 )
 from .images import (
     fit_image as fit_image,
@@ -10,8 +10,8 @@ from .images import (
 from .images import (
     read_image as read_image,
 )
-from .opening import (
-    open_dataset as open_dataset,
+from .info import (
+    DataInfo as DataInfo,
 )
 from .sources.folder import (
     check_root as check_root,

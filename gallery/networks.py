@@ -8,6 +8,7 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.errors import UserError, one_line
+from convlens.core.program import tool_line
 
 if TYPE_CHECKING:
     from convlens.gallery.subject import Subject
@@ -70,5 +71,6 @@ def projector(subject: "Subject", folder: Path) -> Iterator[Path]:
     beside = subject.config.out is None and subject.run.tensorboard_dir.is_dir()
     folder = subject.run.projector_dir if beside else folder / "projector"
     visualization.write_projector(folder, found.vectors, found.images, columns, name=layer)
-    print(one_line(f"The projector shows {layer}: tensorboard --logdir {subject.run.path if beside else folder}"))
+    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(subject.run.path if beside else folder))
+    print(one_line(f"The projector shows {layer}: {shown}"))
     yield folder

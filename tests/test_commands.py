@@ -22,19 +22,19 @@ ROOT = documents.ROOT
 SCHEMAS = {"train": Train, "evaluate": Evaluate, "visualize": Visualize}
 
 # A command that stands in a document and is not run, and why. A row that no document needs any more is to go.
-NETWORK = "network: .ci/run installs so"
+NETWORK = "network"
 TESTS = "minutes: .ci/run runs all tests"
 MINUTES = "minutes: tests/benchmarks runs it with --quick"
 NOT_RUN = {
     "pip install -e .": NETWORK,
-    "pip install -e '.[dev]'": NETWORK,
+    "pip install -e '.[dev]'": "network: .ci/run installs so",
     "pip install -e '.[gpu]'": "network, and a GPU",
     "pip install -e '.[jax]'": NETWORK,
     "pip install -e '.[bench]'": NETWORK,
     "pip install -e '.[dev]' && pytest -m 'not slow'": NETWORK,
     "ruff format .": "changes files: .ci/run checks the format",
     "ruff check .": ".ci/run runs it",
-    "pip install pip-audit && pip-audit": "network",
+    "pip install pip-audit && pip-audit": NETWORK,
     "pytest": TESTS,
     "pytest -m 'not slow'": TESTS,
     "pytest -m slow": TESTS,
@@ -176,7 +176,7 @@ def missing(command: str, printed: str, files: set[Path]) -> set[str]:
     names = {path.name for path in files}
     script = re.search(r"(?:python|convlens) (train|evaluate|visualize)", command)
     if not script or "--help" in command:
-        return set() if printed else {"anything printed"} - {"anything printed" if command.startswith("rm ") else ""}
+        return set() if printed or command.startswith("rm ") else {"anything printed"}
     if script[1] == "visualize":
         pictures = {path.stem for path in files if path.suffix == ".png" and path.parent.name != "projector"}
         wanted = {f"{stem}{suffix}" for stem in pictures for suffix in (".svg", ".npz")} | {"index.html"}

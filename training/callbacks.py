@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from convlens.core.errors import UserError
+from convlens.core.errors import Stopped, UserError
 from convlens.training.run import Run
 
 METRICS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second")
@@ -149,14 +149,6 @@ class MetricsTable(keras.callbacks.Callback):
         self.run.write_metrics(self.rows)
 
 
-class Stopped(KeyboardInterrupt):
-    """Training was asked to stop, and did, with its state saved."""
-
-    def __init__(self, number: signal.Signals):
-        super().__init__()
-        self.signal = number
-
-
 class Interruption:
     """Ctrl-C and SIGTERM stop training between two steps, where everything is in order; a second one stops at once."""
 
@@ -185,6 +177,9 @@ class Interruption:
 
 class ProgressLines(keras.callbacks.Callback):
     """A line an epoch, in the terminal and in `train.log`; on a terminal also a bar with the time left of the run."""
+
+    # A bar of its own, not core.progress': it stays open for hours between the lines that are printed on stdout, where
+    # only a bar of the same console does not get in their way, and it shows scores and the time that has passed.
 
     def __init__(self, run: Run, best: KeepBest, console: Console, steps: int, first_step: int):
         super().__init__()

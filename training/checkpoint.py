@@ -3,8 +3,6 @@
 import hashlib
 import itertools
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from convlens.core.errors import UserError
-from convlens.core.files import sync, telling_full_disk
+from convlens.core.files import atomic_folder, telling_full_disk
 
 ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
 KEPT = 2  # the newest and the one before, should the newest be damaged later
@@ -37,7 +35,7 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
-class Damaged(ValueError):
+class Damaged(UserError):
     """A checkpoint that is not whole, or not as it was written."""
 
 
@@ -67,28 +65,23 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     number = _number(before[0]) + 1 if before else 1
     path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
     values = {"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}
-    parts = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
+    files = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
     if state.best_model:
-        parts[MODEL] = [state.best_model]
-    with telling_full_disk(path, sum(map(len, itertools.chain(*parts.values())))):
+        files[MODEL] = [state.best_model]
+    files[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in files.items()}})]
+    size = sum(map(len, itertools.chain(*files.values())))
+    with telling_full_disk(folder, size):
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(".*"):
-            shutil.rmtree(unfinished)
-        temporary = folder / f".{secrets.token_hex(4)}"
-        temporary.mkdir()
-        try:
-            parts[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in parts.items()}})]
-            for name, pieces in parts.items():
-                with (temporary / name).open("wb") as file:
-                    file.writelines(pieces)
-                sync(temporary / name)
-            sync(temporary)
-            os.replace(temporary, path)
-            sync(folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    read_checkpoint(path)
+    for unfinished in (path for path in folder.glob(".*") if path.is_dir()):
+        shutil.rmtree(unfinished)
+    atomic_folder(path, lambda temporary: _fill(temporary, files), size=size)
+    try:
+        read_checkpoint(path)
+    except Damaged as damage:
+        raise Damaged(
+            f"Checkpoint {path} is not what was written a moment ago: {damage}. The disk does not keep what it is "
+            "given; train on another one, with runs_dir=."
+        ) from None
     for old in checkpoints(folder)[KEPT:]:
         shutil.rmtree(old)
     return path
@@ -142,6 +135,12 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def _number(path: Path) -> int:
     return int(path.name.split("-")[0])
+
+
+def _fill(folder: Path, files: dict[str, list[Bytes]]) -> None:
+    for name, pieces in files.items():
+        with (folder / name).open("wb") as file:
+            file.writelines(pieces)
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -4,19 +4,23 @@ import contextlib
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from convlens.core.backend import by_backend
 from convlens.core.caching import cache_folder
 from convlens.core.errors import UserError
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 COMPILED_BYTES = 2 * 2**30  # of compiled programs on disk, the oldest go first
-TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 def choose_devices(count: int | None, batch_size: int) -> list[str]:
@@ -42,16 +46,24 @@ def room_on_device(cache: str, devices: list[str]) -> float:
     By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
     where they are to and cannot.
     """
-    if cache == "device" and TENSORFLOW:
+    return by_backend(tensorflow=_room_for_tensorflow, jax=_room_for_jax)(cache, devices)
+
+
+def _room_for_tensorflow(cache: str, devices: list[str]) -> float:
+    if cache == "device":
         raise UserError("data.cache=device is for JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
+    return 0
+
+
+def _room_for_jax(cache: str, devices: list[str]) -> float:
+    import jax
+
     if cache == "device" and len(devices) > 1:
         raise UserError(f"data.cache=device is for one device, not {len(devices)}; set training.devices=1.")
     if cache == "device":
         return float("inf")
-    if cache != "auto" or TENSORFLOW or len(devices) > 1 or "cpu" in devices[0]:
+    if cache != "auto" or len(devices) > 1 or "cpu" in devices[0]:
         return 0
-    import jax
-
     return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0) // 4
 
 
@@ -60,8 +72,11 @@ def keep_compiled(devices: list[str]) -> None:
 
     For JAX. Where JAX_COMPILATION_CACHE_DIR is set, JAX does as it says.
     """
-    if TENSORFLOW or "cpu" in devices[0] or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
+    if "cpu" not in devices[0] and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        by_backend(tensorflow=lambda: None, jax=_keep_compiled_by_jax)()
+
+
+def _keep_compiled_by_jax() -> None:
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
@@ -73,17 +88,24 @@ def distributed(devices: list[str]) -> Iterator[None]:
     """Models built and trained inside are copied to every device, each taking its share of every batch."""
     if len(devices) == 1:
         yield
-    elif TENSORFLOW:
-        import tensorflow as tf
+        return
+    with by_backend(tensorflow=_mirrored, jax=_data_parallel)(devices):
+        yield
 
-        with tf.distribute.MirroredStrategy(devices).scope():
-            yield
-    else:
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
-        try:
-            yield
-        finally:
-            keras.distribution.set_distribution(None)
+
+def _mirrored(devices: list[str]) -> contextlib.AbstractContextManager:
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices).scope()
+
+
+@contextlib.contextmanager
+def _data_parallel(devices: list[str]) -> Iterator[None]:
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(None)
 
 
 def xla_pays_off() -> bool | str:
@@ -91,7 +113,7 @@ def xla_pays_off() -> bool | str:
 
     There Keras chooses XLA, whose convolutions are about half as fast as those that TensorFlow takes from oneDNN.
     """
-    return "auto" if not TENSORFLOW or "gpu" in all_devices()[0] else False
+    return by_backend(tensorflow="auto" if "gpu" in all_devices()[0] else False, jax="auto")
 
 
 def make_deterministic(threads: int | None = None) -> None:
@@ -100,17 +122,21 @@ def make_deterministic(threads: int | None = None) -> None:
     Call it before anything is computed. The sums of a convolution depend on how many threads share it: `threads` is
     the number of an earlier training that is to be continued; None: one a processor.
     """
-    threads = threads or processors()
-    if TENSORFLOW:
-        import tensorflow as tf
+    by_backend(tensorflow=_make_tensorflow_deterministic, jax=_make_jax_deterministic)(threads or processors())
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-        tf.config.experimental.enable_op_determinism()
-    else:
-        # Both are read when JAX first computes.
-        os.environ["NPROC"] = str(threads)
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+def _make_tensorflow_deterministic(threads: int) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _make_jax_deterministic(threads: int) -> None:
+    # Both are read when JAX first computes.
+    os.environ["NPROC"] = str(threads)
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
 
 
 def processors() -> int:
@@ -123,13 +149,19 @@ def one_hot_batches(batches: Any, classes: int, devices: int, images: int) -> An
 
     JAX splits only batches that divide evenly among devices: there the last one, of so many images, loses the rest.
     """
-    if not hasattr(batches, "map"):
+    if not _is_stream(batches):
         return _ArrayBatches(batches, classes)
     import tensorflow as tf
 
     batches = batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
-    if TENSORFLOW or devices == 1:
+    return by_backend(tensorflow=lambda *given: batches, jax=_evenly_split)(batches, devices, images)
+
+
+def _evenly_split(batches: "tf.data.Dataset", devices: int, images: int) -> "tf.data.Dataset":
+    """The same without what is over where batches, the last one of so many images, are split among devices."""
+    if devices == 1:
         return batches
+    import tensorflow as tf
 
     def without_rest(images, labels):
         whole = tf.shape(images)[0] // devices * devices
@@ -144,11 +176,17 @@ def weighted_batches(batches: Any, weights: np.ndarray) -> Any:
 
     `weights` is (classes,). A label that MixUp made of two classes weighs what its parts weigh.
     """
-    if not hasattr(batches, "map"):
+    if not _is_stream(batches):
         return ((images, labels, labels @ weights) for images, labels in batches)
     import tensorflow as tf
 
     return batches.map(lambda images, labels: (images, labels, tf.linalg.matvec(labels, weights)))
+
+
+def _is_stream(batches: Any) -> bool:
+    """Whether batches come from `tf.data`; asked without importing TensorFlow, which may not be installed."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(batches, tensorflow.data.Dataset)
 
 
 class _ArrayBatches(keras.utils.PyDataset):
@@ -204,25 +242,35 @@ def compiled_calls(step: Callable) -> Callable:
 
 
 def start_profile(folder: str) -> None:
-    if TENSORFLOW:
-        import tensorflow as tf
-
-        tf.profiler.experimental.start(folder)
-    else:
-        import jax
-
-        jax.profiler.start_trace(folder)
+    by_backend(tensorflow=_start_profile_of_tensorflow, jax=_start_profile_of_jax)(folder)
 
 
 def stop_profile() -> None:
-    if TENSORFLOW:
-        import tensorflow as tf
+    by_backend(tensorflow=_stop_profile_of_tensorflow, jax=_stop_profile_of_jax)()
 
-        tf.profiler.experimental.stop()
-    else:
-        import jax
 
-        jax.profiler.stop_trace()
+def _start_profile_of_tensorflow(folder: str) -> None:
+    import tensorflow as tf
+
+    tf.profiler.experimental.start(folder)
+
+
+def _stop_profile_of_tensorflow() -> None:
+    import tensorflow as tf
+
+    tf.profiler.experimental.stop()
+
+
+def _start_profile_of_jax(folder: str) -> None:
+    import jax
+
+    jax.profiler.start_trace(folder)
+
+
+def _stop_profile_of_jax() -> None:
+    import jax
+
+    jax.profiler.stop_trace()
 
 
 def environment() -> dict[str, Any]:
@@ -234,26 +282,34 @@ def environment() -> dict[str, Any]:
         "keras": keras.__version__,
         keras.backend.backend(): import_module(keras.backend.backend()).__version__,
         "devices": all_devices(),
-        "threads": _threads(),
-        "code": _git_state(),
+        "threads": by_backend(tensorflow=_threads_of_tensorflow, jax=_threads_of_jax)(),
+        "code": _commit_of(Path(__file__)),
     }
 
 
-def _threads() -> int:
-    if TENSORFLOW:
-        import tensorflow as tf
+def _threads_of_tensorflow() -> int:
+    import tensorflow as tf
 
-        return tf.config.threading.get_intra_op_parallelism_threads() or processors()
+    return tf.config.threading.get_intra_op_parallelism_threads() or processors()
+
+
+def _threads_of_jax() -> int:
     return int(os.environ.get("NPROC", processors()))
 
 
-def _git_state() -> str | None:
-    """The commit of this code, and whether files differ from it; None where it is not in a git repository."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+def _commit_of(file: Path) -> str | None:
+    """The commit of the git repository that keeps a file, and whether files differ from it.
+
+    None where none keeps it: it may lie in an environment within a repository that is somebody's own.
+    """
+    git = ["git", "-C", str(file.parent)]
+
+    def answer(*words: str) -> str:
+        return subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = [*git, "status", "--porcelain", "--untracked-files=no"]
-        edited = subprocess.run(status, capture_output=True, text=True, check=True).stdout.strip()
+        answer("ls-files", "--error-unmatch", "--", file.name)
+        commit, edited = answer("rev-parse", "HEAD"), answer("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}, edited" if edited else commit
@@ -261,9 +317,11 @@ def _git_state() -> str | None:
 
 def all_devices() -> list[str]:
     """Names of the accelerators, or of the CPUs where there is none."""
-    if TENSORFLOW:
-        import tensorflow as tf
+    return by_backend(tensorflow=_devices_of_tensorflow, jax=keras.distribution.list_devices)()
 
-        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return [device.name.removeprefix("/device:").lower() for device in found]
-    return keras.distribution.list_devices()
+
+def _devices_of_tensorflow() -> list[str]:
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name.removeprefix("/device:").lower() for device in devices]

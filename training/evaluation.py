@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
+    from convlens.core.progress import Progress
+
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 TOP = 5
 
@@ -114,7 +116,7 @@ def evaluate_model(
     *,
     indices: np.ndarray | None = None,
     mirrored: bool = False,
-    progress: Any = None,
+    progress: "Progress | None" = None,
 ) -> Evaluation:
     """Scores a model in one pass; memory grows by a few numbers an image.
 
@@ -124,10 +126,10 @@ def evaluate_model(
         classes: names, in the order of the logits.
         indices: where each image stands in its split; None: the batches are all of it, in order.
         mirrored: the logits of an image are the mean of its own and of its mirror image's, left and right exchanged.
-        progress: called with the number of images of each batch, after it.
+        progress: called after each batch with the number of images so far and, where `indices` tell, of all.
     """
     labels, predicted, confidence, losses, ranks = [], [], [], [], []
-    compiled, seconds = set(), 0.0
+    compiled, seconds, seen = set(), 0.0, 0
     for images, truth in batches:
         images, truth = np.asarray(images), np.asarray(truth)
         if images.shape not in compiled:
@@ -146,8 +148,9 @@ def evaluate_model(
         confidence.append(np.exp(log_probabilities.max(axis=1)))
         losses.append(-own[:, 0])
         ranks.append((log_probabilities > own).sum(axis=1))
+        seen += len(truth)
         if progress:
-            progress(len(truth))
+            progress(seen, None if indices is None else len(indices))
 
     labels, predicted, confidence, losses, ranks = map(np.concatenate, (labels, predicted, confidence, losses, ranks))
     matrix = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)

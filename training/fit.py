@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from convlens.configs import Train
 from convlens.configs.schema import Training
 from convlens.core.errors import UserError, unknown
 from convlens.core.files import telling_full_disk
+from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
 from convlens.training.checkpoint import State
@@ -27,7 +27,8 @@ from convlens.training.tensorboard import Curves, Drawings, Pictures, Profile, W
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
-    from convlens.data.cache.device import Resident
+    from convlens.data.cache.device import DeviceTraining
+    from convlens.training.training_data import TrainingData
 
 WHITENED_ON = 2000  # images
 
@@ -35,7 +36,7 @@ WHITENED_ON = 2000  # images
 def fit_model(
     run: Run,
     model: keras.Model,
-    data: "Dataset",
+    data: "TrainingData",
     config: Train,
     *,
     drawings: Drawings | None = None,
@@ -49,13 +50,13 @@ def fit_model(
 
     Args:
         run: where the model, the metrics and the logs go.
-        model: gives logits (batch, classes); built inside `backend.distributed` for several devices.
+        model: gives logits (batch, classes); built inside `devices.distributed` for several devices.
         data: training batches with one-hot labels, validation batches with integer ones.
         config: what the run was asked to do.
         drawings: how TensorBoard's pictures are drawn; None: without pictures.
         pack: how snapshots of kernels and maps are packed; None: none are kept.
         devices: over how many the batches are split.
-        on_device: images to train on and to validate on are put on the accelerator (JAX).
+        on_device: images to train on and to validate on, of a `data.Dataset`, are put on the accelerator (JAX).
         start: the state of an earlier training in this run to go on from; None: the model as it is.
 
     Returns:
@@ -89,7 +90,7 @@ def fit_model(
         from convlens.training.dispatch import scan_steps
 
         resident = _resident(data, config)
-        looked_at = data.resident_evaluation("validation", training.batch_size, training.limit_batches)
+        looked_at = data.evaluation_on_device("validation", training.batch_size, training.limit_batches)
         validation = scan_steps(model, resident, looked_at)
     writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
@@ -123,7 +124,7 @@ def fit_model(
             except EpochDone:
                 pass
             except callbacks.Stopped:
-                told = f"Stopped in {best.place()}.\nGo on with: python train.py resume={shlex.quote(str(run.path))}"
+                told = f"Stopped in {best.place()}.\nGo on with: {command_line('train', resume=run.path)}"
                 console.print(told, highlight=False, markup=False, soft_wrap=True)
                 raise
             start = checkpoints.reached
@@ -156,7 +157,7 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
     return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
 
 
-def _whiten(model: keras.Model, data: "Dataset") -> None:
+def _whiten(model: keras.Model, data: "TrainingData") -> None:
     """Sets the layer that whitens, unless its weights came from another model."""
     layer = model.get_layer(whitening.NAME)
     if np.any(keras.ops.convert_to_numpy(layer.kernel)):
@@ -194,20 +195,22 @@ def _go_back(run: Run, start: State | None) -> None:
         run.write_metrics(rows)
 
 
-def _resident(data: "Dataset", config: Train) -> "Resident":
+def _resident(data: "Dataset", config: Train) -> "DeviceTraining":
     training, weights = config.training, None
     if training.class_weights:
         weights = class_weights(training, data.info.classes, data.labels("train"))
-    return data.resident(
+    return data.training_on_device(
         training.batch_size, config.seed, training.epochs, weights=weights, limit_batches=training.limit_batches
     )
 
 
-def _training_batches(data: "Dataset", config: Train, start: State | None, resident: "Resident | None", together: int):
+def _training_batches(
+    data: "TrainingData", config: Train, start: State | None, resident: "DeviceTraining | None", together: int
+):
     """What `model.fit` goes through: batches, or what so many steps together over images on the device are told."""
     training = config.training
     if resident:
-        return resident.told(start.epoch if start else 0, start.step if start else 0, together)
+        return resident.step_inputs(start.epoch if start else 0, start.step if start else 0, together)
     batches = data.training(
         training.batch_size,
         config.seed,
@@ -224,7 +227,7 @@ def _training_batches(data: "Dataset", config: Train, start: State | None, resid
     return batches
 
 
-def _validation(data: "Dataset", config: Train, devices: int):
+def _validation(data: "TrainingData", config: Train, devices: int):
     """Finite validation batches with one-hot labels; the training batch itself when it is to be learned by heart."""
     training, size = config.training, config.training.batch_size
     if training.overfit:
@@ -273,7 +276,7 @@ def _writers(run: Run, training: Training, console: Console) -> Writers | None:
 def _tensorboard(
     writers: Writers | None,
     run: Run,
-    data: "Dataset",
+    data: "TrainingData",
     config: Train,
     drawings: Drawings | None,
     confusion: callbacks.BalancedAccuracy,

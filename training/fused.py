@@ -15,7 +15,8 @@ from functools import partial
 import keras
 from keras import ops
 
-from convlens.training.devices import TENSORFLOW, xla_pays_off
+from convlens.core.backend import by_backend
+from convlens.training.devices import xla_pays_off
 
 
 @contextlib.contextmanager
@@ -38,11 +39,19 @@ def fewer_passes(model: keras.Model) -> Iterator[None]:
 
 def _faster(layer: keras.layers.Layer) -> Callable | None:
     """Another way to call a layer; None: its own is the fastest."""
-    if _is_plain_batch_norm(layer) and not (TENSORFLOW and xla_pays_off()):
-        return _fused_batch_norm(layer)
-    if not TENSORFLOW and _has_windows_apart(layer):
-        return _pooled_by_shape(layer)
+    return by_backend(tensorflow=_faster_on_tensorflow, jax=_faster_on_jax)(layer)
+
+
+def _faster_on_tensorflow(layer: keras.layers.Layer) -> Callable | None:
+    if _is_plain_batch_norm(layer) and not xla_pays_off():
+        return _fused_batch_norm(layer, _normalized_by_tensorflow)
     return None
+
+
+def _faster_on_jax(layer: keras.layers.Layer) -> Callable | None:
+    if _is_plain_batch_norm(layer):
+        return _fused_batch_norm(layer, _normalized_by_jax())
+    return _pooled_by_shape(layer) if _has_windows_apart(layer) else None
 
 
 def _pooled_by_shape(layer: keras.layers.MaxPooling2D) -> Callable:
@@ -66,8 +75,8 @@ def _has_windows_apart(layer: keras.layers.Layer) -> bool:
     )
 
 
-def _fused_batch_norm(layer: keras.layers.BatchNormalization) -> Callable:
-    otherwise, normalized = layer.call, _normalized_by_tensorflow if TENSORFLOW else _normalized_by_jax()
+def _fused_batch_norm(layer: keras.layers.BatchNormalization, normalized: Callable) -> Callable:
+    otherwise = layer.call
 
     def call(inputs, training=None, mask=None):
         if not (training and layer.trainable) or mask is not None:

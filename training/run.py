@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import functools
 import hashlib
 import io
@@ -22,6 +21,8 @@ from convlens.configs.saved import read_config
 from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
 from convlens.core.files import atomic_symlink, atomic_write, unfinished_writes
+from convlens.core.locks import lock
+from convlens.core.program import command_line
 from convlens.models.keras_file.reading import read_model
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 
     from convlens.data import Dataset
 
+FORMAT = 1  # of a run's files, written into its run.json; runs of before there was a number are of format 0
+
 
 class Run:
     """One training run on disk. It alone knows which file lies where in `runs/<name>/<unique id>/`.
+
+    A run of any earlier format opens; one of a later format is refused wherever something of it is asked for.
 
     ```python
     run = Run.open("runs/cars/latest")
@@ -148,6 +153,7 @@ class Run:
     @functools.cached_property
     def config(self) -> Train:
         """The configuration that the run was trained with. It is parsed as data and checked, never instantiated."""
+        self.facts  # noqa: B018  a run of a later format may have keys that are unknown here
         config = read_config(self.config_path, Train)
         self._read_summed(self.config_path)
         return config
@@ -173,7 +179,10 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the run depended on (dataset, versions, backend, devices) and its best epoch."""
+        """What the run depended on (dataset, versions, backend, devices), its best epoch and the format of its files.
+
+        Raises `UserError` for a run of a later format than this version knows.
+        """
         return self._read_json(self.facts_path)
 
     @property
@@ -238,8 +247,11 @@ class Run:
         self._write_summed(self.metrics_path, table.getvalue())
 
     def write_facts(self, **facts: Any) -> None:
-        """Adds facts to `run.json`; one of the same name is replaced."""
-        self.write_json(self.facts_path, {**self.facts, **facts})
+        """Adds facts to `run.json`; one of the same name is replaced.
+
+        The run is of this version's format from here on, as what is written next will be.
+        """
+        self.write_json(self.facts_path, self.facts | facts | {"format": FORMAT})
 
     def write_snapshot(self, epoch: int, content: bytes) -> None:
         folder = self.path / "snapshots"
@@ -290,7 +302,7 @@ class Run:
         """
         folder = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(folder)
             # Not evaluation.json: another process may be writing it.
             ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
@@ -312,10 +324,14 @@ class Run:
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
             content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+            # First of all: a later format may have its sum in another place.
+            _check_format(content.get("format", 0), path)
             recorded = content.pop("sha256", None)
+        except UserError:
+            raise
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {error}.") from None
         if recorded != _sum_of(content):
             raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is another one.")
@@ -331,11 +347,21 @@ class Run:
         atomic_write(path, content)
 
     def _read_summed(self, path: Path) -> bytes:
-        content = path.read_bytes()
         sums = self.facts.get("sums", {}).get(path.name)
+        content = path.read_bytes()
         if sums and hashlib.sha256(content).hexdigest() not in sums:
             raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is not the one in {self.facts_path}.")
         return content
+
+
+def _check_format(number: Any, path: Path) -> None:
+    if type(number) is not int or number < 0:
+        raise UserError(f"{path} is damaged: its format is {json.dumps(number)[:40]}, expected a whole number.")
+    if number > FORMAT:
+        raise UserError(
+            f"Run {path.parent} is of format {number}, and this version of convlens reads formats up to {FORMAT}: a "
+            "newer version wrote it. Update convlens, or name another run."
+        )
 
 
 def _dumped(content: dict[str, Any]) -> str:
@@ -384,9 +410,10 @@ def _new_folder(family: Path) -> Path:
 
 def _runs_below(folder: Path) -> list[Path]:
     """Run folders in `runs/` or in `runs/<name>/`, newest first."""
-    found = {*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")}
-    runs = {config.parent for config in found if config.parent.name != "latest"}
-    return sorted(runs, key=lambda run: run.name, reverse=True)
+    runs = {config.parent for config in [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]}
+    # A process that was killed may have left the link `latest` under a hidden name.
+    named = [run for run in runs if run.name != "latest" and not run.name.startswith(".")]
+    return sorted(named, key=lambda run: run.name, reverse=True)
 
 
 def _missing(path: Path) -> str:
@@ -400,7 +427,7 @@ def _missing(path: Path) -> str:
 
 
 def _how_to_train() -> str:
-    return "Train one with: python train.py experiment=cars"
+    return f"Train one with: {command_line('train', experiment='cars')}"
 
 
 def _few(names: tuple[str, ...]) -> str:

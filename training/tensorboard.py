@@ -11,7 +11,8 @@ import numpy as np
 
 from convlens.configs import Train
 from convlens.configs.schema import Section
-from convlens.training.devices import TENSORFLOW, start_profile, stop_profile
+from convlens.core.backend import by_backend
+from convlens.training.devices import start_profile, stop_profile
 from convlens.training.run import Run
 
 if TYPE_CHECKING:
@@ -151,10 +152,15 @@ def write_graph(model: keras.Model) -> None:
     metadata.plugin_data.plugin_name = "graph_keras_model"
     metadata.plugin_data.content = b"1"
     tf.summary.write("keras", bare.to_json(), step=0, metadata=metadata)
-    if TENSORFLOW:
-        signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
-        forward = tf.function(lambda images: bare(images, training=False))
-        tf.summary.graph(forward.get_concrete_function(*signature).graph)
+    by_backend(tensorflow=_write_operations, jax=lambda bare: None)(bare)
+
+
+def _write_operations(model: keras.Model) -> None:
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    forward = tf.function(lambda images: model(images, training=False))
+    tf.summary.graph(forward.get_concrete_function(*signature).graph)
 
 
 def write_hyperparameters(run: Run, config: Train, scores: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A file is whole or absent, whatever happens while it is written."""
+"""A file, a folder or a link is whole or absent, whatever happens while it is written."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from convlens.core.errors import UserError
-from convlens.core.files import atomic_symlink, atomic_write
+from convlens.core.files import atomic_folder, atomic_symlink, atomic_write, unfinished_writes
 
 
 def test_text_bytes_and_writers_arrive_as_given(tmp_path):
@@ -74,8 +74,58 @@ def test_a_process_killed_while_writing_leaves_the_old_or_the_new_file(tmp_path)
     assert survived == 5
 
 
+def test_a_folder_appears_with_everything_in_it(tmp_path):
+    def fill(folder):
+        (folder / "inner").mkdir()
+        (folder / "inner/a.txt").write_text("a")
+        assert not (tmp_path / "made").exists()
+
+    atomic_folder(tmp_path / "made", fill)
+    assert (tmp_path / "made/inner/a.txt").read_text() == "a"
+    assert list(tmp_path.iterdir()) == [tmp_path / "made"]
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing_and_tells_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+
+    def fill(folder):
+        (folder / "a.txt").write_text("half of")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"made was not written: about 2\.5 MB are missing"):
+        atomic_folder(tmp_path / "made", fill, size=3_500_000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_in_it_is_not_replaced(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/old.txt").touch()
+    with pytest.raises(OSError, match="not empty"):
+        atomic_folder(tmp_path / "made", lambda folder: (folder / "new.txt").touch())
+    assert list(tmp_path.rglob("*")) == [tmp_path / "made", tmp_path / "made/old.txt"]
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "x" * 251 + ".png"])  # the longest name that a file may have
+def test_what_a_killed_process_left_beside_a_file_is_found(tmp_path, name):
+    def write(path):
+        path.write_text("half of")
+        (beside,) = unfinished_writes(tmp_path / name)
+        assert beside == path and path.suffix == (tmp_path / name).suffix
+
+    atomic_write(tmp_path / name, write)
+    assert unfinished_writes(tmp_path / name) == []
+    assert (tmp_path / name).read_text() == "half of"
+
+
 def test_a_link_moves_on_in_one_step(tmp_path):
     atomic_symlink(tmp_path / "latest", "one")
     atomic_symlink(tmp_path / "latest", "two")
     assert os.readlink(tmp_path / "latest") == "two"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_that_cannot_take_its_place_leaves_nothing(tmp_path):
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(IsADirectoryError):
+        atomic_symlink(tmp_path / "latest", "one")
+    assert list(tmp_path.iterdir()) == [tmp_path / "latest"]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from convlens.configs import Train
+from convlens.core import files
 from convlens.core.errors import ModelError, UserError
-from convlens.training import checkpoint
 from convlens.training.checkpoint import (
     Damaged,
     State,
@@ -74,11 +74,20 @@ def test_two_checkpoints_are_kept_and_a_damaged_newest_one_is_told_and_passed_ov
 def test_what_the_disk_does_not_give_back_as_written_replaces_nothing(tmp_path, monkeypatch):
     write_checkpoint(tmp_path, state(1))
     write_checkpoint(tmp_path, state(2))
-    monkeypatch.setattr(checkpoint, "sync", lambda path: path.is_file() and path.write_bytes(path.read_bytes()[:-1]))
-    with pytest.raises(Damaged):
+    monkeypatch.setattr(files, "sync", lambda path: path.is_file() and path.write_bytes(path.read_bytes()[:-1]))
+    with pytest.raises(UserError, match="epoch3-step6 is not what was written.*runs_dir="):
         write_checkpoint(tmp_path, state(3))
     assert len(checkpoints(tmp_path)) == 3
     assert same(newest(tmp_path), state(2))
+
+
+def test_what_lies_beside_the_checkpoints_stays_and_only_what_a_killed_process_left_goes(tmp_path):
+    (tmp_path / ".DS_Store").write_bytes(b"of a file manager")
+    for left in (".0a1b2c3d", ".0a1b2c3d.000001-epoch1-step0"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "values.json").write_bytes(b"{")
+    path = write_checkpoint(tmp_path, state(1))
+    assert sorted(tmp_path.iterdir()) == [tmp_path / ".DS_Store", path]
 
 
 # Killed while saving

@@ -94,3 +94,17 @@ def test_an_image_and_its_mirror_image_are_heard_alike():
     shares = np.exp(mean) / np.exp(mean).sum(1, keepdims=True)
     np.testing.assert_allclose(evaluation.confidence, shares.max(1), rtol=1e-5)
     assert evaluation.loss == pytest.approx(log_loss(labels, shares, labels=range(3)), rel=1e-5)
+
+
+def test_progress_is_told_how_many_images_are_scored_and_of_how_many():
+    inputs = keras.Input((1, 1, 7))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    batches = [(np.zeros((count, 1, 1, 7), "float32"), np.zeros(count, int)) for count in (4, 4, 2)]
+    calls = []
+
+    def progress(done, total=None, /):
+        calls.append((done, total))
+
+    evaluate_model(model, batches, CLASSES, progress=progress)
+    evaluate_model(model, batches, CLASSES, indices=np.arange(0, 20, 2), progress=progress)
+    assert calls == [(4, None), (8, None), (10, None), (4, 10), (8, 10), (10, 10)]

@@ -1,5 +1,6 @@
 """The run folder: what is written comes back, and what others wrote is read with care."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import yaml
 
 from convlens.configs import Train
 from convlens.core.errors import ModelError, UserError
-from convlens.training.run import Run, load_model
+from convlens.training.run import FORMAT, Run, load_model
 
 
 @pytest.fixture
@@ -76,6 +77,54 @@ def test_facts_add_up(run):
     assert run.facts["backend"] == "jax"
 
 
+def rewrite_facts(run, **changes):
+    """Gives a run a `run.json` of these facts, with its own sum, as another version of this code would have."""
+    facts = json.loads(run.facts_path.read_text()) | changes
+    del facts["sha256"]
+    run.write_json(run.facts_path, {key: value for key, value in facts.items() if value is not None})
+
+
+def test_a_run_says_the_format_of_its_files(run):
+    assert json.loads(run.facts_path.read_text())["format"] == FORMAT == 1
+
+
+def test_a_run_of_before_formats_were_numbered_opens_and_gets_a_number_when_it_is_written_to(run):
+    rewrite_facts(run, format=None)
+    again = Run.open(run.path, check=False)
+    assert "format" not in again.facts
+    again.write_metrics([{"epoch": 1, "loss": 0.5}])
+    assert Run(run.path).facts["format"] == FORMAT
+    assert Run(run.path).metrics == [{"epoch": 1, "loss": 0.5}]
+
+
+def test_a_run_of_a_later_format_is_refused_whatever_else_is_new_in_it(run):
+    rewrite_facts(run, format=FORMAT + 6)
+    values = yaml.safe_load(run.config_path.read_text()) | {"a_key_of_the_future": 1}
+    run.config_path.write_text(yaml.safe_dump(values))
+    facts = json.loads(run.facts_path.read_text())
+    run.facts_path.write_text(json.dumps(facts | {"sha256": "of another kind"}))
+
+    before = run.facts_path.read_bytes()
+    refused = (
+        lambda: Run.open(run.path, check=False),
+        lambda: Run(run.path).facts,
+        lambda: Run(run.path).labels,
+        lambda: Run(run.path).write_facts(finished=True),
+        lambda: Run(run.path).write_metrics([{"epoch": 1, "loss": 0.5}]),
+    )
+    for ask in refused:
+        with pytest.raises(UserError, match=rf"is of format {FORMAT + 6}, .* up to {FORMAT}: .* Update convlens"):
+            ask()
+    assert run.facts_path.read_bytes() == before and not run.metrics_path.exists()
+
+
+@pytest.mark.parametrize("number", ["1", True, -1, 1.0, [1]])
+def test_a_format_that_is_no_whole_number_is_damage(run, number):
+    rewrite_facts(run, format=number)
+    with pytest.raises(UserError, match=r"run\.json is damaged: its format is .*, expected a whole number"):
+        Run.open(run.path, check=False)
+
+
 def test_twenty_processes_make_twenty_folders(tmp_path):
     script = (
         "import sys; from convlens.configs import Train; from convlens.training.run import Run; "
@@ -105,15 +154,22 @@ def test_newest_looks_at_every_experiment(tmp_path):
     assert Run.newest(tmp_path).path == last.path
 
 
+def test_a_link_that_a_killed_process_left_is_no_run(run, tmp_path):
+    (run.path.parent / ".0a1b2c3d.latest").symlink_to(run.id)
+    assert Run.open(tmp_path / "runs/cars", check=False).path == run.path
+    with pytest.raises(UserError, match=f"Did you mean '.*/cars/({run.id}|latest)'"):
+        Run.open(tmp_path / "runs/cars/.0a1b2c3d.lates")
+
+
 def test_a_missing_run_is_answered_with_the_nearest_one(run, tmp_path):
     with pytest.raises(UserError, match=r"Did you mean '.*/cars/latest'"):
         Run.open(tmp_path / "runs/car/latest")
 
 
 def test_where_no_run_exists_the_error_says_how_to_train_one(tmp_path):
-    with pytest.raises(UserError, match="python train.py experiment=cars"):
+    with pytest.raises(UserError, match="convlens train experiment=cars"):
         Run.open(tmp_path / "runs/cars/latest")
-    with pytest.raises(UserError, match="python train.py experiment=cars"):
+    with pytest.raises(UserError, match="convlens train experiment=cars"):
         Run.newest(tmp_path / "runs")
 
 

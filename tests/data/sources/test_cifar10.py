@@ -9,7 +9,7 @@ import pytest
 from convlens.configs import Data
 from convlens.data import open_dataset
 
-ARCHIVE = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10.tar.xz"
+ARCHIVE = Path(__file__).resolve().parents[4] / "shared" / "data" / "cifar10.tar.xz"
 PHOTOS = 200
 
 pytestmark = pytest.mark.skipif(not ARCHIVE.exists(), reason=f"needs {ARCHIVE}")

@@ -147,3 +147,25 @@ def test_what_is_compiled_for_an_accelerator_is_kept_on_disk(tmp_path):
     assert not kept("cpu:0", tmp_path / "cpu")
     assert not kept("gpu:0", tmp_path / "unused", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own"))
     assert list((tmp_path / "own").iterdir())
+
+
+def test_the_commit_of_the_code_is_told_and_not_that_of_a_repository_around_it(tmp_path):
+    from convlens.training.devices import _commit_of
+
+    def git(*words):
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    kept, installed = tmp_path / "kept.py", tmp_path / "venv/installed.py"
+    kept.touch()
+    assert _commit_of(kept) is None
+    git("init")
+    git("add", "kept.py")
+    git("commit", "-m", "first")
+    installed.parent.mkdir()
+    installed.touch()
+    assert _commit_of(kept) == git("rev-parse", "HEAD")
+    assert _commit_of(installed) is None
+    kept.write_text("other")
+    assert _commit_of(kept) == f"{git('rev-parse', 'HEAD')}, edited"

@@ -1,24 +1,14 @@
 """What differs between Keras' backends: compiling a function of tensors, its gradient, telling traced tensors apart."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
 
-from convlens.core.errors import ModelError
+from convlens.core.backend import by_backend
 
-Choice = TypeVar("Choice")
 Shape = tuple[int | None, ...]
-
-
-def by_backend(**choices: Choice) -> Choice:
-    """What is meant for the backend that Keras runs on. Raises ModelError for one that has no choice."""
-    name = keras.backend.backend()
-    if name not in choices:
-        supported = " or ".join(choices)
-        raise ModelError(f"Models are looked into on the Keras backends {supported}, not on {name}; set KERAS_BACKEND")
-    return choices[name]
 
 
 def compiled(

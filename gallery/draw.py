@@ -8,6 +8,7 @@ from PIL import Image
 
 from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
+from convlens.core.program import command_line
 from convlens.gallery.given import Given, GivenMaterial
 from convlens.gallery.registry import Plan, chosen_figures, planned
 from convlens.gallery.saving import drawn
@@ -133,7 +134,8 @@ def _check_drawn(plan: Plan) -> None:
     """Refuses a figure that is nothing but files; of a group, it is left out."""
     if plan.drawings:
         return
-    reason = f"{plan.figure} writes files and draws no figure: python visualize.py figures={plan.figure}"
+    command = command_line("visualize", figures=plan.figure)
+    reason = f"{plan.figure} writes files and draws no figure; the command that writes them: {command}"
     if plan.by_name:
         raise UserError(reason)
     print(f"No figure '{plan.figure}': {reason}")

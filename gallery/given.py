@@ -11,6 +11,7 @@ import numpy as np
 
 from convlens.configs import Visualize
 from convlens.core.errors import UserError
+from convlens.core.program import command_line
 from convlens.gallery.arrays import ArrayDataset, image_batch
 from convlens.gallery.material import Material, Needs
 from convlens.gallery.photos import Photo
@@ -126,7 +127,8 @@ class GivenMaterial(Material):
         if needs == "snapshots" and self.run is None:
             return "This figure needs a run that was trained with training.snapshots=40; give it as model=."
         if needs == "second_run":
-            return "Two runs are compared by the script: python visualize.py a=runs/cars/latest b=runs/cars/another"
+            command = command_line("visualize", a="runs/cars/latest", b="runs/cars/another")
+            return f"Two runs are compared by the command: {command}"
         return super().lacks(needs)
 
     def check(self) -> None:

@@ -62,20 +62,6 @@ def progress_bar(description: str, total: int | None = None, *, shown: bool = Tr
             bars.remove_task(task)
 
 
-@contextmanager
-def track(description: str, total: int, shown: bool):
-    """A bar that is advanced by a number of items."""
-    done = 0
-    with progress_bar(description, total, shown=shown) as progress:
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            progress(done, total)
-
-        yield advance
-
-
 def tell(note: str) -> None:
     """One line on stderr, above the bars."""
     _console.print(one_line(note), markup=False, highlight=False, soft_wrap=True)

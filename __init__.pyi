@@ -1,22 +1,19 @@
 from .core.errors import (
     ModelError as ModelError,
-)
-from .core.errors import (
     UserError as UserError,
 )
 from .core.version import (
     __version__ as __version__,
+)
+from .gallery.draw import (
+    draw as draw,
 )
 from .models.inspection.convolutions import (
     conv_layers as conv_layers,
 )
 from .models.inspection.features import (
     FeatureExtractor as FeatureExtractor,
-)
-from .models.inspection.features import (
     feature_extractor as feature_extractor,
-)
-from .models.inspection.features import (
     feature_maps as feature_maps,
 )
 from .models.keras_file.reading import (
@@ -36,6 +33,7 @@ __all__ = [
     "UserError",
     "__version__",
     "conv_layers",
+    "draw",
     "feature_extractor",
     "feature_maps",
     "read_model",

@@ -1,13 +1,9 @@
 from .dataset import (
     Dataset as Dataset,
-)
-from .dataset import (
     open_dataset as open_dataset,
 )
 from .images import (
     fit_image as fit_image,
-)
-from .images import (
     read_image as read_image,
 )
 from .info import (

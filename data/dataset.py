@@ -259,13 +259,10 @@ class Dataset:
         batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
         # A sample is worth filling memory, not the disk.
         cached = self._cache.present(role) if self._cache.on_disk else self._cache.filled(role)
-        if cached:
-            pixels = (cached.read(batch) for batch in batches)
-        else:
-            pixels = _stacked(images.each(chosen, self._format), batches)
+        read = map(cached.read, batches) if cached else _stacked(images.each(chosen, self._format), batches)
         shown = _stacked(images.masks(chosen), batches) if masks else [None] * len(batches)
         labels = (images.labels[batch] for batch in batches)
-        return zip(pixels, labels, shown, strict=True)
+        return zip(read, labels, shown, strict=True)
 
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Some images of a role by index: uint8 (n, height, width, channels), int32 labels (n,), names."""

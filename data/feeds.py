@@ -164,7 +164,7 @@ class Records(Protocol):
     def encoded_batches(
         self,
         batch_size: int,
-        indices: Sequence[int] | None = None,
+        indices: Sequence[int] | np.ndarray | None = None,
         shuffle: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
     ) -> tf.data.Dataset:
         """Batches of (encoded images, their indices), always in the same order.

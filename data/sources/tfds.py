@@ -114,10 +114,11 @@ class TfdsSource:
         results: dict[str, Inspection | str] = {}
         for split in splits.values():
             known = [cache.get(name, signature) if signature else None for name in split.names]
-            if not all(known):
+            looked_at: Sequence[Inspection | str] = [inspection for inspection in known if inspection]
+            if len(looked_at) < len(split):
                 with progress_bar(f"Looking at the images ({split.expression})", len(split), shown=progress) as bar:
-                    known = split.inspect(bar)
-            for name, result in zip(split.names, known, strict=True):
+                    looked_at = split.inspect(bar)
+            for name, result in zip(split.names, looked_at, strict=True):
                 results[name] = result
                 if signature and isinstance(result, Inspection):
                     cache.put(name, signature, result)

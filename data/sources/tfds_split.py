@@ -60,7 +60,7 @@ class TfdsSplit:
     def encoded_batches(
         self,
         batch_size: int,
-        indices: Sequence[int] | None = None,
+        indices: Sequence[int] | np.ndarray | None = None,
         shuffle: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
     ) -> tf.data.Dataset:
         """Batches of (encoded images, indices within this role), always in the same order.

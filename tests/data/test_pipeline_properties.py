@@ -1,8 +1,7 @@
 """What holds of streams for any number of images, size of batch, seed and place to begin."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from convlens.data import feeds, pipeline
 

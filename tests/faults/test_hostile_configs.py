@@ -9,8 +9,7 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from convlens.configs import Train
 from convlens.configs.plain_yaml import BYTES

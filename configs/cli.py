@@ -60,6 +60,7 @@ def command(
     """
     program.recognize()
     with ending_well(program.spoken_name(name)):
+        program.check_copy()
         flags, overrides = _split(sys.argv[1:] if words is None else words)
         if flags & {"-h", "--help"}:
             print(help_text(name, schema, sweeps=summarize is not None))

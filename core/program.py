@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from convlens.core.errors import UserError
+
 INHERITED = "CONVLENS_PROGRAM"  # tells a job of a sweep how the sweep was started
 _AS_IT_STANDS = re.compile(r"[\w./:%+@?*| -]*", re.ASCII)  # what a value may hold without Hydra's quotes
 _SOURCE = Path(__file__).resolve().parents[1]
@@ -47,10 +49,20 @@ def recognize() -> None:
         _program = Program(tuple(start), scripts)
     elif _is_module():
         _program = Program((_python(), "-m", "convlens"))
-    elif sys.argv[0].endswith(".py"):
+    elif Path(sys.argv[0]).resolve().parent == _SOURCE:
         _program = Program((_python(),), os.path.dirname(sys.argv[0]))
     else:
         _program = Program((_name_on_path(sys.argv[0]),))
+
+
+def check_copy() -> None:
+    """Raises `UserError` where the script that was started lies in another clone than the package it imports."""
+    folder = Path(sys.argv[0]).resolve().parent
+    if folder != _SOURCE and (folder / "core" / Path(__file__).name).is_file():
+        raise UserError(
+            f"{sys.argv[0]} belongs to another copy of convlens than the one that is installed, {_SOURCE}; "
+            f"run in its folder: pip install -e ."
+        )
 
 
 def command_line(command: str, **values: object) -> str:

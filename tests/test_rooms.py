@@ -19,7 +19,7 @@ PACKAGES = {
     "visualization": {"core"},
     "gallery": {"core", "configs", "data", "interpret", "models", "training", "visualization"},
 }
-SCRIPTS = ("train", "evaluate", "visualize")
+SCRIPTS = ("train", "evaluate", "visualize", "env")
 # Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and fused.py
 # is one operation of TensorFlow in place of Keras' own.
 BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/fused.py", "models/tensors.py")

@@ -85,6 +85,16 @@ def test_a_sweep_starts_its_jobs_in_whatever_form_it_was_started(words, elsewher
     assert "Job 2 of 2: seed=1" in done.stdout
 
 
+def test_a_script_of_another_clone_than_the_one_installed_is_refused(elsewhere):
+    (elsewhere / "core").mkdir()
+    for name in ("train.py", "core/program.py"):
+        (elsewhere / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "train.py", "experiment=cars"]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"train.py belongs to another copy of convlens than the one that is installed, {ROOT};" in done.stderr
+
+
 NAMES = [
     "runs/cars/latest",
     "my runs",

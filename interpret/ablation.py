@@ -85,10 +85,8 @@ def ablate(
 
     Raises ModelError for a layer or units that do not exist, and for images without labels.
     """
-    silencer = _Silencer(prepared(model), layer)
-    units = np.arange(silencer.units) if units is None else np.asarray(units, int)
-    if units.size and not (0 <= units.min() and units.max() < silencer.units):
-        raise ModelError(f"units {units.tolist()} of layer '{layer}'; it has the units 0 to {silencer.units - 1}")
+    network = prepared(model)
+    silencer, units = _Silencer(network, layer), network.layer(layer).units(units)
     keep = np.ones((1 + len(units), silencer.units), np.float32)
     keep[1 + np.arange(len(units)), units] = 0
     scores, images = silencer.scores(batches, keep, batch_size, progress)
@@ -172,7 +170,7 @@ class _Silencer:
             yield network.call(("silenced", node.name, size), silenced, images, maps, row, shapes=shapes)[0]
 
     def _node(self, graph: Graph) -> Node:
-        return graph.node(graph.units(graph.node(self._layer)).call)
+        return graph.node(graph.unit_tap(graph.node(self._layer)).call)
 
 
 def _rows(scores: Scores, rows: slice) -> Scores:

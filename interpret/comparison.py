@@ -149,7 +149,7 @@ class _Side:
         if layers is None:
             layers = [node.name for node in graph.convolutions()]
         self.layers = tuple(dict.fromkeys(layers))
-        self._taps: dict[str | None, Tap] = {layer: graph.units(graph.node(layer)) for layer in self.layers}
+        self._taps: dict[str | None, Tap] = {layer: graph.unit_tap(graph.node(layer)) for layer in self.layers}
         if [len(shape) for shape in graph.nodes[-1].output_shapes] == [2]:
             self._taps[None] = Tap(graph.nodes[-1].name)  # the model's answers
         self._inspection = inspection

@@ -109,11 +109,8 @@ def effective_receptive_field(
     inspection.check_differentiable()
     graph = inspection.graph(images.shape[1:3], images.shape[3])
     node, field = graph.node(layer), fields_of(graph, [layer])[layer]
-    count = node.output_shapes[0][-1]
-    units = np.arange(count) if units is None else np.asarray(units, int)
+    units, count = node.units(units), node.output_shapes[0][-1]
     row, column = (cells // 2 for cells in field.map_size) if place is None else place
-    if units.size and not (0 <= units.min() and units.max() < count):
-        raise ModelError(f"units {units.tolist()} of layer '{layer}'; it has the units 0 to {count - 1}")
     if not all(0 <= at < cells for at, cells in zip((row, column), field.map_size, strict=True)):
         raise ModelError(f"place {(row, column)} does not exist; the maps of layer '{layer}' are {field.map_size}")
     tap = graph.stages(node)["filter"] if node.is_convolution else Tap(layer)

@@ -101,7 +101,7 @@ class _UnitMaps:
             name: UnitLayer(name, node.output_shapes[0][-1], fields[name], _kernel(node))
             for name, node in nodes.items()
         }
-        self._inspection, self._taps = inspection, {name: graph.units(node) for name, node in nodes.items()}
+        self._inspection, self._taps = inspection, {name: graph.unit_tap(node) for name, node in nodes.items()}
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {

@@ -1,10 +1,11 @@
 """Which layer of a model feeds which: the graph of a forward pass, and the three steps of a convolution in it."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from convlens.core.errors import ModelError, unknown
@@ -68,6 +69,14 @@ class Node:
     def is_convolution(self) -> bool:
         return isinstance(self.layer, CONVOLUTIONS)
 
+    def units(self, chosen: Sequence[int] | None) -> np.ndarray:
+        """The units that were chosen of those that the layer has, None for all; raises ModelError."""
+        count = self.output_shapes[0][-1]
+        units = np.arange(count) if chosen is None else np.asarray(chosen, int)
+        if units.size and not (0 <= units.min() and units.max() < count):
+            raise ModelError(f"units {units.tolist()} of layer '{self.name}'; it has the units 0 to {count - 1}")
+        return units
+
 
 class Graph:
     """The calls of one forward pass, in the order in which they ended."""
@@ -119,7 +128,7 @@ class Graph:
                 taps["filter"] = Tap(follower.name)
         return taps
 
-    def units(self, node: Node) -> Tap:
+    def unit_tap(self, node: Node) -> Tap:
         """Where a layer's units have their values: after the activation that follows a convolution, if any does."""
         if not node.is_convolution:
             return Tap(node.name)

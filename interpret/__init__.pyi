@@ -44,9 +44,6 @@ from .attribution import (
     randomisation_check as randomisation_check,
 )
 from .attribution import (
-    saliency as saliency,
-)
-from .attribution import (
     score_cam as score_cam,
 )
 from .attribution import (
@@ -135,6 +132,9 @@ from .receptive_field import (
 )
 from .receptive_field import (
     effective_size as effective_size,
+)
+from .saliency import (
+    saliency as saliency,
 )
 from .snapshots import (
     Snapshot as Snapshot,

@@ -1,23 +1,26 @@
 from .core.errors import (
     ModelError as ModelError,
-)
-from .core.errors import (
     UserError as UserError,
+)
+from .core.version import (
+    __version__ as __version__,
+)
+from .gallery.draw import (
+    draw as draw,
 )
 from .models.inspection.convolutions import (
     conv_layers as conv_layers,
 )
 from .models.inspection.features import (
     FeatureExtractor as FeatureExtractor,
-)
-from .models.inspection.features import (
     feature_extractor as feature_extractor,
-)
-from .models.inspection.features import (
     feature_maps as feature_maps,
 )
 from .models.keras_file.reading import (
     read_model as read_model,
+)
+from .train import (
+    train as train,
 )
 from .training.run import (
     Run as Run,
@@ -28,8 +31,11 @@ __all__ = [
     "ModelError",
     "Run",
     "UserError",
+    "__version__",
     "conv_layers",
+    "draw",
     "feature_extractor",
     "feature_maps",
     "read_model",
+    "train",
 ]

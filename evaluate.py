@@ -1,5 +1,6 @@
 """Scores a run: reopen it -> evaluate -> evaluation.json, figures, TensorBoard."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,5 +89,10 @@ def _print_scores(console, run: Run, evaluation, split: str) -> None:
     console.print(table)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command: what `words`, or the script's command line, ask for."""
+    command("evaluate", Evaluate, evaluate, words)
+
+
 if __name__ == "__main__":
-    command("evaluate", Evaluate, evaluate)
+    main()

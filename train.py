@@ -2,12 +2,14 @@
 
 import math
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 from convlens.configs import Train
-from convlens.configs.cli import command
+from convlens.configs.cli import command, prepare
+from convlens.configs.composition import compose
 from convlens.configs.schema import Where
-from convlens.core.errors import one_line
+from convlens.core.errors import UserError, one_line
+from convlens.core.program import command_line, tool_line
 from convlens.core.quiet import quietly
 from convlens.data import check_name, check_root
 from convlens.models import check_model
@@ -20,8 +22,28 @@ DEAD_ON = 500  # images on which a unit must be zero to be called dead
 MANY_DEAD = 0.2  # share of a layer's units that is worth a warning
 
 
-def train(config: Train) -> Path:
-    """Trains the network that a configuration describes, or goes on with a run, and returns the run's folder."""
+def train(config: Train | Sequence[str]) -> Run:
+    """Trains the network that a configuration describes, or goes on with a run, and returns the run.
+
+    ```python
+    run = convlens.train(["experiment=cars", "training.epochs=3"])
+    run.model, run.labels, run.metrics
+    ```
+
+    It prints what the command prints, and sets the seeds of Python, NumPy and Keras.
+
+    Args:
+        config: a configuration, or the words that make one, as they are typed after the command.
+
+    Raises:
+        UserError: a mistake in what was asked for, in the data or on the disk.
+        Stopped: Ctrl-C or SIGTERM came (a KeyboardInterrupt); the state is saved, and `["resume=RUN"]` goes on from it.
+    """
+    prepare()
+    if isinstance(config, str):
+        raise UserError(f"Expected a list of words, such as ['experiment=cars'], and not the text {config!r}.")
+    if not isinstance(config, Train):
+        config = compose("train", Train, [str(word) for word in config])
     if config.resume:
         return _resume(config)
     check_choices(config)
@@ -34,17 +56,17 @@ def train(config: Train) -> Path:
     return _train(config)
 
 
-def _resume(config: Train) -> Path:
+def _resume(config: Train) -> Run:
     run = Run.open(config.resume, check=False)
     check_request(config, run)
     if run.finished:
         print(f"Run {run.path} is finished; its best epoch is {run.epoch}. For a new run: init_from={run.path}")
-        return run.path
+        return run
     moved = Where(root=config.data.root, data_dir=config.data.data_dir, manual_dir=config.data.manual_dir)
     return _train(run.config, run, moved)
 
 
-def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Path:
+def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Run:
     """`run` is one to go on with, whose data lies where `moved` says."""
     start = time.perf_counter()
     with quietly():
@@ -56,7 +78,6 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         from convlens.interpret import pack_snapshot
         from convlens.models import build_model
         from convlens.training import evaluate_model, fit_model
-        from convlens.training.callbacks import Stopped
         from convlens.training.checkpoint import newest_checkpoint
         from convlens.training.devices import (
             choose_devices,
@@ -73,7 +94,11 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings = config.training
     if settings.deterministic:
-        make_deterministic(run.facts["environment"]["threads"] if run else None)
+        try:
+            make_deterministic(run.facts["environment"]["threads"] if run else None)
+        except RuntimeError:
+            line = "training.deterministic=true must come before anything is computed; start Python anew."
+            raise UserError(line) from None
     devices = choose_devices(settings.devices, settings.batch_size)
     keep_compiled(devices)
     room = room_on_device(config.data.cache, devices)
@@ -118,22 +143,19 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
                 console.print(one_line(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}"))
             if settings.freeze_base:
                 freeze_base(model)
-            try:
-                with data.telling_faults():
-                    fit_model(
-                        run,
-                        model,
-                        data,
-                        config,
-                        drawings=_drawings(settings),
-                        pack=pack_snapshot,
-                        devices=len(devices),
-                        on_device=on_device,
-                        start=state,
-                        console=console,
-                    )
-            except Stopped as stop:
-                raise SystemExit(128 + stop.signal) from None  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM
+            with data.telling_faults():
+                fit_model(
+                    run,
+                    model,
+                    data,
+                    config,
+                    drawings=_drawings(settings),
+                    pack=pack_snapshot,
+                    devices=len(devices),
+                    on_device=on_device,
+                    start=state,
+                    console=console,
+                )
 
     run = Run.open(run.path)
     batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
@@ -151,11 +173,11 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         f"{duration(time.perf_counter() - start)} in all\n"
         f"Run {run.path}\n\n"
         f"Next\n"
-        f"  tensorboard --logdir {config.runs_dir}\n"
-        f"  python evaluate.py run={run.path}\n"
-        f"  python visualize.py run={run.path}"
+        f"  {tool_line('tensorboard', 'tensorboard.main', '--logdir', config.runs_dir)}\n"
+        f"  {command_line('evaluate', run=run.path)}\n"
+        f"  {command_line('visualize', run=run.path)}"
     )
-    return run.path
+    return run
 
 
 def _dead_units(run: Run, data) -> list[str]:
@@ -213,5 +235,10 @@ def _write_hyperparameters(run, config: Train, evaluation) -> None:
         write_hyperparameters(run, config, {"test_accuracy": evaluation.accuracy, "test_loss": evaluation.loss})
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command: what `words`, or the script's command line, ask for."""
+    command("train", Train, lambda config: train(config).path, words, summarize=summarize)
+
+
 if __name__ == "__main__":
-    command("train", Train, train, summarize=summarize)
+    main()

@@ -24,19 +24,18 @@ def each(run: Path, images: int) -> dict[str, float]:
     """Figure -> seconds to draw and write it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from convlens.configs import Visualize
-    from convlens.gallery.progress import Bars
+    from convlens.gallery.material import Material
     from convlens.gallery.registry import chosen_figures, planned
-    from convlens.gallery.subject import Subject
+    from convlens.gallery.saving import save
     from convlens.training import Run
-    from convlens.visualize import save
 
     config = Visualize(run=str(run), figures=["all"], images=images)
     figures = chosen_figures(config.figures)
     found = {}
     with contextlib.redirect_stdout(io.StringIO()):
-        for plan in planned(Subject(config, Run.open(run), figures), figures):
+        for plan in planned(Material(config, Run.open(run), figures)):
             start = time.perf_counter()
-            save([plan], run / "figures", Bars())
+            save([plan], run / "figures")
             found[plan.figure] = time.perf_counter() - start
     return found
 

@@ -25,7 +25,7 @@ def trainings(config: Train, runs_dir: str) -> tuple[float, Callable[[int], dict
     its seconds.
     """
     from benchmarks.training import TRAINING_PASSES, fitting
-    from convlens.interpret.costs import architecture
+    from convlens.interpret.architecture import architecture
     from convlens.models import build_model
     from convlens.training import evaluate_model
 

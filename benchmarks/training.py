@@ -120,7 +120,7 @@ def torch_peer(compiled: bool, config: Train, side: int, steps: int) -> Callable
 
 def flops(config: Train, side: int) -> tuple[int, int]:
     """Floating point operations of a training step for one image, and how many weights are trained."""
-    from convlens.interpret.costs import architecture
+    from convlens.interpret.architecture import architecture
     from convlens.models import build_model
 
     model = build_model(config.model, (side, side), 3, len(photos.CLASSES), seed=0)

@@ -1,6 +1,6 @@
-"""What the three scripts share: reading the command line, one line for a mistake, several jobs one after another."""
+"""What all commands share: reading the command line, one line for a mistake, several jobs one after another."""
 
-import importlib.util
+import contextlib
 import inspect
 import itertools
 import logging
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ import yaml
 
 from convlens.configs.composition import FOLDER, compose, defaults, groups_of, parse, section_of
 from convlens.configs.schema import Section
-from convlens.core.errors import UserError, nearest, unknown
+from convlens.core import program
+from convlens.core.backend import choose_backend
+from convlens.core.errors import Stopped, UserError, nearest, unknown
+from convlens.core.locks import require_locks
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
 MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -36,61 +39,89 @@ class Job:
 
 
 def command(
-    script: str,
+    name: str,
     schema: type[Section],
-    execute: Callable[[Any], Any],
+    execute: Callable[[Any], Path | None],
+    words: Sequence[str] | None = None,
     *,
-    mistakes: tuple[type[Exception], ...] = (),
     summarize: Callable[[list[Job]], None] | None = None,
 ) -> None:
-    """Run a script's function on the configuration that the command line asks for, then exit.
+    """Run a command's function on the configuration that the command line asks for, then exit.
 
-    Exit codes: 0 done, 2 a mistake in what the user gave (one line on stderr), 130 stopped by Ctrl-C,
+    Exit codes: 0 done, 2 a mistake in what the user gave (one line on stderr), 130 stopped by Ctrl-C, 143 by SIGTERM,
     1 anything else.
 
     Args:
-        script: the name of the script and of its YAML file.
+        name: of the command, and of its script and its YAML file.
         schema: the class that checks the configuration.
         execute: takes the checked configuration; returns the folder that it wrote, if any.
-        mistakes: exceptions that mean a user's mistake, besides UserError.
-        summarize: called with all jobs at the end of a sweep; None where the script does not sweep.
+        words: what follows the command; None: what the command line of its script says.
+        summarize: called with all jobs at the end of a sweep; None where the command does not sweep.
     """
+    program.recognize()
+    with ending_well(program.spoken_name(name)):
+        flags, overrides = _split(sys.argv[1:] if words is None else words)
+        if flags & {"-h", "--help"}:
+            print(help_text(name, schema, sweeps=summarize is not None))
+        elif "--cfg" in flags:
+            print(yaml.safe_dump(compose(name, schema, overrides).document(), sort_keys=False).rstrip())
+        elif flags & {"-m", "--multirun"}:
+            if summarize is None:
+                raise UserError(f"{name} does one job; -m is for {program.command_line('train')}.")
+            sys.exit(_sweep(name, schema, overrides, summarize))
+        else:
+            prepare()
+            written = execute(compose(name, schema, overrides))
+            if written is not None and os.environ.get(REPORT):
+                Path(os.environ[REPORT]).write_text(str(written))
+
+
+@contextlib.contextmanager
+def ending_well(name: str) -> Iterator[None]:
+    """Ends the process in order however the block ends: a mistake in one line after the program's name, a stop, or a
+    reader who has seen enough."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
     try:
-        flags, overrides = _split(sys.argv[1:])
-        if flags & {"-h", "--help"}:
-            print(help_text(script, schema, sweeps=summarize is not None))
-        elif "--cfg" in flags:
-            print(yaml.safe_dump(compose(script, schema, overrides).document(), sort_keys=False).rstrip())
-        elif flags & {"-m", "--multirun"}:
-            if summarize is None:
-                raise UserError(f"{script}.py does one job; -m is for train.py.")
-            sys.exit(_sweep(script, schema, overrides, summarize))
-        else:
-            _prepare_environment()
-            written = execute(compose(script, schema, overrides))
-            if written is not None and os.environ.get(REPORT):
-                Path(os.environ[REPORT]).write_text(str(written))
-    except (UserError, *mistakes) as error:
-        print(f"{script}.py: {error}", file=sys.stderr)
+        yield
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Stopped as stop:
+        sys.exit(128 + stop.signal)  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
-def help_text(script: str, schema: type[Section], *, sweeps: bool) -> str:
+def prepare() -> None:
+    """Quiet libraries and a backend that exists, before Keras is imported. Raises `UserError` where nothing can run."""
+    require_locks()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
+    logging.getLogger("tensorflow").addFilter(_is_no_hint)
+    choose_backend()
+
+
+def _is_no_hint(record: logging.LogRecord) -> bool:
+    """Several trainings in one process trace anew, as they must, and TensorFlow advises against it."""
+    return "tf.function retracing" not in str(record.msg)
+
+
+def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
     """What `--help` prints: groups with their choices, then every key with its default and its meaning."""
-    lines = [f"{inspect.getdoc(schema)}", "", f"usage: python {script}.py [key=value ...]", ""]
+    lines = [f"{inspect.getdoc(schema)}", "", f"usage: {program.command_line(name)} [key=value ...]", ""]
     lines += ["  --help, -h        this text", "  --cfg             print the configuration and stop"]
     if sweeps:
         lines += ["  --multirun, -m    one job for each combination of comma-separated values: -m seed=0,1,2"]
-    for group, choices in groups_of(script).items():
+    for group, choices in groups_of(name).items():
         lines += ["", f"{group}="]
         lines += [f"  {choice:18}{_first_comment(FOLDER / group / f'{choice}.yaml')}".rstrip() for choice in choices]
+        if group == "experiment":
+            lines += [f"  {'./mine.yaml':18}A file of your own, anywhere, written like those in {FOLDER / group}"]
     return "\n".join([*lines, "", "keys and their defaults:", *_key_lines(schema)])
 
 
@@ -114,7 +145,7 @@ def _first_comment(path: Path) -> str:
     return next((line for line in lines if line and not line.startswith("@package")), "")
 
 
-def _split(words: list[str]) -> tuple[set[str], list[str]]:
+def _split(words: Sequence[str]) -> tuple[set[str], list[str]]:
     """Flags and overrides apart; an unknown flag is a mistake."""
     flags = {word for word in words if word.startswith("-")}
     for flag in sorted(flags - set(FLAGS)):
@@ -125,23 +156,12 @@ def _split(words: list[str]) -> tuple[set[str], list[str]]:
     return flags, [word for word in words if not word.startswith("-")]
 
 
-def _prepare_environment() -> None:
-    """Quiet libraries and a backend that exists, before Keras is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if backend not in ("tensorflow", "jax"):
-        raise UserError(unknown("KERAS_BACKEND", backend, ("tensorflow", "jax")))
-    if importlib.util.find_spec(backend) is None:
-        how = "pip install -e '.[jax]'" if backend == "jax" else "pip install -e ."
-        raise UserError(f"KERAS_BACKEND={backend}, but {backend} is not installed; run: {how}")
-
-
-def _sweep(script: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
+def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
     """Each combination in a process of its own, so that memory does not grow from job to job."""
     combinations = _combinations(overrides)
     for words in combinations:
-        compose(script, schema, words)
+        compose(name, schema, words)
+    start, inherited = program.job(name)
     varied = [word.key_or_group for word in parse(overrides) if word.is_sweep_override()]
     jobs = []
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +169,7 @@ def _sweep(script: str, schema: type[Section], overrides: list[str], summarize: 
             apart = tuple(word for word in words if parse([word])[0].key_or_group in varied)
             print(f"\nJob {number} of {len(combinations)}: {' '.join(apart) or 'no overrides'}", flush=True)
             report = Path(folder) / str(number)
-            code = _run_job([sys.executable, sys.argv[0], *words], os.environ | {REPORT: str(report)})
+            code = _run_job([*start, *words], os.environ | inherited | {REPORT: str(report)})
             jobs.append(Job(apart, code, Path(report.read_text()) if report.exists() else None))
             if code in (INTERRUPTED, TERMINATED):
                 break

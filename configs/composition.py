@@ -1,11 +1,13 @@
 """From what the user typed to a checked configuration: Hydra composes the YAML, the schema judges the result."""
 
+import contextlib
+import os
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
+from hydra import compose as hydra_compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -14,8 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
+from convlens.configs.experiment_file import ExperimentFile, is_file_name, read_experiment
 from convlens.configs.schema import Section
 from convlens.core.errors import UserError, nearest, unknown
+from convlens.core.program import as_value
 
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)
@@ -55,23 +59,26 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
     Args:
         script: the YAML file to start from: "train", "evaluate" or "visualize".
         schema: what the result must obey.
-        overrides: words of the command line, such as "experiment=cars" or "training.epochs=3".
+        overrides: words of the command line, such as "experiment=cars", "experiment=./mine.yaml" (a file of the user)
+            or "training.epochs=3".
 
     Raises:
         UserError: naming the first thing that is wrong, what was expected and the nearest valid choice.
     """
     words, values_named_like_groups = _checked(script, schema, overrides)
+    own = _own_experiment(script, overrides)
     ConfigStore.instance().store(name=f"{script}_schema", node=defaults(schema))
     try:
-        with initialize_config_dir(str(FOLDER), version_base="1.3"):
-            composed = hydra_compose(script, words)
+        with own.choice() if own else contextlib.nullcontext([]) as choice:
+            with initialize_config_dir(str(FOLDER), version_base="1.3"):
+                composed = hydra_compose(script, [*words, *choice])
         for override in values_named_like_groups:
             OmegaConf.update(composed, override.key_or_group, override.value())
         values = OmegaConf.to_container(composed, resolve=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(own.named_in(_one_line(error)) if own else _one_line(error)) from error
     if "name" in schema.model_fields and values["name"] is None:
-        values["name"] = _chosen(script, overrides).get("experiment")
+        values["name"] = own.path.stem if own else _chosen(script, overrides).get("experiment")
     config = checked(schema, values, script=script, overrides=overrides)
     config.withhold(_from_environment(composed, values))
     config.remember(tuple(override.key_or_group for override in parse(overrides)))
@@ -88,9 +95,10 @@ def parse(overrides: list[str]) -> list[Override]:
         if "=" not in word and not word.startswith("~"):
             raise UserError(f"Cannot read '{word}'; expected key=value, such as training.epochs=3.")
     try:
-        return OverridesParser.create().parse_overrides(overrides)
+        return OverridesParser.create().parse_overrides([_with_paths(word) for word in overrides])
     except HydraException as error:
-        raise UserError(f"{_one_line(error)} Quote what holds commas, brackets or spaces: \"key='a, b'\".") from error
+        line = re.sub(r"^LexerNoViableAltException: (.*?) *\^\.$", r"Cannot read '\1'.", _one_line(error))
+        raise UserError(f"{line} Quote what holds commas, brackets or spaces: \"key='a, b'\".") from error
 
 
 def checked(
@@ -113,7 +121,8 @@ def checked(
     except ValidationError as error:
         found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
         line = _explain(schema, found[0], [other for other in found[1:] if other["loc"][:-1] == found[0]["loc"][:-1]])
-        place = origin or (_file_with(found[0]["loc"], script, overrides or []) if script else "")
+        stray = found[0]["type"] == "extra_forbidden"
+        place = origin or (_file_with(found[0]["loc"], script, overrides or [], stray) if script else "")
         others = len({item["loc"][:2] for item in found}) - 1
         more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
         raise UserError(line + (f" It stands in {place}." if place else "") + more) from error
@@ -132,8 +141,13 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             raise UserError(f"'{override.input_line}' gives several values; add -m to run one job for each.")
         if key in known and not isinstance(override.value(), dict):
             choice = override.value()
-            if choice is not None and not override.is_delete() and str(choice) not in known[key]:
-                raise UserError(unknown(key, choice, known[key]))
+            if choice is None and not override.is_delete() and _default_choices(script)[key] is None:
+                continue
+            if key == "experiment" and is_file_name(choice):
+                continue
+            if not override.is_delete() and str(choice) not in known[key]:
+                file = f"./{choice}.yaml" if choice and key == "experiment" and os.path.exists(f"{choice}.yaml") else ""
+                raise UserError(unknown(key, choice, known[key], guess=file))
             words.append(override.input_line)
         elif key in elsewhere and key not in known:
             _look_up(schema, key, list(known))
@@ -142,6 +156,22 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             free = _look_up(schema, key, list(known))
             words.append("++" + override.input_line.lstrip("+") if free else override.input_line.lstrip("+"))
     return words, apart
+
+
+def _with_paths(word: str) -> str:
+    """A word whose value may be a path: `~/` as the user's folder, and quotes around what Hydra would not read."""
+    key, equals, value = word.partition("=")
+    if value[:1] in ("'", '"', "[", "{"):
+        return word
+    value = re.sub(r"(^|,)~(?=/)", lambda start: start[1] + os.path.expanduser("~"), value)
+    whole = os.path.exists(value) or (key == "experiment" and is_file_name(value) and not set(value) & set(",\\"))
+    return key + equals + (as_value(value) if whole else value)
+
+
+def _own_experiment(script: str, overrides: list[str]) -> ExperimentFile | None:
+    """The user's file, where the experiment that was typed is one."""
+    choice = _chosen(script, overrides).get("experiment")
+    return read_experiment(Path(str(choice)), groups_of(script)) if is_file_name(choice) else None
 
 
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
@@ -228,17 +258,21 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
     return f"{key}={_shown(given)} does not fit; expected {wanted}."
 
 
-def _file_with(path: tuple, script: str, overrides: list[str]) -> str:
-    """The chosen YAML file in which a key stands; an empty string for none, or where the command line gave the key."""
+def _file_with(path: tuple, script: str, overrides: list[str], stray: bool) -> str:
+    """The chosen YAML file in which a key stands; an empty string for none, or where the command line gave the key.
+
+    `stray`: no such key exists; any other one is a value, since a group of keys may stand in many files.
+    """
     if ".".join(map(str, path)) in {override.key_or_group for override in parse(overrides)}:
         return ""
     for group, choice in reversed(_chosen(script, overrides).items()):
-        file = FOLDER / group / f"{choice}.yaml"
-        content = yaml.safe_load(file.read_text()) if file.is_file() else None
+        own = group == "experiment" and is_file_name(choice)
+        file = Path(str(choice)) if own else FOLDER / group / f"{choice}.yaml"
+        content = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
         for part in path[1:] if path[0] == group else path:
             content = content.get(part) if isinstance(content, dict) else None
-        if content is not None and not isinstance(content, dict):
-            return f"configs/{group}/{choice}.yaml"
+        if content is not None and (stray or not isinstance(content, dict)):
+            return str(file) if own else f"configs/{group}/{choice}.yaml"
     return ""
 
 

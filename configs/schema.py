@@ -253,7 +253,7 @@ class Training(Section):
 
 
 class Train(Section):
-    """What `train.py` takes."""
+    """What training takes."""
 
     name: str | None = None  # the folder under runs/; null: the experiment's name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -281,7 +281,7 @@ class Where(Section):
 
 
 class Evaluate(Section):
-    """What `evaluate.py` takes."""
+    """What evaluating takes."""
 
     run: str | None = None  # a run's folder; null: the newest
     runs_dir: str = "runs"
@@ -305,7 +305,7 @@ class Extraction(Section):
 
 
 class Visualize(Section):
-    """What `visualize.py` takes."""
+    """What drawing takes."""
 
     run: str | None = None  # a run's folder; null: the newest
     a: str | None = None  # two runs to compare, each on the images of the first

@@ -1,7 +1,8 @@
-"""Mistakes that a user made, told in one line."""
+"""What ends the work early: mistakes of the user, told in one line, and the request to stop."""
 
 import difflib
 import re
+import signal
 from collections.abc import Iterable
 
 
@@ -14,6 +15,14 @@ class UserError(ValueError):
 
 class ModelError(UserError):
     """A network that cannot be built, or a question that a network cannot answer: what, why, what to do."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Training was asked to stop by a signal, such as Ctrl-C's, and did, with its state saved."""
+
+    def __init__(self, number: signal.Signals):
+        super().__init__()
+        self.signal = number
 
 
 def one_line(text: str) -> str:

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
 from convlens.core.errors import one_line
 
@@ -61,20 +60,6 @@ def progress_bar(description: str, total: int | None = None, *, shown: bool = Tr
             yield progress
         finally:
             bars.remove_task(task)
-
-
-@contextmanager
-def track(description: str, total: int, shown: bool):
-    """A bar that is advanced by a number of items."""
-    done = 0
-    with progress_bar(description, total, shown=shown) as progress:
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            progress(done, total)
-
-        yield advance
 
 
 def tell(note: str) -> None:

@@ -1,17 +1,13 @@
 from .dataset import (
-    DataInfo as DataInfo,
-)
-from .dataset import (
     Dataset as Dataset,
+    open_dataset as open_dataset,
 )
 from .images import (
     fit_image as fit_image,
-)
-from .images import (
     read_image as read_image,
 )
-from .opening import (
-    open_dataset as open_dataset,
+from .info import (
+    DataInfo as DataInfo,
 )
 from .sources.folder import (
     check_root as check_root,

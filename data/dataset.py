@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,39 +11,35 @@ import numpy as np
 
 from convlens.configs import Data
 from convlens.core.errors import UserError, unknown
+from convlens.core.progress import progress_bar, tell
 from convlens.core.quiet import quietly
-from convlens.data.cache.disk import DiskCache
-from convlens.data.cache.memory import keeps_in_memory, load
-from convlens.data.cache.pixel_file import PixelFile
-from convlens.data.splits import ROLES
+from convlens.data.base import ROLES, Feed, ImageFormat, Source, Split
+from convlens.data.cache.image_cache import ImageCache
+from convlens.data.info import DataInfo
+from convlens.data.sources.opening import open_source
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from convlens.data.cache.device import Resident, ResidentEvaluation
+    from convlens.data.cache.device import DeviceEvaluation, DeviceTraining
 
 
-@dataclass(frozen=True)
-class DataInfo:
-    """What a model and a reader need to know about a dataset.
+def open_dataset(config: Data, *, progress: bool = True) -> "Dataset":
+    """The dataset that a configuration describes: found, prepared on first use, and every image of it looked at.
 
-    Attributes:
-        image_size: (height, width) after resizing.
-        channels: 1 or 3.
-        sizes: images per role: train, validation, test.
-        notes: lines that the user should read, such as how missing splits were made.
-        parts: what the values of the images' masks mean; empty where there are no masks.
-        skipped: a line for each image that cannot be used and was left out.
+    Args:
+        progress: show bars while preparing and reading, and say on stderr what was decided for the user.
+
+    Raises:
+        UserError: anything that the user can mend: names, folders, classes, splits, damaged files.
     """
-
-    name: str
-    classes: tuple[str, ...]
-    image_size: tuple[int, int]
-    channels: int
-    sizes: dict[str, int]
-    notes: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
+    source = open_source(config, progress)
+    dataset = Dataset(source, config, progress)
+    _refuse_unsuited_augmentation(config, dataset.info.channels)
+    if progress:
+        for note in source.notes:
+            tell(note)
+    return dataset
 
 
 class Dataset:
@@ -55,37 +50,29 @@ class Dataset:
     every epoch decodes them again. All give the same pixels.
 
     Attributes: info.
+
+    Raises:
+        UserError: images of several sizes and none configured, or more images than fit where they are to be kept.
     """
 
-    def __init__(self, source, config: Data, progress: bool):
+    def __init__(self, source: Source, config: Data, progress: bool):
         self._source = source
         self._config = config
         self._progress = progress
-        self._shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
-        self._resize = config.resize if config.image_size else None
-        self._feeds = {}
+        shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
+        self._format = ImageFormat(shape, config.resize if config.image_size else None)
         self._faults: list[UserError] = []
+        self._cache = ImageCache(source, config.cache, self._format, self._faults, progress=progress)
         self.info = DataInfo(
             name=source.name,
             classes=source.classes,
-            image_size=self._shape[:2],
-            channels=self._shape[2],
+            image_size=shape[:2],
+            channels=shape[2],
             sizes={role: len(source.splits[role]) for role in ROLES},
             notes=tuple(source.notes),
-            parts=source.parts(self._shape),
+            parts=source.parts(shape),
             skipped=source.skipped,
         )
-        self._in_memory = keeps_in_memory(config.cache, sum(self.info.sizes.values()) * int(np.prod(self._shape)))
-        self._disk = DiskCache(
-            source.splits,
-            source.inspections,
-            self._shape,
-            self._resize,
-            demanded=config.cache == "disk",
-            progress=progress,
-        )
-        auto = config.cache == "auto" and not self._in_memory
-        self._on_disk = config.cache == "disk" or (auto and self._disk.fits())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -97,13 +84,13 @@ class Dataset:
     @property
     def order(self) -> str:
         """From how many images each next one of a shuffled epoch is drawn, which decides the order; after `load`."""
-        if self.keeps("train") or not hasattr(self._source.splits["train"], "batches"):
-            return "all images"
-        return f"{self._config.shuffle_buffer:,} images"
+        if self._source.splits["train"].streams and not self.keeps("train"):
+            return f"{self._config.shuffle_buffer:,} images"
+        return "all images"
 
     def keeps(self, split: str) -> bool:
         """Whether a role's decoded images are kept, in memory or on disk; after `load`."""
-        return self._role(split) in self._feeds
+        return self._cache.holds(_role(split))
 
     def load(self) -> None:
         """Read and verify every image of every role now, so that no fault is left for the middle of training.
@@ -111,12 +98,12 @@ class Dataset:
         Raises:
             UserError: names the first file that cannot be read.
         """
-        if self._on_disk:
-            self._disk.prepare(ROLES)
+        self._cache.fill()
         for role in ROLES:
-            if not self._kept(role):
-                images = self._source.splits[role]
-                images.check(self._shape, self._resize, f"Checking {role} images", self._progress)
+            if not self._cache.holds(role):
+                split = self._source.splits[role]
+                with progress_bar(f"Checking {role} images", len(split), shown=self._progress) as progress:
+                    split.check(self._format, progress)
 
     @contextmanager
     def telling_faults(self) -> Iterator[None]:
@@ -179,7 +166,7 @@ class Dataset:
             feed, batch_size, seed, steps, epochs, len(self.info.classes), changes, (start_epoch, start_step)
         )
 
-    def resident(
+    def training_on_device(
         self,
         batch_size: int,
         seed: int,
@@ -187,18 +174,18 @@ class Dataset:
         *,
         weights: np.ndarray | None = None,
         limit_batches: int | None = None,
-    ) -> "Resident":
-        """The training images on the accelerator, for JAX; see `data.resident`.
+    ) -> "DeviceTraining":
+        """The training images on the accelerator, for JAX; see `data.cache.device`.
 
         Args:
             weights: how much a mistake on each class costs, (classes,); None: all the same.
         """
         with quietly():
-            from convlens.data.cache.device import Resident
+            from convlens.data.cache.device import DeviceTraining
 
         self.load()
         steps = self.steps(batch_size, limit_batches)
-        return Resident(
+        return DeviceTraining(
             self._pixels("train"),
             self.labels("train"),
             len(self.info.classes),
@@ -210,18 +197,16 @@ class Dataset:
             epochs=epochs,
         )
 
-    def resident_evaluation(
-        self, split: str, batch_size: int, limit_batches: int | None = None
-    ) -> "ResidentEvaluation":
-        """What `evaluation` gives, on the accelerator, for JAX; see `data.resident`."""
+    def evaluation_on_device(self, split: str, batch_size: int, limit_batches: int | None = None) -> "DeviceEvaluation":
+        """What `evaluation` gives, on the accelerator, for JAX; see `data.cache.device`."""
         with quietly():
-            from convlens.data.cache.device import ResidentEvaluation
+            from convlens.data.cache.device import DeviceEvaluation
 
-        pixels, labels = self._pixels(self._role(split)), self.labels(split)
+        pixels, labels = self._pixels(_role(split)), self.labels(split)
         if limit_batches is not None:
             chosen = self.evaluated(split, batch_size, limit_batches)
             pixels, labels = pixels[chosen], labels[chosen]
-        return ResidentEvaluation(pixels, labels, len(self.info.classes), batch_size)
+        return DeviceEvaluation(pixels, labels, len(self.info.classes), batch_size)
 
     def evaluation(
         self, split: str, batch_size: int, *, limit_batches: int | None = None, overfit_seed: int | None = None
@@ -241,19 +226,19 @@ class Dataset:
         if overfit_seed is not None:
             feed = self._feed("train", few=True, shuffled=True)
             return pipeline.first_batch(feed, batch_size, overfit_seed)
-        feed = self._feed(self._role(split), few=limit_batches is not None)
+        feed = self._feed(_role(split), few=limit_batches is not None)
         evaluated = self.evaluated(split, batch_size, limit_batches)
         chosen = None if limit_batches is None else evaluated
         return pipeline.evaluation(feed, batch_size, chosen, len(evaluated))
 
     def evaluated(self, split: str, batch_size: int, limit_batches: int | None = None) -> np.ndarray:
         """The indices of the images that `evaluation` gives, in its order: all, or some that are evenly spread."""
-        size = self.info.sizes[self._role(split)]
+        size = self.info.sizes[_role(split)]
         return self.spread(split, size if limit_batches is None else limit_batches * batch_size)
 
     def spread(self, split: str, count: int) -> np.ndarray:
         """The indices of at most `count` images of a role, evenly spread over it: it may be sorted by class."""
-        size = self.info.sizes[self._role(split)]
+        size = self.info.sizes[_role(split)]
         return np.arange(min(count, size)) * size // min(count, size)
 
     def sample(
@@ -266,92 +251,85 @@ class Dataset:
             perhaps smaller. Masks, None where they are not asked for, are uint8 (batch, height, width) at the size in
             which the dataset stores them; a pixel's value is an index into `info.parts`.
         """
-        role = self._role(split)
+        role = _role(split)
         images = self._source.splits[role]
         if masks and not self.info.parts:
             raise UserError(f"{self.info.name} has no masks of parts, or its images are cropped so that none fits.")
-        chosen = self.spread(role, count)
-        batches = [chosen[start : start + batch_size].tolist() for start in range(0, len(chosen), batch_size)]
-        feed = self._feed(role, few=self._on_disk)
-        if hasattr(feed, "read"):
-            pixels = (feed.read(batch) for batch in batches)
-        else:
-            pixels = _stacked(images.each(chosen.tolist(), self._shape, self._resize), batches)
-        shown = _stacked(images.masks(chosen.tolist()), batches) if masks else [None] * len(batches)
+        chosen = self.spread(role, count).tolist()
+        batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
+        # A sample is worth filling memory, not the disk.
+        cached = self._cache.present(role) if self._cache.on_disk else self._cache.filled(role)
+        read = map(cached.read, batches) if cached else _stacked(images.each(chosen, self._format), batches)
+        shown = _stacked(images.masks(chosen), batches) if masks else [None] * len(batches)
         labels = (images.labels[batch] for batch in batches)
-        return zip(pixels, labels, shown, strict=True)
+        return zip(read, labels, shown, strict=True)
 
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Some images of a role by index: uint8 (n, height, width, channels), int32 labels (n,), names."""
-        role = self._role(split)
+        role = _role(split)
         images = self._source.splits[role]
         for index in indices:
             if not 0 <= index < len(images):
                 raise UserError(f"Image {index} is not in the {role} split; its images are 0 to {len(images) - 1}.")
         chosen = [int(index) for index in indices]
-        known = self._found(role)
-        pixels = known.read(chosen) if known else images.read(chosen, self._shape, self._resize)
+        cached = self._cache.present(role)
+        pixels = cached.read(chosen) if cached else _read(images, chosen, self._format)
         return pixels, images.labels[chosen], [images.names[index] for index in chosen]
 
     def labels(self, split: str) -> np.ndarray:
         """Every label of a role, int32 (n,), in the order of `evaluation`."""
-        return self._source.splits[self._role(split)].labels
+        return self._source.splits[_role(split)].labels
 
-    def _feed(self, role: str, *, few: bool = False, shuffled: bool = False):
+    def _feed(self, role: str, *, few: bool = False, shuffled: bool = False) -> Feed:
         """A role's images as the pipeline takes them.
 
         Args:
             few: only a few batches are wanted; neither memory nor the disk is filled for them.
         """
-        images = self._source.splits[role]
-        # Records are shuffled in a buffer: which ones a few batches hold must not depend on what was filled before.
-        among_records = few and shuffled and hasattr(images, "batches")
-        kept = None if among_records else self._found(role) if few else self._kept(role)
-        if kept:
-            return kept
-        pipeline = _pipeline()
-        plain = [found.plain and found[:3] == self._shape for found in self._source.inspections[role]]
-        decoding = pipeline.Decoding(images, self._shape, self._resize, np.array(plain), self._faults)
-        return pipeline.streamed(images, decoding, self._config.shuffle_buffer)
+        split = self._source.splits[role]
+        cached = None
+        if not few:
+            cached = self._cache.filled(role)
+        elif not (shuffled and split.streams):
+            # Shuffled in a buffer, what a few batches hold must not depend on what was filled before.
+            cached = self._cache.present(role)
+        return cached or self._streamed(role)
+
+    def _streamed(self, role: str) -> Feed:
+        """A role's images, decoded anew in every epoch."""
+        with quietly():
+            from convlens.data.feeds import Decoder
+
+        split, shape = self._source.splits[role], self._format.shape
+        plain = [inspection.plain and inspection[:3] == shape for inspection in self._source.inspections[role]]
+        decoder = Decoder(split.labels, self._format, np.array(plain), self._faults)
+        return split.feed(decoder, self._config.shuffle_buffer)
 
     def _pixels(self, role: str) -> np.ndarray:
         """All images of a role that are kept, for the device."""
-        kept = self._kept(role)
-        if kept:
-            return kept.all()
+        cached = self._cache.filled(role)
+        if cached:
+            return cached.all()
         raise UserError(
             f"The {role} images are kept neither in memory nor on disk, from where they go to the device; use "
             "data.cache=none."
         )
 
-    def _kept(self, role: str):
-        """The feed of a role whose decoded images are kept, decoded now if need be; None where they are not."""
-        if role not in self._feeds and self._in_memory:
-            images, known = self._source.splits[role], self._disk.open(role)
-            told = f"Reading {role} images"
-            pixels = known.all() if known else load(images, self._shape, self._resize, told, self._progress)
-            self._feeds[role] = _pipeline().InMemory(pixels, images.labels)
-        elif role not in self._feeds:
-            file = self._disk.keep(role) if self._on_disk else None
-            feed = self._on_file(role, file) if file else self._found(role)
-            if feed:
-                self._feeds[role] = feed
-        return self._feeds.get(role)
 
-    def _found(self, role: str):
-        """The feed of a role whose images are in memory by now, or on disk from an earlier run."""
-        if role in self._feeds or self._config.cache == "none":
-            return self._feeds.get(role)
-        file = self._disk.open(role)
-        return self._on_file(role, file) if file else None
+def _role(split: str) -> str:
+    if split not in ROLES:
+        raise UserError(unknown("split", split, ROLES))
+    return split
 
-    def _on_file(self, role: str, file: PixelFile):
-        return _pipeline().OnDisk(file, self._source.splits[role].labels, self._faults)
 
-    def _role(self, split: str) -> str:
-        if split not in ROLES:
-            raise UserError(unknown("split", split, ROLES))
-        return split
+def _read(split: Split, indices: Sequence[int], image_format: ImageFormat) -> np.ndarray:
+    """Some images in any order, uint8 (n, height, width, channels)."""
+    ascending = sorted(set(indices))
+    image_of = dict(zip(ascending, split.each(ascending, image_format), strict=True))
+    images = np.empty((len(indices), *image_format.shape), np.uint8)
+    for row, index in enumerate(indices):
+        images[row] = image_of[index]
+    return images
 
 
 def _stacked(arrays: Iterator[np.ndarray], batches: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
@@ -364,3 +342,13 @@ def _pipeline():
     with quietly():
         from convlens.data import pipeline
     return pipeline
+
+
+def _refuse_unsuited_augmentation(config: Data, channels: int) -> None:
+    if channels == 3:
+        return
+    for name in ("saturation", "hue", "rand_augment"):
+        if getattr(config.augment, name):
+            raise UserError(
+                f"data.augment.{name} works on colours but the images are grey; set it to 0, or data.channels to 3."
+            )

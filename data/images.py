@@ -5,6 +5,8 @@ import io
 import stat
 import struct
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,13 +114,29 @@ def inspect_encoded(encoded: bytes, name: str) -> Inspection:
     return _inspect(io.BytesIO(encoded), name)
 
 
-def refuse_other_size(name: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
+def refuse_other_size(name: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
     """Raises `UserError` where an image has another (height, width) than all the others and none was configured."""
-    if found != tuple(expected):
+    if size != tuple(expected):
         raise UserError(
-            f"{name} is {found[0]} x {found[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
+            f"{name} is {size[0]} x {size[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
             f"which size to use them all, such as data.image_size=[{expected[0]},{expected[1]}]."
         )
+
+
+def differing_sizes(where: object, sizes: Sequence[tuple[int, int]]) -> str:
+    """What to tell a user whose images differ in size and who gave no data.image_size."""
+    heights, widths = np.array(sizes).T
+    common = ", ".join(f"{height} x {width}" for (height, width), _ in Counter(sizes).most_common(3))
+    return (
+        f"The images in {where} differ in size ({common}, ...; height x width, median {int(np.median(heights))} x "
+        f"{int(np.median(widths))}); say at which size to use them, such as data.image_size={_suggested(sizes)}."
+    )
+
+
+def _suggested(sizes: Sequence[tuple[int, int]]) -> int:
+    """The largest usual input size that most images reach, so that few are blown up."""
+    side = np.median([min(size) for size in sizes])
+    return max([usual for usual in (32, 64, 96, 128, 160, 192, 224) if usual <= side], default=32)
 
 
 def _inspect(file, name: str) -> Inspection:

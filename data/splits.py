@@ -1,13 +1,64 @@
 """Which image plays which role: train, validation or test."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
 from convlens.core.errors import UserError, unknown
+from convlens.data.base import ROLES
 
-ROLES = ("train", "validation", "test")
+# By which names of folders, or of splits in TFDS, a role is known, the most usual one first.
+SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
+
+
+class Divisible(Protocol):
+    """Labelled images of which some can be taken apart."""
+
+    labels: np.ndarray
+
+    def take(self, indices: np.ndarray) -> Self:
+        """The images of these indices, as a split of their own."""
+        ...
+
+
+SomeSplit = TypeVar("SomeSplit", bound=Divisible)
+
+
+def named_split(role: str, available: Collection[str]) -> str | None:
+    """Which of the available names is the usual one for a role; None where none is."""
+    return next((name for name in SPLIT_NAMES[role] if name in available), None)
+
+
+def carve_missing(
+    splits: Mapping[str, SomeSplit], keys: Sequence[str], share: float, classes: Sequence[str], name: str
+) -> tuple[dict[str, SomeSplit], list[str]]:
+    """All three roles: those that are missing get images of 'train', `share` of every class each.
+
+    Args:
+        splits: role -> its images, 'train' among them.
+        keys: for each image of 'train' what it is known by, wherever it lies; it decides who gets the image.
+        name: of the dataset, for the user.
+
+    Returns:
+        role -> its images, and the lines that tell the user what was done.
+
+    Raises:
+        UserError: a class has too few images.
+    """
+    missing = [role for role in ROLES if role not in splits]
+    if not missing:
+        return dict(splits), []
+    train = splits["train"]
+    part = carve(train.labels, keys, share, len(missing), classes)
+    carved = dict(splits)
+    carved |= {role: train.take(np.flatnonzero(part == number)) for number, role in enumerate(["train", *missing])}
+    note = (
+        f"{name} has no {' and no '.join(missing)} split: {share:.0%} of every class was taken from the training "
+        f"images for {'each' if len(missing) > 1 else 'it'}, always the same images."
+    )
+    return {role: carved[role] for role in ROLES}, [note]
 
 
 def carve(labels: np.ndarray, keys: Sequence[str], share: float, parts: int, classes: Sequence[str]) -> np.ndarray:

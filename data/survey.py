@@ -3,17 +3,19 @@
 import hashlib
 import json
 import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import PIL
 
 from convlens.core.caching import cache_folder
 from convlens.core.errors import UserError
+from convlens.core.files import atomic_write
+from convlens.data.base import Split
 from convlens.data.images import MAX_PIXELS, Inspection
 
 SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a few files
@@ -29,6 +31,15 @@ class Survey:
 
     usable: Mapping[str, Inspection]
     problems: Mapping[str, str]
+
+    @classmethod
+    def of_results(cls, names: Iterable[str], results: Iterable[Inspection | str]) -> Self:
+        """From the name of each image and its inspection, or the line that says why it cannot be used."""
+        pairs = list(zip(names, results, strict=True))
+        return cls(
+            usable={name: result for name, result in pairs if isinstance(result, Inspection)},
+            problems={name: result for name, result in pairs if isinstance(result, str)},
+        )
 
     def skipped(self, on_error: str) -> tuple[str, ...]:
         """The problems, if images may be skipped at all, and so many.
@@ -50,8 +61,8 @@ class Survey:
             )
         return problems
 
-    def of(self, splits: Mapping) -> dict[str, list[Inspection]]:
-        """Role -> what was found in each of its images; `splits`: role -> its images, which have `names`."""
+    def of(self, splits: Mapping[str, Split]) -> dict[str, list[Inspection]]:
+        """Role -> what was found in each of its images."""
         return {role: [self.usable[name] for name in split.names] for role, split in splits.items()}
 
     def notes(self, skipped: Sequence[str]) -> list[str]:
@@ -73,57 +84,63 @@ class Survey:
         return lines
 
 
-class Remembered:
-    """Inspections of earlier starts, in a file of the cache folder; each counts as long as its signature does."""
+class InspectionCache:
+    """Inspections of earlier starts, in a file of the cache folder; each counts as long as its signature does.
 
-    def __init__(self, place: Path):
-        name = hashlib.blake2b(os.fsencode(place.resolve()), digest_size=16).hexdigest()
+    Args:
+        dataset: the folder of the images, which names the file.
+    """
+
+    def __init__(self, dataset: Path):
+        name = hashlib.blake2b(os.fsencode(dataset.resolve()), digest_size=16).hexdigest()
         self._path = cache_folder() / f"{name}.json"
         self._changed = False
-        self._found: dict[str, list] = {}
+        self._inspections: dict[str, list] = {}
         with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged file is like none
             content = json.loads(self._path.read_text(encoding="utf-8"))
             if content["rules"] == _RULES:
-                self._found = dict(content["found"])
+                self._inspections = dict(content["found"])
 
     def get(self, name: str, signature: str) -> Inspection | None:
         """What was found under this name, if the signature is still the same."""
-        before, *values = self._found.get(name, [None])
+        before, *values = self._inspections.get(name, [None])
         return Inspection(*values) if before == signature and len(values) == len(Inspection._fields) else None
 
     def put(self, name: str, signature: str, inspection: Inspection) -> None:
-        self._found[name] = [signature, *inspection]
+        """Remembers an inspection, as long as the signature stays the same."""
+        self._inspections[name] = [signature, *inspection]
         self._changed = True
 
     def save(self) -> None:
         """Writes what is new. A cache that cannot be written only costs time."""
         if not self._changed:
             return
-        with suppress(OSError):
+        text = json.dumps({"rules": _RULES, "found": self._inspections})
+        with suppress(OSError, UserError):  # a full disk is a `UserError`
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, suffix=".new", delete=False) as file:
-                try:
-                    json.dump({"rules": _RULES, "found": self._found}, file)
-                    file.close()
-                    os.replace(file.name, self._path)
-                except OSError:
-                    os.unlink(file.name)
+            atomic_write(self._path, lambda path: _write_privately(path, text))
         self._changed = False
+
+
+def _write_privately(path: Path, text: str) -> None:
+    """For the user's own eyes: names of photos may be private."""
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
 
 
 def signature_of(path: Path) -> str | None:
     """What changes when a file does; None for one that is missing, or changed so lately that a further change might
     leave the signature as it is."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
     # The time of the last change of status cannot be set back, as that of the content can.
-    fresh = time.time_ns() - found.st_ctime_ns < _TICK
-    return None if fresh else f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+    fresh = time.time_ns() - status.st_ctime_ns < _TICK
+    return None if fresh else f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
-def attempt(inspect: Callable[..., Inspection], *given) -> Inspection | str:
+def inspection_or_problem(inspect: Callable[..., Inspection], *given: object) -> Inspection | str:
     """An inspection, or the line that says why the image cannot be used."""
     try:
         return inspect(*given)
@@ -131,30 +148,33 @@ def attempt(inspect: Callable[..., Inspection], *given) -> Inspection | str:
         return str(problem)
 
 
-def tell_shared(splits: Mapping, inspections: Mapping[str, Sequence[Inspection]]) -> list[str]:
+def shared_image_notes(splits: Mapping[str, Split], inspections: Mapping[str, Sequence[Inspection]]) -> list[str]:
     """A line for each two roles that share photos, whatever their names and whether or not they were saved anew.
 
     Args:
-        splits: role -> its images, which have `names`.
+        splits: role -> its images.
         inspections: role -> what was found in each of them.
 
     Raises:
         UserError: so large a part of a split is in another one that its scores would say nothing.
     """
     lines = []
-    for role, others in (("validation", ["train"]), ("test", ["train", "validation"])):
-        for other in others:
-            there = {found.pixels: name for name, found in zip(splits[other].names, inspections[other], strict=True)}
+    for role, earlier_roles in (("validation", ["train"]), ("test", ["train", "validation"])):
+        for earlier in earlier_roles:
+            name_of = {
+                inspection.pixels: name
+                for name, inspection in zip(splits[earlier].names, inspections[earlier], strict=True)
+            }
             pairs = [
-                (name, there[found.pixels])
-                for name, found in zip(splits[role].names, inspections[role], strict=True)
-                if found.pixels in there
+                (name, name_of[inspection.pixels])
+                for name, inspection in zip(splits[role].names, inspections[role], strict=True)
+                if inspection.pixels in name_of
             ]
             if not pairs:
                 continue
             total = len(splits[role])
             line = (
-                f"{len(pairs):,} of {total:,} {role} images are also {other} images, such as {pairs[0][0]} = "
+                f"{len(pairs):,} of {total:,} {role} images are also {earlier} images, such as {pairs[0][0]} = "
                 f"{pairs[0][1]}; scores on them flatter the model. Remove them from one of the two."
             )
             if len(pairs) > SHARED_SHARE * total:

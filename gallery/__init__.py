@@ -1,4 +1,4 @@
-"""From a network and its images to the figures of `visualize.py`: what is asked of it, and what is drawn of the answer.
+"""From a network and its images to figures: one module a topic, and a registry of all figures by name.
 
-It knows every room, as the scripts do; no room knows it. Its modules import Keras and Matplotlib when they draw.
+It knows every package, as the scripts do; no package knows it. Keras and Matplotlib are imported when it draws.
 """

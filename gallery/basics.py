@@ -7,10 +7,10 @@ from convlens import visualization
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.subject import Subject
+    from convlens.gallery.material import Material
     from convlens.visualization import Drawing
 
 
-def of_scene(figure: str, subject: "Subject") -> "Iterator[Drawing]":
+def drawings_of_scene(figure: str, material: "Material") -> "Iterator[Drawing]":
     """The drawings of a figure that needs no more than kernels and maps of the images."""
-    yield from visualization.plan(subject.scene, figure, subject.look)
+    yield from visualization.plan(material.scene, figure, material.look)

@@ -1,7 +1,6 @@
 """What if this unit did not exist: the classes that suffer when units are silenced."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from convlens.core.errors import ModelError, unknown
-from convlens.interpret.network import Network, prepared
-from convlens.interpret.passes import labelled_batches, unit_tap
-from convlens.models.inspection.graph import Node
+from convlens.core.errors import ModelError
+from convlens.core.progress import Progress
+from convlens.interpret.classifier import Network, prepared
+from convlens.models.inspection.batches import image_count, labelled_batches
+from convlens.models.inspection.graph import Graph, Node, Tap
+from convlens.models.inspection.taps import Change, in_call
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,14 @@ def ablate(
     units: Sequence[int] | None = None,
     *,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Ablation:
     """The change in accuracy, overall and by class, when each of `units` (None: all) is silenced alone.
 
     `batches` are labelled ones as for `unit_pass`. A silenced unit gives zero after its activation; the model is not
-    changed. What comes before the layer is computed once a batch, what comes after it once
-    a unit. `progress` is told how many images were seen. Morcos et al., "On
-    the importance of single directions for generalization", https://arxiv.org/abs/1803.06959.
+    changed. What comes before the layer is computed once a batch, what comes after it once a unit. `progress` counts
+    images. Morcos et al., "On the importance of single directions for generalization",
+    https://arxiv.org/abs/1803.06959.
 
     Raises ModelError for a layer or units that do not exist, and for images without labels.
     """
@@ -104,7 +105,7 @@ def ablate_shares(
     repeats: int = 5,
     seed: int = 0,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> ShareAblation:
     """What is left when a share of a layer's units is silenced: the first of an `order`, and as many at random.
 
@@ -118,8 +119,8 @@ def ablate_shares(
     generator = np.random.default_rng(seed)
     orders = [np.asarray(order), *(generator.permutation(silencer.units) for _ in range(repeats))]
     keep = np.ones((len(orders), len(counts), silencer.units), np.float32)
-    for one, silenced in zip(keep, orders, strict=True):
-        for row, count in zip(one, counts, strict=True):
+    for rows, silenced in zip(keep, orders, strict=True):
+        for row, count in zip(rows, counts, strict=True):
             row[silenced[:count]] = 0
     scores, _ = silencer.scores(batches, keep.reshape(-1, silencer.units), batch_size, progress)
     ordered, random = _rows(scores, slice(0, len(counts))), _rows(scores, slice(len(counts), None))
@@ -130,14 +131,12 @@ class _Silencer:
     """A network whose layer's maps are computed once, and given to the rest with some units at zero."""
 
     def __init__(self, network: Network, layer: str):
-        self._network, self._layer, self._size = network, layer, 0
-        self.units = self._node(network.image_shape[:2]).output_shapes[0][-1]
+        self._network, self._layer = network, layer
+        self.units = self._node(network.graph()).output_shapes[0][-1]
 
-    def scores(
-        self, batches: Any, keep: np.ndarray, batch_size: int, progress: Callable[[int], object] | None
-    ) -> tuple[Scores, int]:
+    def scores(self, batches: Any, keep: np.ndarray, batch_size: int, progress: Progress | None) -> tuple[Scores, int]:
         """The scores for each row of `keep` (m, units), ones and zeros by which units are multiplied; images seen."""
-        classes = self._network.classes
+        classes, total = self._network.classes, image_count(batches)
         right, seen, loss = np.zeros((len(keep), classes)), np.zeros(classes), np.zeros(len(keep))
         for images, labels, _ in labelled_batches(batches, batch_size, self._network.image_shape):
             if labels is None:
@@ -148,7 +147,7 @@ class _Silencer:
                 right[row] += np.bincount(labels[logits.argmax(axis=1) == labels], minlength=classes)
                 loss[row] += _cross_entropy(logits, labels)
             if progress:
-                progress(int(seen.sum()))
+                progress(int(seen.sum()), total)
         if not seen.any():
             raise ModelError("there are no images to look at")
         shares = np.divide(right, seen, out=np.full(right.shape, np.nan), where=seen > 0)
@@ -156,55 +155,24 @@ class _Silencer:
 
     def _logits(self, images: np.ndarray, keep: np.ndarray) -> Iterator[np.ndarray]:
         """Logits (n, classes) of images for each row of `keep`."""
-        size = images.shape[1:3]
-        nodes, node = self._network.graph(size).nodes, self._node(size)
+        network, size = self._network, images.shape[1:3]
+        graph = network.graph(size)
+        node = self._node(graph)
+        number = graph.earlier_calls(node)
 
-        def before(values, images):
-            return [self._network.forward(images, values, at=node)[1]]
+        def silenced(values, images, maps, keep):
+            giving = in_call(number, lambda output, _: ops.cast(maps * keep, output.dtype))
+            changes = [*network.changes(size), Change(node.layer, "call", giving)]
+            return [network.forward(images, values, changes)[0]]
 
-        def after(values, images, maps, keep):
-            with _given(node, nodes, maps * keep):
-                return [self._network.forward(images, values)[0]]
-
-        # A shorter batch is filled up: another shape would have to be compiled.
-        self._size = max(self._size, len(images))
-        filled = np.concatenate([images, np.repeat(images[-1:], self._size - len(images), axis=0)])
-        maps = self._network.call(("maps", node.name, size), before, filled)[0]
+        maps = network.maps(images, {"maps": Tap(node.name)})["maps"]
+        shapes = [(None, *images.shape[1:]), (None, *maps.shape[1:]), keep.shape[1:]]
         for row in keep:
             # Nothing that leads only to the given maps is computed: both backends drop what no output needs.
-            yield self._network.call(("silenced", node.name, size), after, filled, maps, row)[0][: len(images)]
+            yield network.call(("silenced", node.name, size), silenced, images, maps, row, shapes=shapes)[0]
 
-    def _node(self, size: Sequence[int | None]) -> Node:
-        graph = self._network.graph(size)
-        nodes = {node.name: node for node in graph.nodes}
-        if self._layer not in nodes:
-            raise ModelError(unknown("layer", self._layer, nodes))
-        return nodes[unit_tap(graph, nodes[self._layer]).call]
-
-
-@contextmanager
-def _given(node: Node, nodes: Sequence[Node], maps: Any) -> Iterator[None]:
-    """Let a call of a layer give `maps`, whatever it is given.
-
-    In the instance's dictionary, as models/taps.py does: Keras' own __setattr__ would track what it is given.
-    """
-    attributes, own = vars(node.layer), node.layer.call
-    earlier = sum(other.layer is node.layer for other in nodes[: nodes.index(node)])
-    times = 0
-
-    def call(*args, **kwargs):
-        nonlocal times
-        times += 1
-        result = own(*args, **kwargs)
-        return ops.cast(maps, result.dtype) if times == earlier + 1 else result
-
-    before = {"call": attributes["call"]} if "call" in attributes else {}
-    attributes["call"] = call
-    try:
-        yield
-    finally:
-        del attributes["call"]
-        attributes.update(before)
+    def _node(self, graph: Graph) -> Node:
+        return graph.node(graph.units(graph.node(self._layer)).call)
 
 
 def _rows(scores: Scores, rows: slice) -> Scores:

@@ -2,17 +2,19 @@
 
 import numpy as np
 
+from convlens.core.errors import UserError
+
 
 def best_assignment(scores: np.ndarray) -> np.ndarray:
     """The column for each row of `scores` (rows, columns), each column once, and the largest sum; -1: none is left.
 
     Exact. The Hungarian method by shortest augmenting paths, one row after the other: Jonker and Volgenant, "A Shortest
     Augmenting Path Algorithm for Dense and Sparse Linear Assignment Problems", Computing 38, 1987. Its time grows with
-    the third power of the side: 512 x 512 take about a second. Raises ValueError for scores that are not finite.
+    the third power of the side: 512 x 512 take about a second. Raises UserError for scores that are not finite.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or not np.isfinite(scores).all():
-        raise ValueError(f"scores of shape {scores.shape}; expected a matrix of finite numbers")
+        raise UserError(f"scores of shape {scores.shape}; expected a matrix of finite numbers")
     rows, columns = scores.shape
     if rows > columns:
         chosen = best_assignment(scores.T)

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from convlens.interpret.gradient import with_gradient
-from convlens.interpret.network import Network, Progress, Targets, of_class, prepared
+from convlens.core.progress import Progress
+from convlens.interpret.classifier import Network, Targets, of_class, prepared
 
 
 def grad_cam(
@@ -103,8 +103,8 @@ def score_cam(
         return [images[image], maps[image, :, :, unit], targets[image]]
 
     name = ("masked score", size)
-    for rows, (found,) in network.stream(name, masked_score, scores.size, masked, batch_size, progress):
-        scores.flat[rows] = found
+    for rows, (score,) in network.stream(name, masked_score, scores.size, masked, batch_size, progress):
+        scores.flat[rows] = score
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     cams = np.maximum(np.einsum("nhwu,nu->nhw", maps, weights), 0)
@@ -134,12 +134,7 @@ def _weighed_maps(
     node = network.maps_node(layer, size)
 
     def weighed(values, images, targets):
-        def score(disturbance):
-            logits, maps = network.forward(images, values, at=node, disturbance=disturbance)
-            return ops.sum(of_class(logits, targets)), maps
-
-        undisturbed = ops.zeros((images.shape[0], *node.output_shapes[0][1:]), "float32")
-        gradients, maps = with_gradient(score, undisturbed)
+        gradients, maps = network.gradient_at(node, images, values, targets)
         return [ops.relu(ops.sum(weigh(maps, gradients) * maps, axis=-1))]
 
     cams = network.run((name, node.name, size), weighed, [images, targets], batch_size)[0]

@@ -1,21 +1,19 @@
 """What differs between two models: how alike their layers are, which units match, who recognises what."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from convlens.core.errors import ModelError, unknown
+from convlens.core.errors import ModelError, UserError
+from convlens.core.progress import Progress
 from convlens.interpret.assignment import best_assignment
-from convlens.interpret.gradient import compiled
-from convlens.interpret.passes import labelled_batches, unit_tap
-from convlens.interpret.receptive_field import graph_at
-from convlens.models.inspection.graph import image_dtype, image_shape
+from convlens.models.inspection.batches import image_count, labelled_batches
+from convlens.models.inspection.graph import Tap
 from convlens.models.inspection.images import check_images
-from convlens.models.inspection.taps import noted_pass
+from convlens.models.inspection.inspection import Inspection
 
 LEAST_IMAGES = 4  # of a batch: the unbiased estimate divides by n (n - 3)
 
@@ -75,7 +73,7 @@ def compare(
     *,
     pairs: Sequence[tuple[str, str]] | None = None,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """How alike two models are on the same images, after one pass of each.
 
@@ -89,34 +87,35 @@ def compare(
     unrelated ones, and, being an estimate, may fall a little below 0. Matched units: Li et al., "Convergent Learning",
     https://arxiv.org/abs/1511.07543; the sum of correlations is the largest that any pairing has.
 
-    Raises ModelError for layers that do not exist, images that do not suit both models, and fewer than 4 images.
+    `progress` counts images. Raises ModelError for layers that do not exist, images that do not suit both models, and
+    fewer than 4 images.
     """
-    watches, tallies, answers, seen = None, None, None, 0
-    shape = image_shape(one) or (None, None, None)
-    for images, labels, _ in _full_batches(labelled_batches(batches, batch_size, shape)):
-        if watches is None:
-            check_images(images, image_shape(other) or (None, None, None))
-            wanted = (layers, other_layers)
-            watches = [_Side(*each, images.shape[1:]) for each in zip((one, other), wanted, strict=True)]
-            pairs = _pairs(watches, pairs)
-            tallies = _Similarity(*(side.layers for side in watches)), {pair: _Moments() for pair in pairs}
-        (maps, logits), (other_maps, other_logits) = (side(images) for side in watches)
-        tallies[0].add(maps, other_maps)
-        for (first, second), moments in tallies[1].items():
+    inspections = Inspection(one), Inspection(other)
+    sides, answers, seen, total = None, None, 0, image_count(batches)
+    for images, labels, _ in _full_batches(labelled_batches(batches, batch_size, inspections[0].image_shape)):
+        if sides is None:
+            check_images(images, inspections[1].image_shape)
+            asked = zip(inspections, (layers, other_layers), strict=True)
+            sides = [_Side(inspection, names, images.shape[1:]) for inspection, names in asked]
+            similarity = _Similarity(*(side.layers for side in sides))
+            units = {pair: _Moments() for pair in _pairs(sides, pairs)}
+        (maps, logits), (other_maps, other_logits) = (side(images) for side in sides)
+        similarity.add(maps, other_maps)
+        for (first, second), moments in units.items():
             moments.add(maps[first], other_maps[second])
         if labels is not None and logits is not None and other_logits is not None:
             answers = answers or _Answers(logits.shape[1], other_logits.shape[1])
             answers.add(labels, logits.argmax(axis=1), other_logits.argmax(axis=1))
         seen += len(images)
         if progress:
-            progress(seen)
-    if watches is None:
+            progress(seen, total)
+    if sides is None:
         raise ModelError(f"comparing needs at least {LEAST_IMAGES} images")
     return Comparison(
-        layers=tuple(side.layers for side in watches),
+        layers=tuple(side.layers for side in sides),
         images=seen,
-        similarity=tallies[0].result(),
-        units={pair: moments.result(pair) for pair, moments in tallies[1].items()},
+        similarity=similarity.result(),
+        units={pair: moments.result(pair) for pair, moments in units.items()},
         answers=answers and answers.result(),
     )
 
@@ -128,14 +127,14 @@ def kernel_difference(
 
     Both are (height, width, inputs, units). `matches` (units,) are the partners of the units (None: the same index),
     `inputs` (inputs,) those of the units of the layer before, whose maps this one reads. The difference is the other's
-    less the one's; NaN where there is no partner. Raises ValueError for kernels of different sizes.
+    less the one's; NaN where there is no partner. Raises UserError for kernels of different sizes.
     """
     if kernel.shape[:3] != other.shape[:3]:
-        raise ValueError(f"kernels of shape {kernel.shape} and {other.shape}; they differ in more than their units")
+        raise UserError(f"kernels of shape {kernel.shape} and {other.shape}; they differ in more than their units")
     units = np.arange(kernel.shape[3]) if matches is None else np.asarray(matches)
     inputs = np.arange(kernel.shape[2]) if inputs is None else np.asarray(inputs)
     if units.max(initial=-1) >= other.shape[3] or inputs.max(initial=-1) >= other.shape[2]:
-        raise ValueError(f"matches of units or inputs that a kernel of shape {other.shape} does not have")
+        raise UserError(f"matches of units or inputs that a kernel of shape {other.shape} does not have")
     arranged = other[:, :, inputs][..., units].astype(np.float32)
     arranged[:, :, inputs < 0] = np.nan
     arranged[..., units < 0] = np.nan
@@ -145,32 +144,24 @@ def kernel_difference(
 class _Side:
     """One of the two models: its maps by layer, and its answers."""
 
-    def __init__(self, model: keras.Model, layers: Sequence[str] | None, shape: tuple[int, int, int]):
-        graph = graph_at(model, shape[:2], shape[2])
-        nodes = {node.name: node for node in graph.nodes}
+    def __init__(self, inspection: Inspection, layers: Sequence[str] | None, image_shape: tuple[int, int, int]):
+        graph = inspection.graph(image_shape[:2], image_shape[2])
         if layers is None:
             layers = [node.name for node in graph.convolutions()]
         self.layers = tuple(dict.fromkeys(layers))
-        for layer in self.layers:
-            if layer not in nodes:
-                raise ModelError(unknown("layer", layer, nodes))
-        taps = [unit_tap(graph, nodes[layer]) for layer in self.layers]
-        self._answers = [len(one) for one in graph.nodes[-1].output_shapes] == [2]
-
-        def forward(values: list[Any], images: Any) -> list[Any]:
-            calls = {call.name: call for call in noted_pass(model, images, values)}
-            wanted = [tap.of(calls[tap.call]) for tap in taps]
-            return [ops.cast(one, "float32") for one in (*wanted, calls[graph.nodes[-1].name].outputs[0])]
-
-        self._run, self._dtype = compiled(model, forward), image_dtype(model)
+        self._taps: dict[str | None, Tap] = {layer: graph.units(graph.node(layer)) for layer in self.layers}
+        if [len(shape) for shape in graph.nodes[-1].output_shapes] == [2]:
+            self._taps[None] = Tap(graph.nodes[-1].name)  # the model's answers
+        self._inspection = inspection
 
     def __call__(self, images: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-        *arrays, output = self._run(images.astype(self._dtype, copy=False))
+        arrays = self._inspection.maps(images, self._taps)
+        answers = arrays.pop(None, None)
         maps = {
             layer: array.reshape(len(images), *(array.shape[1:3] if array.ndim == 4 else (1, 1)), array.shape[-1])
-            for layer, array in zip(self.layers, arrays, strict=True)
+            for layer, array in arrays.items()
         }
-        return maps, output if self._answers else None
+        return maps, answers
 
 
 class _Similarity:

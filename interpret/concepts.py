@@ -1,15 +1,16 @@
 """Which unit is a wheel detector: how well each unit's strong places cover each labelled part."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from convlens.core.errors import ModelError
-from convlens.interpret.passes import Batch, UnitLayer, unit_pass
+from convlens.core.errors import ModelError, UserError
+from convlens.core.progress import Progress
 from convlens.interpret.receptive_field import ReceptiveField
+from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
 
 DETECTOR = 0.04  # the overlap from which on Bau et al. call a unit a detector
 # Activations are counted in bins of 1/32 of an octave, between 2^-20 and 2^20; a float's upper bits are its bin.
@@ -42,9 +43,9 @@ class ConceptScores:
         return self.iou.max(axis=1)
 
     def ranked(self, part: str | None = None) -> np.ndarray:
-        """Units, best first: by their best part, or as detectors of one `part`; ValueError for one that has no name."""
+        """Units, best first: by their best part, or as detectors of one `part`; UserError for one that has no name."""
         if part is not None and part not in self.names:
-            raise ValueError(f"part {part!r}; the labelled parts are {', '.join(self.names)}")
+            raise UserError(f"part {part!r}; the labelled parts are {', '.join(self.names)}")
         scores = self.score if part is None else self.iou[:, self.names.index(part)]
         return np.argsort(-scores, kind="stable")
 
@@ -57,7 +58,7 @@ def concept_scores(
     *,
     share: float = 0.005,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, ConceptScores]:
     """The overlap of each unit of each layer with each labelled part, by layer; all units in one pass.
 
@@ -79,7 +80,7 @@ class ConceptsCollector:
 
     def __init__(self, names: Sequence[str], share: float = 0.005):
         if not names or not 0 < share < 1:
-            raise ValueError(f"{len(names)} parts and share={share}; expected a name for each part, and 0 < share < 1")
+            raise UserError(f"{len(names)} parts and share={share}; expected a name for each part, and 0 < share < 1")
         self._names, self._share = tuple(names), share
 
     def start(self, layers: Mapping[str, UnitLayer]) -> None:

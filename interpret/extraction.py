@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from convlens.core.errors import UserError
+
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's mode "L"
 
 
@@ -34,7 +36,7 @@ def luminance(image: np.ndarray) -> np.ndarray:
         return image[..., 0]
     if image.ndim == 2:
         return image
-    raise ValueError(f"image of shape {image.shape}; expected (height, width), or with 1 or 3 channels")
+    raise UserError(f"image of shape {image.shape}; expected (height, width), or with 1 or 3 channels")
 
 
 def extract(
@@ -53,7 +55,7 @@ def extract(
     the convolution and for the pooling; `pooling` is "max" or "average", over squares of `pool_size` pixels every
     `pool_stride` pixels (by default its size). Equals `keras.ops.conv`, `relu` and `max_pool` or `average_pool`.
 
-    Raises ValueError when "valid" padding leaves nothing of the image.
+    Raises UserError when "valid" padding leaves nothing of the image.
     """
     grey = luminance(image)
     filtered = _convolve(grey, np.asarray(kernel, np.float32), stride, padding)
@@ -76,7 +78,7 @@ def _convolve(grey: np.ndarray, kernel: np.ndarray, stride: int, padding: str) -
 
 def _pool(maps: np.ndarray, pooling: str, size: int, stride: int, padding: str) -> np.ndarray:
     if pooling not in ("max", "average"):
-        raise ValueError(f"pooling={pooling!r}; expected 'max' or 'average'")
+        raise UserError(f"pooling={pooling!r}; expected 'max' or 'average'")
     # NaN marks the padding: it takes part neither in the maximum nor in the mean.
     padded = _padded(maps, (size, size), stride, padding, np.nan)
     _check_fits("pool", (size, size), padded.shape)
@@ -88,7 +90,7 @@ def _padded(array: np.ndarray, window: tuple[int, int], stride: int, padding: st
     if padding == "valid":
         return array
     if padding != "same":
-        raise ValueError(f"padding={padding!r}; expected 'same' or 'valid'")
+        raise UserError(f"padding={padding!r}; expected 'same' or 'valid'")
     margins = []
     for size, reach in zip(array.shape, window, strict=True):
         missing = max((-(-size // stride) - 1) * stride + reach - size, 0)
@@ -99,4 +101,4 @@ def _padded(array: np.ndarray, window: tuple[int, int], stride: int, padding: st
 def _check_fits(name: str, window: tuple[int, int], image: tuple[int, int]) -> None:
     if window[0] > image[0] or window[1] > image[1]:
         sizes = f"{name} of {window[0]}x{window[1]} does not fit into {image[0]}x{image[1]} pixels"
-        raise ValueError(f"{sizes}; use padding=same or a larger image")
+        raise UserError(f"{sizes}; use padding=same or a larger image")

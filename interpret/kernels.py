@@ -1,10 +1,11 @@
 """Kernels drawn up by hand: a library of classics, and reading one that a person typed."""
 
 import ast
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
+
+from convlens.core.errors import UserError, unknown
 
 LARGEST = 31  # cells a side
 
@@ -59,7 +60,7 @@ def named_kernels() -> dict[str, NamedKernel]:
 def parse_kernel(kernel: str | list) -> np.ndarray:
     """A kernel by name ('edge') or by numbers ('[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]]'), shape (height, width) float32.
 
-    Raises ValueError, in one line, for a name that is not known and for what is not a matrix of 1 to 31 rows and
+    Raises UserError, in one line, for a name that is not known and for what is not a matrix of 1 to 31 rows and
     columns of finite numbers.
     """
     if isinstance(kernel, str):
@@ -67,11 +68,12 @@ def parse_kernel(kernel: str | list) -> np.ndarray:
         if text in _LIBRARY:
             return _LIBRARY[text].array.copy()
         if not text.startswith(("[", "(")):
-            raise ValueError(_unknown_name(text))
+            name = text if len(text) <= 60 else text[:57] + "..."
+            raise UserError(f"{unknown('kernel', name, _LIBRARY)} Or give rows such as [[-1,0,1],[-1,0,1]].")
         try:
             kernel = ast.literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise ValueError(f"kernel {_shown(text)} is not a matrix; {_EXPECTED}") from None
+            raise UserError(f"kernel {_shown(text)} is not a matrix; {_EXPECTED}") from None
     return _matrix(kernel)
 
 
@@ -81,25 +83,19 @@ _EXPECTED = "expected rows of numbers such as [[0,-1,0],[-1,4,-1],[0,-1,0]], or 
 def _matrix(rows: object) -> np.ndarray:
     given = _shown(rows)
     if not isinstance(rows, list | tuple) or not rows or not all(isinstance(row, list | tuple) for row in rows):
-        raise ValueError(f"kernel {given} is not a matrix; {_EXPECTED}")
+        raise UserError(f"kernel {given} is not a matrix; {_EXPECTED}")
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         lengths = ", ".join(str(len(row)) for row in rows[:8])
-        raise ValueError(f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each as many")
+        raise UserError(f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each as many")
     if max(len(rows), *widths) > LARGEST or not min(widths):
-        raise ValueError(f"kernel has {len(rows)} rows of {min(widths)} numbers; expected 1 to {LARGEST} of each")
+        raise UserError(f"kernel has {len(rows)} rows of {min(widths)} numbers; expected 1 to {LARGEST} of each")
     for number in (number for row in rows for number in row):
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError(f"kernel {given} holds {_shown(number)}, which is not a number; {_EXPECTED}")
+            raise UserError(f"kernel {given} holds {_shown(number)}, which is not a number; {_EXPECTED}")
         if not abs(number) <= float(np.finfo(np.float32).max):  # also false for NaN
-            raise ValueError(f"kernel {given} holds {_shown(number)}; expected finite numbers")
+            raise UserError(f"kernel {given} holds {_shown(number)}; expected finite numbers")
     return np.array(rows, np.float32)
-
-
-def _unknown_name(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), _LIBRARY, n=1, cutoff=0.5)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    return f"Unknown kernel {_shown(name)}.{hint} Choices: {', '.join(_LIBRARY)}, or rows such as [[-1,0,1],[-1,0,1]]."
 
 
 def _shown(value: object) -> str:

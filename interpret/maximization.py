@@ -9,10 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from convlens.core.errors import ModelError, unknown
-from convlens.interpret.canvas import Canvas
-from convlens.interpret.gradient import with_gradient
-from convlens.interpret.network import Network, Progress, prepared, revived
+from convlens.core.errors import ModelError
+from convlens.core.progress import Progress
+from convlens.interpret.classifier import Network, prepared
+from convlens.interpret.relus import revived
+from convlens.interpret.spectral_image import SpectralImage
+from convlens.models.tensors import with_gradient
 
 MOMENTUM, SCALING = 0.9, 0.999  # of Adam, https://arxiv.org/abs/1412.6980
 
@@ -49,9 +51,9 @@ def activation_maximization(
     of the gradient passes.
 
     The image has the model's own size, grey or RGB; `image_size` (height, width) is for models that take any. It is
-    parameterised by its spectrum (see interpret/canvas.py) and stays in `value_range`, which is to be what the model
-    takes. In each step it is shifted at random, wrapping around, by up to `jitter` of its sides. The same seed gives
-    the same image, whatever units it is made with. Olah, Mordvintsev and Schubert, "Feature Visualization",
+    parameterised by its spectrum (see interpret/spectral_image.py) and stays in `value_range`, which is to be what the
+    model takes. In each step it is shifted at random, wrapping around, by up to `jitter` of its sides. The same seed
+    gives the same image, whatever units it is made with. Olah, Mordvintsev and Schubert, "Feature Visualization",
     https://distill.pub/2017/feature-visualization; first done by Erhan et al., "Visualizing Higher-Layer Features of
     a Deep Network" (2009).
 
@@ -61,14 +63,14 @@ def activation_maximization(
     size = _image_size(network, image_size)
     goal = _Goal(network, layer, place, size)
     goal.check(units)
-    canvas = Canvas(size, network.image_shape[2], value_range)
+    canvas = SpectralImage(size, network.image_shape[2], value_range)
     shifts = np.random.default_rng(seed).uniform(-jitter, jitter, (steps, 2)) * size
     climb = _Climb(network, goal, canvas, np.rint(shifts).astype(np.float32), learning_rate)
     images, history = [], []
     for start in range(0, len(units), batch_size):
         chosen = np.asarray(units[start : start + batch_size], np.int32)
-        told = progress and partial(_tell, progress, start, len(chosen), len(units), steps)
-        painted, reached = climb(canvas.start(seed, chosen), chosen, told)
+        advance = progress and partial(_advance, progress, start, len(chosen), len(units), steps)
+        painted, reached = climb(canvas.start(seed, chosen), chosen, advance)
         images.append(painted)
         history.append(reached)
     images = np.concatenate(images).astype(np.float32, copy=False)
@@ -101,12 +103,9 @@ class _Goal:
                 raise ModelError(f"place {place} is one in the maps of a layer; name the layer")
             return
         graph = network.graph(size)
-        nodes = {node.name: node for node in graph.nodes}
-        if layer not in nodes:
-            raise ModelError(unknown("layer", layer, nodes))
+        node = graph.node(layer)
         # Where normalization stands between a convolution and its ReLU, that is what the ReLU receives.
-        found = graph.stages(nodes[layer])["filter"].call if nodes[layer].is_convolution else layer
-        self._node = nodes[found]
+        self._node = graph.node(graph.stages(node)["filter"].call) if node.is_convolution else node
         shape = self._node.output_shapes[0]
         self.units = shape[-1]
         if place is not None and not (len(shape) == 4 and 0 <= place[0] < shape[1] and 0 <= place[1] < shape[2]):
@@ -122,14 +121,13 @@ class _Goal:
             raise ModelError("no units to make images for")
         for unit in units:
             if not 0 <= unit < self.units:
-                found = "the model has the classes" if self._layer is None else f"layer '{self._layer}' has the units"
-                raise ModelError(f"unit {unit} does not exist; {found} 0 to {self.units - 1}")
+                owner = "the model has the classes" if self._layer is None else f"layer '{self._layer}' has the units"
+                raise ModelError(f"unit {unit} does not exist; {owner} 0 to {self.units - 1}")
 
     def of(self, images: Any, values: list[Any], through_relus: Callable | None = None) -> Any:
         """Shape (batch, units); to be traced by the backend."""
-        logits, maps = self._network.forward(
-            images, values, at=self._node, rectified=False, through_relus=through_relus
-        )
+        changes = self._network.changes(images.shape[1:3], through_relus=through_relus, unrectified=self._node)
+        logits, maps = self._network.forward(images, values, changes, at=self._node)
         if maps is None:
             return logits
         if self._place is not None:
@@ -150,12 +148,12 @@ class _Climb:
 
     network: Network
     goal: _Goal
-    canvas: Canvas
+    canvas: SpectralImage
     shifts: np.ndarray
     learning_rate: float
 
     def __call__(
-        self, spectra: np.ndarray, units: np.ndarray, tell: Callable[[int], None] | None
+        self, spectra: np.ndarray, units: np.ndarray, advance: Callable[[int], None] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images (units, height, width, channels), and history (steps, units)."""
         mean, square = np.zeros_like(spectra), np.zeros_like(spectra)
@@ -167,8 +165,8 @@ class _Climb:
             square = SCALING * square + (1 - SCALING) * slope**2
             steepness = np.sqrt(square / (1 - SCALING**step)) + 1e-8
             spectra = spectra + np.float32(self.learning_rate / (1 - MOMENTUM**step)) * mean / steepness
-            if tell:
-                tell(step)
+            if advance:
+                advance(step)
         still = np.zeros(2, np.float32)
         return self.network.call(("paint", self.canvas), self._paint, spectra, still)[0], np.stack(history)
 
@@ -205,5 +203,5 @@ def _image_size(network: Network, image_size: tuple[int, int] | None) -> tuple[i
     return size
 
 
-def _tell(progress: Progress, start: int, units: int, of: int, steps: int, step: int) -> None:
+def _advance(progress: Progress, start: int, units: int, of: int, steps: int, step: int) -> None:
     progress(start * steps + step * units, of * steps)

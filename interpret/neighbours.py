@@ -1,6 +1,6 @@
 """How images lie in the feature space of a layer: their vectors, and who is near whom."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,11 @@ import keras
 import numpy as np
 
 from convlens.core.errors import ModelError
-from convlens.interpret.passes import Batch, UnitLayer, labelled_batches, unit_pass
-from convlens.models.inspection.graph import UNCHANGED, graph_of, image_shape
+from convlens.core.progress import Progress
+from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
+from convlens.models.inspection.batches import image_count, labelled_batches
+from convlens.models.inspection.graph import UNCHANGED
+from convlens.models.inspection.inspection import Inspection
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def nearest_neighbours(
     skip: Sequence[int] | None = None,
     by_place: bool = False,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Neighbours:
     """The `count` images of a split that are nearest to each of `queries` (q, height, width, channels), in one pass.
 
@@ -58,9 +61,9 @@ def nearest_neighbours(
 
     Raises ModelError for a layer that does not exist.
     """
-    found = _Vectors(by_place)
-    unit_pass(model, queries, [layer], collectors=[found], batch_size=batch_size)
-    nearest = _Nearest(np.concatenate(found.vectors), count, skip, by_place)
+    asked = _Vectors(by_place)
+    unit_pass(model, queries, [layer], collectors=[asked], batch_size=batch_size)
+    nearest = _Nearest(np.concatenate(asked.vectors), count, skip, by_place)
     return unit_pass(model, batches, [layer], collectors=[nearest], batch_size=batch_size, progress=progress)[0]
 
 
@@ -72,16 +75,19 @@ def embedding(
     most: int = 2000,
     by_place: bool = False,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Embedding:
     """The features of the first `most` images of a split in a layer, a vector each, for a projector or a table.
 
-    Of a layer with maps: their means over the image or, with `by_place`, all their values.
+    Of a layer with maps: their means over the image or, with `by_place`, all their values. `progress` counts images,
+    and so do those of `nearest_neighbours` and `unit_pass`.
     """
     taken = _Vectors(by_place)
-    shape = image_shape(model) or (None, None, None)
-    first = _first(labelled_batches(batches, batch_size, shape), most)
-    unit_pass(model, first, [layer], collectors=[taken], batch_size=batch_size, progress=progress)
+    count = image_count(batches)
+    total = None if count is None else min(count, most)
+    first = _first(labelled_batches(batches, batch_size, Inspection(model).image_shape), most)
+    advance = progress and (lambda done, _: progress(done, total))
+    unit_pass(model, first, [layer], collectors=[taken], batch_size=batch_size, progress=advance)
     labels = None if taken.labels[0] is None else np.concatenate(taken.labels)
     return Embedding(layer, np.concatenate(taken.vectors), np.concatenate(taken.images), labels)
 
@@ -91,7 +97,7 @@ def features_layer(model: keras.Model) -> str:
 
     Where no such layer is, the last convolution. Raises ModelError where there is none either.
     """
-    graph = graph_of(model)
+    graph = Inspection(model).graph()
     dense = [at for at, node in enumerate(graph.nodes) if isinstance(node.layer, keras.layers.Dense)]
     before = graph.nodes[: dense[-1]] if dense else []
     vectors = [
@@ -99,17 +105,17 @@ def features_layer(model: keras.Model) -> str:
         for node in before
         if [len(shape) for shape in node.output_shapes] == [2] and not isinstance(node.layer, UNCHANGED)
     ]
-    found = vectors or graph.convolutions()
-    if not found:
+    candidates = vectors or graph.convolutions()
+    if not candidates:
         raise ModelError(f"model '{model.name}' has no layer whose features lie before its logits")
-    return found[-1].name
+    return candidates[-1].name
 
 
 def _first(batches: Iterable, most: int) -> Iterator:
     """Batches of no more than `most` images; what comes after them is not read."""
     left = most
     for batch in batches:
-        yield tuple(None if part is None else part[:left] for part in batch)
+        yield tuple(None if array is None else array[:left] for array in batch)
         left -= len(batch[0])
         if left <= 0:
             return

@@ -1,14 +1,16 @@
 """What each unit responds to: the places in the images of a split that excite it most."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from convlens.interpret.passes import Batch, UnitLayer, unit_pass
+from convlens.core.errors import UserError
+from convlens.core.progress import Progress
 from convlens.interpret.receptive_field import ReceptiveField
+from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def top_patches(
     *,
     count: int = 9,
     batch_size: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, TopPatches]:
     """The `count` images of a split that excite each unit most, and where, by layer; all units in one pass.
 
@@ -60,7 +62,7 @@ class PatchesCollector:
 
     def __init__(self, count: int = 9):
         if count < 1:
-            raise ValueError(f"count={count}; expected at least one image a unit")
+            raise UserError(f"count={count}; expected at least one image a unit")
         self._count = count
 
     def start(self, layers: Mapping[str, UnitLayer]) -> None:

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from convlens.core.errors import ModelError, unknown
-from convlens.interpret.gradient import compiled, with_gradient
-from convlens.models.inspection.graph import ANY_SIZE, Graph, image_dtype, image_shape
+from convlens.core.errors import ModelError
+from convlens.core.progress import Progress
+from convlens.models.inspection.graph import Graph, Tap
 from convlens.models.inspection.images import check_images
+from convlens.models.inspection.inspection import Inspection
 from convlens.models.inspection.receptive_field import receptive_fields
-from convlens.models.inspection.taps import noted_pass
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels; bottom and right are just outside
 
@@ -66,35 +66,19 @@ def receptive_field(model: keras.Model, layer: str, image_size: tuple[int, int] 
 
     Raises ModelError for a layer that does not exist.
     """
-    graph = graph_at(model, image_size)
-    return fields_of(graph, [layer])[layer]
-
-
-def graph_at(model: keras.Model, image_size: Sequence[int] | None = None, channels: int | None = None) -> Graph:
-    """The graph of a pass over images of `image_size`; what the model fixes itself need not be given."""
-    own = image_shape(model) or (None, None, None)
-    height, width = (side or given for side, given in zip(own, image_size or (ANY_SIZE, ANY_SIZE), strict=False))
-    channels = own[2] or channels
-    if channels is None:
-        raise ModelError(f"model '{model.name}' does not tell the shape of its images; call it on a batch first")
-    return Graph(model, (height, width, channels), image_dtype(model))
+    return fields_of(Inspection(model).graph(image_size), [layer])[layer]
 
 
 def fields_of(graph: Graph, layers: Iterable[str]) -> dict[str, ReceptiveField]:
     """The receptive field of each of `layers`. Raises ModelError for one that does not exist."""
-    nodes = {node.name: node for node in graph.nodes}
-    inputs = (pair for node in graph.nodes for pair in zip(node.inputs, node.input_shapes, strict=True))
-    image_size = next(shape for key, shape in inputs if key == graph.images)[1:3]
     spans = receptive_fields(graph)
     fields = {}
     for layer in layers:
-        if layer not in nodes:
-            raise ModelError(unknown("layer", layer, nodes))
-        shape = nodes[layer].output_shapes[0]
-        found = spans[layer] if len(shape) == 4 else None
-        pairs = [tuple(getattr(side, part) for side in found) for part in ("size", "stride", "start")] if found else []
+        shape = graph.node(layer).output_shapes[0]
+        sides = spans[layer] if len(shape) == 4 else None
+        pairs = [tuple(getattr(side, name) for side in sides) for name in ("size", "stride", "start")] if sides else []
         map_size = shape[1:3] if len(shape) == 4 else (1, 1)
-        fields[layer] = ReceptiveField(layer, image_size, map_size, *(pairs or [None] * 3))
+        fields[layer] = ReceptiveField(layer, graph.image_shape[:2], map_size, *(pairs or [None] * 3))
     return fields
 
 
@@ -106,6 +90,7 @@ def effective_receptive_field(
     *,
     place: tuple[int, int] | None = None,
     batch_size: int = 32,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """How much each pixel really moves a unit, shape (units, height, width), from zero, float32.
 
@@ -115,42 +100,41 @@ def effective_receptive_field(
     the exact field, and usually concentrated in its middle: Luo, Li, Urtasun and Zemel, "Understanding the Effective
     Receptive Field in Deep Convolutional Neural Networks", https://arxiv.org/abs/1701.04128.
 
-    `units` are by default all of the layer's. Raises ModelError for what does not exist.
+    `units` are by default all of the layer's. `progress` counts gradients, one for each unit and image. Raises
+    ModelError for what does not exist.
     """
+    inspection = Inspection(model)
     images = np.asarray(images, np.float32)
-    check_images(images, image_shape(model) or (None, None, None))
-    if not image_dtype(model).startswith(("float", "bfloat")):
-        raise ModelError(f"model '{model.name}' takes images as {image_dtype(model)}, to which there is no gradient")
-    graph = graph_at(model, images.shape[1:3], images.shape[3])
-    nodes = {node.name: node for node in graph.nodes}
-    field = fields_of(graph, [layer])[layer]
-    shape = nodes[layer].output_shapes[0]
-    units = np.arange(shape[-1]) if units is None else np.asarray(units, int)
+    check_images(images, inspection.image_shape)
+    inspection.check_differentiable()
+    graph = inspection.graph(images.shape[1:3], images.shape[3])
+    node, field = graph.node(layer), fields_of(graph, [layer])[layer]
+    count = node.output_shapes[0][-1]
+    units = np.arange(count) if units is None else np.asarray(units, int)
     row, column = (cells // 2 for cells in field.map_size) if place is None else place
-    if units.size and not (0 <= units.min() and units.max() < shape[-1]):
-        raise ModelError(f"units {units.tolist()} of layer '{layer}'; it has the units 0 to {shape[-1] - 1}")
+    if units.size and not (0 <= units.min() and units.max() < count):
+        raise ModelError(f"units {units.tolist()} of layer '{layer}'; it has the units 0 to {count - 1}")
     if not all(0 <= at < cells for at, cells in zip((row, column), field.map_size, strict=True)):
         raise ModelError(f"place {(row, column)} does not exist; the maps of layer '{layer}' are {field.map_size}")
-    tap = graph.stages(nodes[layer])["filter"] if nodes[layer].is_convolution else None
+    tap = graph.stages(node)["filter"] if node.is_convolution else Tap(layer)
 
     def slopes(values: list[Any], images: Any, units: Any) -> list[Any]:
-        def reached(images):
-            calls = {call.name: call for call in noted_pass(model, images, values)}
-            maps = tap.of(calls[tap.call]) if tap else calls[layer].outputs[0]
+        def reached(calls):
+            maps = tap.of(calls[tap.call])
             there = maps[:, row, column] if len(maps.shape) == 4 else maps
-            return ops.sum(ops.cast(there, "float32") * ops.one_hot(units, shape[-1])), ()
+            return ops.sum(ops.cast(there, "float32") * ops.one_hot(units, count))
 
-        return [ops.sum(ops.abs(with_gradient(reached, images)[0]), axis=-1)]
+        gradients, _ = inspection.gradient(images, values, reached)
+        return [ops.sum(ops.abs(gradients), axis=-1)]
 
-    run = compiled(model, slopes)
+    def pairs(rows: np.ndarray) -> list[np.ndarray]:
+        unit, image = np.divmod(rows, len(images))
+        return [images[image], units[unit].astype(np.int32)]
+
     total = np.zeros((len(units), *images.shape[1:3]))
-    pairs = [(unit, image) for unit in range(len(units)) for image in range(len(images))]
-    size = min(batch_size, len(pairs))
-    for start in range(0, len(pairs), size):
-        chosen = np.array(pairs[start : start + size])
-        filled = np.concatenate([chosen, np.repeat(chosen[-1:], size - len(chosen), axis=0)])  # one shape to compile
-        found = run(images[filled[:, 1]], units[filled[:, 0]].astype(np.int32))[0]
-        np.add.at(total, chosen[:, 0], found[: len(chosen)])
+    name, passes = ("slopes", layer, row, column), len(units) * len(images)
+    for rows, (steepness,) in inspection.stream(name, slopes, passes, pairs, batch_size, progress):
+        np.add.at(total, rows // len(images), steepness)
     return (total / len(images)).astype(np.float32)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convlens.core.errors import UserError
+
 MOST_UNITS, MOST_INPUTS = 64, 16  # what pictures of a layer have room for
 MOST_SIDE = 64  # pixels of a feature map
 FORMAT = 1
@@ -41,36 +43,36 @@ def pack_snapshot(epoch: int, kernels: Mapping[str, np.ndarray], maps: Mapping[s
 
 
 def unpack_snapshot(content: bytes) -> Snapshot:
-    """What `pack_snapshot` packed. Raises ValueError for bytes that are not a whole snapshot."""
+    """What `pack_snapshot` packed. Raises UserError for bytes that are not a whole snapshot."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if int(arrays["format"]) != FORMAT:
-                raise ValueError(f"format {int(arrays['format'])}; expected {FORMAT}")
-            found: dict[str, dict[str, np.ndarray]] = {"kernels": {}, "maps": {}}
+                raise UserError(f"format {int(arrays['format'])}; expected {FORMAT}")
+            layers: dict[str, dict[str, np.ndarray]] = {"kernels": {}, "maps": {}}
             for name in arrays.files:
                 kind, _, layer = name.partition("/")
-                if kind in found:
+                if kind in layers:
                     limit = arrays[f"limits/{name}"]
-                    found[kind][layer] = arrays[name].astype(np.float32) * limit.astype(np.float32)
-            return Snapshot(int(arrays["epoch"]), found["kernels"], found["maps"])
+                    layers[kind][layer] = arrays[name].astype(np.float32) * limit.astype(np.float32)
+            return Snapshot(int(arrays["epoch"]), layers["kernels"], layers["maps"])
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"not a snapshot of an epoch, or a damaged one: {error}") from None
+        raise UserError(f"not a snapshot of an epoch, or a damaged one: {error}") from None
 
 
 def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tuple[list[int], np.ndarray]:
     """The epochs, in order, and a layer's arrays of them, (epochs, ...). `kind` is "kernels" or "maps".
 
-    Raises ValueError where a snapshot lacks the layer, or its shape changed.
+    Raises UserError where a snapshot lacks the layer, or its shape changed.
     """
     ordered = sorted(snapshots, key=lambda snapshot: snapshot.epoch)
     arrays = []
     for snapshot in ordered:
         by_layer = getattr(snapshot, kind)
         if layer not in by_layer:
-            raise ValueError(f"epoch {snapshot.epoch} has no {kind} of layer '{layer}'; it has {', '.join(by_layer)}")
+            raise UserError(f"epoch {snapshot.epoch} has no {kind} of layer '{layer}'; it has {', '.join(by_layer)}")
         arrays.append(by_layer[layer])
     if len({array.shape for array in arrays}) != 1:
-        raise ValueError(f"the {kind} of layer '{layer}' have the shapes {sorted({array.shape for array in arrays})}")
+        raise UserError(f"the {kind} of layer '{layer}' have the shapes {sorted({array.shape for array in arrays})}")
     return [snapshot.epoch for snapshot in ordered], np.stack(arrays)
 
 

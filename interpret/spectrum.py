@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convlens.interpret.statistics import kernel_cosines
+from convlens.core.errors import UserError
+from convlens.interpret.unit_statistics import kernel_cosines
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def kernel_spectrum(kernel: np.ndarray) -> KernelSpectrum:
     """
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 4:
-        raise ValueError(f"kernel of shape {kernel.shape}; expected (height, width, inputs, units)")
+        raise UserError(f"kernel of shape {kernel.shape}; expected (height, width, inputs, units)")
     flat = kernel.reshape(-1, kernel.shape[-1])
     return KernelSpectrum(flat.shape, np.linalg.svd(flat, compute_uv=False), kernel_cosines(kernel))
 

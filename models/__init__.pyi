@@ -6,18 +6,15 @@ from .convnet import (
 )
 from .inspection.convolutions import (
     ConvInfo as ConvInfo,
-)
-from .inspection.convolutions import (
     conv_layers as conv_layers,
 )
 from .inspection.features import (
     FeatureExtractor as FeatureExtractor,
-)
-from .inspection.features import (
     feature_extractor as feature_extractor,
-)
-from .inspection.features import (
     feature_maps as feature_maps,
+)
+from .inspection.inspection import (
+    Inspection as Inspection,
 )
 from .keras_file.reading import (
     read_model as read_model,
@@ -27,8 +24,6 @@ from .resnet import (
 )
 from .shapes import (
     BlockShape as BlockShape,
-)
-from .shapes import (
     check_model as check_model,
 )
 
@@ -36,6 +31,7 @@ __all__ = [
     "BlockShape",
     "ConvInfo",
     "FeatureExtractor",
+    "Inspection",
     "build_convnet",
     "build_model",
     "build_resnet",

@@ -1,4 +1,4 @@
-"""The parts that both families are made of: the input, the convolution with its ReLU, the pooling, the head."""
+"""What both families are made of: the input, the convolution with its ReLU, the pooling, the head."""
 
 import zlib
 from typing import Any
@@ -8,7 +8,7 @@ from keras import Input, KerasTensor, initializers, layers, regularizers
 from convlens.models import whitening
 
 
-class Parts:
+class BlockBuilder:
     """Makes named layers out of one configuration (see configs/schema.py, `Model`) and one seed.
 
     A layer's seed comes from the network's seed and the layer's name, so that the same seed gives a layer the same

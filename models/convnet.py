@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from convlens.models.blocks import Parts
+from convlens.models.blocks import BlockBuilder
 
 
 def build_convnet(
@@ -19,11 +19,11 @@ def build_convnet(
 
     Takes images (batch, height, width, channels) in [0, 255], gives logits (batch, classes).
     """
-    parts = Parts(config, seed)
-    images, x = parts.images(*image_size, channels)
+    blocks = BlockBuilder(config, seed)
+    images, x = blocks.images(*image_size, channels)
     for block, filters in enumerate(config.filters):
         for number in range(1, config.convolutions[block] + 1):
-            x = parts.convolution(
+            x = blocks.convolution(
                 x,
                 f"block{block + 1}_conv{number}",
                 filters,
@@ -33,5 +33,5 @@ def build_convnet(
                 dilation_rate=config.dilation[block],
                 relu=f"block{block + 1}_relu{number}",
             )
-        x = parts.condense(x, block)
-    return keras.Model(images, parts.head(x, classes), name="convnet")
+        x = blocks.condense(x, block)
+    return keras.Model(images, blocks.head(x, classes), name="convnet")

@@ -1,4 +1,4 @@
-"""What differs between TensorFlow and JAX: compiling a forward pass, and telling traced tensors apart."""
+"""What differs between Keras' backends: compiling a function of tensors, its gradient, telling traced tensors apart."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -6,47 +6,90 @@ from typing import Any
 import keras
 import numpy as np
 
-from convlens.core.errors import ModelError
+from convlens.core.backend import by_backend
 
-Function = Callable[[Any], list[Any]]  # images (batch, height, width, channels) -> tensors
+Shape = tuple[int | None, ...]
 
 
-def compiled(model: keras.Model, forward: Callable, shape: Sequence[int | None], dtype: str) -> Callable:
-    """A fast version of `forward(images, values)` that is given the present values of the model's variables.
+def compiled(
+    model: keras.Model, function: Callable[..., list[Any]], shapes: Sequence[Shape] | None = None
+) -> Callable[..., list[np.ndarray]]:
+    """A fast version of `function(values, *tensors) -> list of tensors`, to be called with arrays.
 
-    Takes images as an array (n, height, width, channels), gives a list of float32 arrays (n, ...).
+    `values` are those of the model's variables at the time of the call. It is traced anew for each shape of the arrays.
+
+    `shapes`, one for each array, have None for the sides that may vary. Where an array's first side may, the array is a
+    batch, and so is whatever the function returns: a batch of another length is then not traced anew.
     """
-    return _pick(_compiled_by_tensorflow, _compiled_by_jax)(model, forward, shape, dtype)
+    compile_by_backend = by_backend(tensorflow=_compiled_by_tensorflow, jax=_compiled_by_jax)
+    return compile_by_backend(model, function, shapes)
 
 
-def traced(function: Function, shape: Sequence[int], dtype: str) -> list[Hashable]:
-    """A key for each tensor that `function` returns, equal where the tensors are the same but for a cast.
+def with_gradient(function: Callable[[Any], tuple[Any, Any]], at: Any) -> tuple[Any, Any]:
+    """The gradient of a scalar with respect to `at`, and what else the function gives.
+
+    `function(at)` returns (the scalar, anything else); to be called while a function is being compiled.
+    """
+    return by_backend(tensorflow=_with_gradient_by_tensorflow, jax=_with_gradient_by_jax)(function, at)
+
+
+def positive_gradient_only(x: Any) -> Any:
+    """`x` itself, through which only the positive part of a gradient flows back."""
+    return by_backend(tensorflow=_positive_gradient_by_tensorflow, jax=_positive_gradient_by_jax)(x)
+
+
+def traced(function: Callable[[Any], list[Any]], shape: Sequence[int], dtype: str) -> list[Hashable]:
+    """A key for each tensor that `function` makes of images, equal where the tensors are the same but for a cast.
 
     Layers of a mixed-precision model cast what they are given, so that the objects alone do not tell which layer's
     output is which layer's input. Nothing is computed.
     """
-    return _pick(_traced_by_tensorflow, _traced_by_jax)(function, shape, dtype)
+    return by_backend(tensorflow=_traced_by_tensorflow, jax=_traced_by_jax)(function, shape, dtype)
 
 
-def _pick(for_tensorflow: Callable, for_jax: Callable) -> Callable:
-    choices = {"tensorflow": for_tensorflow, "jax": for_jax}
-    name = keras.backend.backend()
-    if name not in choices:
-        raise ModelError(f"Features are extracted on the Keras backends {' and '.join(choices)}, not on {name}")
-    return choices[name]
+def filled(array: np.ndarray, count: int) -> np.ndarray:
+    """A batch with its last row repeated up to `count` rows: another length would have to be compiled."""
+    return array if len(array) == count else np.concatenate([array, np.repeat(array[-1:], count - len(array), axis=0)])
 
 
-def _compiled_by_tensorflow(model: keras.Model, forward: Callable, shape: Sequence[int | None], dtype: str) -> Callable:
+def _compiled_by_tensorflow(
+    model: keras.Model, function: Callable, shapes: Sequence[Shape] | None
+) -> Callable[..., list[np.ndarray]]:
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *shape), dtype)], autograph=False)
-    def run(images):
-        return forward(images, [variable.value for variable in model.variables])
+    @tf.function(autograph=False)
+    def run(*tensors):
+        return function([variable.value for variable in model.variables], *tensors)
 
-    return lambda images: [np.asarray(tensor) for tensor in run(tf.constant(images))]
+    concrete = {}
+
+    def run_concrete(*arrays: np.ndarray) -> list[np.ndarray]:
+        # Traced by us, because TensorFlow warns of a function that it is given in many shapes.
+        sides = shapes or [array.shape for array in arrays]
+        specs = tuple(tf.TensorSpec(shape, array.dtype) for shape, array in zip(sides, arrays, strict=True))
+        if specs not in concrete:
+            concrete[specs] = run.get_concrete_function(*specs)
+        return [tensor.numpy() for tensor in concrete[specs](*map(tf.constant, arrays))]
+
+    return run_concrete
 
 
-def _traced_by_tensorflow(function: Function, shape: Sequence[int], dtype: str) -> list[Hashable]:
+def _with_gradient_by_tensorflow(function: Callable, at: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        scalar, rest = function(at)
+    return tape.gradient(scalar, at, unconnected_gradients=tf.UnconnectedGradients.ZERO), rest
+
+
+def _positive_gradient_by_tensorflow(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.custom_gradient(lambda value: (tf.identity(value), tf.nn.relu))(x)
+
+
+def _traced_by_tensorflow(function: Callable, shape: Sequence[int], dtype: str) -> list[Hashable]:
     import tensorflow as tf
 
     keys = []
@@ -64,24 +107,47 @@ def _traced_by_tensorflow(function: Function, shape: Sequence[int], dtype: str) 
     return keys
 
 
-def _compiled_by_jax(model: keras.Model, forward: Callable, shape: Sequence[int | None], dtype: str) -> Callable:
+def _compiled_by_jax(
+    model: keras.Model, function: Callable, shapes: Sequence[Shape] | None
+) -> Callable[..., list[np.ndarray]]:
     import jax
 
-    jitted = jax.jit(forward)
+    jitted = jax.jit(function)
+    batched = [at for at, shape in enumerate(shapes or ()) if shape and shape[0] is None]
     largest = 0
 
-    def run(images):
-        # A shorter last batch is filled up: another batch size would have to be compiled.
-        nonlocal largest
-        largest = max(largest, len(images))
-        filled = np.concatenate([images, np.repeat(images[-1:], largest - len(images), axis=0)])
+    def run(*arrays: np.ndarray) -> list[np.ndarray]:
         values = [variable.value for variable in model.variables]
-        return [np.asarray(array)[: len(images)] for array in jitted(filled, values)]
+        if not batched:
+            return [np.asarray(array) for array in jitted(values, *arrays)]
+        # Only what has one shape is compiled once: a shorter batch is filled up to the largest so far.
+        nonlocal largest
+        count = len(arrays[batched[0]])
+        largest = max(largest, count)
+        arrays = [filled(array, largest) if at in batched else array for at, array in enumerate(arrays)]
+        return [np.asarray(array)[:count] for array in jitted(values, *arrays)]
 
     return run
 
 
-def _traced_by_jax(function: Function, shape: Sequence[int], dtype: str) -> list[Hashable]:
+def _with_gradient_by_jax(function: Callable, at: Any) -> tuple[Any, Any]:
+    import jax
+
+    return jax.grad(function, has_aux=True)(at)
+
+
+def _positive_gradient_by_jax(x: Any) -> Any:
+    import jax
+
+    @jax.custom_vjp
+    def identity(value):
+        return value
+
+    identity.defvjp(lambda value: (value, None), lambda _, gradient: (jax.nn.relu(gradient),))
+    return identity(x)
+
+
+def _traced_by_jax(function: Callable, shape: Sequence[int], dtype: str) -> list[Hashable]:
     import jax
 
     jaxpr = jax.make_jaxpr(function)(jax.ShapeDtypeStruct(tuple(shape), dtype)).jaxpr

@@ -1,4 +1,4 @@
-"""What more than one room's tests need."""
+"""What more than one package's tests need."""
 
 import os
 

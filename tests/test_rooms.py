@@ -22,8 +22,7 @@ PACKAGES = {
 SCRIPTS = ("train", "evaluate", "visualize")
 # Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and fused.py
 # is one operation of TensorFlow in place of Keras' own.
-BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/fused.py")
-BACKEND_MODULES += ("models/tensors.py", "interpret/gradient.py")
+BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/fused.py", "models/tensors.py")
 
 
 def imported_by(path: Path, *, when_typing: bool = True) -> set[str]:

@@ -97,7 +97,7 @@ def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
     run, training, _, first = trained
     assert f"Test accuracy {first['accuracy']:.4f} on 22 images" in training.stdout
     assert str(run) in training.stdout
-    for command in ("tensorboard --logdir", f"python evaluate.py run={run}", f"python visualize.py run={run}"):
+    for command in ("tensorboard", f"{ROOT}/evaluate.py run={run}", f"{ROOT}/visualize.py run={run}"):
         assert command in training.stdout
     assert training.stderr.strip() == ""
 
@@ -196,7 +196,7 @@ def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path
     assert process.returncode == 130
     assert time.monotonic() - start < 10
     run = only_run(tmp_path)
-    assert "Stopped in epoch" in output and f"Go on with: python train.py resume={run}" in output
+    assert "Stopped in epoch" in output and f"{ROOT}/train.py resume={run}" in output
     assert "Traceback" not in errors
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))

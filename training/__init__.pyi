@@ -1,7 +1,5 @@
 from .evaluation import (
     Evaluation as Evaluation,
-)
-from .evaluation import (
     evaluate_model as evaluate_model,
 )
 from .fit import (

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from convlens.core.errors import UserError
+from convlens.core.errors import Stopped, UserError
 from convlens.training.run import Run
 
 METRICS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second")
@@ -147,14 +147,6 @@ class MetricsTable(keras.callbacks.Callback):
         row = {name: logs.get(name) for name in METRICS} | {"epoch": epoch + 1}
         self.rows = [old for old in self.rows if old["epoch"] <= epoch] + [row]
         self.run.write_metrics(self.rows)
-
-
-class Stopped(KeyboardInterrupt):
-    """Training was asked to stop, and did, with its state saved."""
-
-    def __init__(self, number: signal.Signals):
-        super().__init__()
-        self.signal = number
 
 
 class Interruption:

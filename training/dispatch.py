@@ -10,7 +10,7 @@ import numpy as np
 from convlens.training.devices import all_devices, compiled_calls, compiled_loop
 
 if TYPE_CHECKING:
-    from convlens.data.cache.device import Resident, ResidentEvaluation
+    from convlens.data.cache.device import DeviceEvaluation, DeviceTraining
 
 
 class Told(keras.utils.PyDataset):
@@ -27,13 +27,13 @@ class Told(keras.utils.PyDataset):
         return self._groups[index]
 
 
-def scan_steps(model: keras.Model, train: "Resident", validation: "ResidentEvaluation") -> Told:
+def scan_steps(model: keras.Model, train: "DeviceTraining", validation: "DeviceEvaluation") -> Told:
     """Makes `model.fit` run `steps_per_execution` steps, in one compiled loop, between two callbacks.
 
     The model is compiled already and its metrics are built: Keras would build them from what it is given, which is no
     images. Each step is Keras' own `train_step` or `test_step`; what it is given is picked on the device. `fit` gets
-    `train.told(...)`, and as its validation data what is returned. Where several steps are executed together, many more
-    batches may be validated on between two callbacks.
+    `train.step_inputs(...)`, and as its validation data what is returned. Where several steps are executed together,
+    many more batches may be validated on between two callbacks.
     """
     train_steps, test_steps = (_steps(*pair) for pair in ((model.train_step, train), (model.test_step, validation)))
 
@@ -49,10 +49,10 @@ def scan_steps(model: keras.Model, train: "Resident", validation: "ResidentEvalu
         return logs, state
 
     model.train_function, model.test_function = train_function, test_function
-    return Told(validation.told(model.steps_per_execution))
+    return Told(validation.step_inputs(model.steps_per_execution))
 
 
-def _steps(step: Callable, data: "Resident | ResidentEvaluation") -> Callable:
+def _steps(step: Callable, data: "DeviceTraining | DeviceEvaluation") -> Callable:
     compiled = compiled_calls if "cpu" in all_devices()[0] else compiled_loop
     steps = compiled(lambda state, arrays, told: step(state, data.batch(arrays, *told)))
     return lambda state, told: steps(state, data.arrays, told)

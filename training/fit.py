@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from convlens.configs import Train
 from convlens.configs.schema import Training
 from convlens.core.errors import UserError, unknown
 from convlens.core.files import telling_full_disk
+from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
 from convlens.training.checkpoint import State
@@ -27,7 +27,7 @@ from convlens.training.tensorboard import Curves, Drawings, Pictures, Profile, W
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
-    from convlens.data.cache.device import Resident
+    from convlens.data.cache.device import DeviceTraining
     from convlens.training.training_data import TrainingData
 
 WHITENED_ON = 2000  # images
@@ -90,7 +90,7 @@ def fit_model(
         from convlens.training.dispatch import scan_steps
 
         resident = _resident(data, config)
-        looked_at = data.resident_evaluation("validation", training.batch_size, training.limit_batches)
+        looked_at = data.evaluation_on_device("validation", training.batch_size, training.limit_batches)
         validation = scan_steps(model, resident, looked_at)
     writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
@@ -124,7 +124,7 @@ def fit_model(
             except EpochDone:
                 pass
             except callbacks.Stopped:
-                told = f"Stopped in {best.place()}.\nGo on with: python train.py resume={shlex.quote(str(run.path))}"
+                told = f"Stopped in {best.place()}.\nGo on with: {command_line('train', resume=run.path)}"
                 console.print(told, highlight=False, markup=False, soft_wrap=True)
                 raise
             start = checkpoints.reached
@@ -195,22 +195,22 @@ def _go_back(run: Run, start: State | None) -> None:
         run.write_metrics(rows)
 
 
-def _resident(data: "Dataset", config: Train) -> "Resident":
+def _resident(data: "Dataset", config: Train) -> "DeviceTraining":
     training, weights = config.training, None
     if training.class_weights:
         weights = class_weights(training, data.info.classes, data.labels("train"))
-    return data.resident(
+    return data.training_on_device(
         training.batch_size, config.seed, training.epochs, weights=weights, limit_batches=training.limit_batches
     )
 
 
 def _training_batches(
-    data: "TrainingData", config: Train, start: State | None, resident: "Resident | None", together: int
+    data: "TrainingData", config: Train, start: State | None, resident: "DeviceTraining | None", together: int
 ):
     """What `model.fit` goes through: batches, or what so many steps together over images on the device are told."""
     training = config.training
     if resident:
-        return resident.told(start.epoch if start else 0, start.step if start else 0, together)
+        return resident.step_inputs(start.epoch if start else 0, start.step if start else 0, together)
     batches = data.training(
         training.batch_size,
         config.seed,

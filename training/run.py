@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import functools
 import hashlib
 import io
@@ -22,6 +21,8 @@ from convlens.configs.saved import read_config
 from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
 from convlens.core.files import atomic_symlink, atomic_write, unfinished_writes
+from convlens.core.locks import lock
+from convlens.core.program import command_line
 from convlens.models.keras_file.reading import read_model
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ class Run:
         """
         folder = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(folder)
             # Not evaluation.json: another process may be writing it.
             ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
@@ -426,7 +427,7 @@ def _missing(path: Path) -> str:
 
 
 def _how_to_train() -> str:
-    return "Train one with: python train.py experiment=cars"
+    return f"Train one with: {command_line('train', experiment='cars')}"
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -9,26 +9,25 @@ from .architecture_plan import (
 )
 from .attribution import (
     attribution_figure as attribution_figure,
-)
-from .attribution import (
     deletion_insertion_figure as deletion_insertion_figure,
-)
-from .attribution import (
     randomisation_figure as randomisation_figure,
+)
+from .basics import (
+    FIGURES as FIGURES,
+    Drawing as Drawing,
+    Layer as Layer,
+    Look as Look,
+    Scene as Scene,
+    last_of_each_block as last_of_each_block,
+    plan as plan,
 )
 from .caption import (
     Caption as Caption,
-)
-from .caption import (
     choose_units as choose_units,
 )
 from .comparison import (
     class_accuracy_figure as class_accuracy_figure,
-)
-from .comparison import (
     layer_similarity_figure as layer_similarity_figure,
-)
-from .comparison import (
     matched_units_figure as matched_units_figure,
 )
 from .concepts import (
@@ -37,22 +36,12 @@ from .concepts import (
 from .confusion_examples import (
     confusion_examples_figure as confusion_examples_figure,
 )
-from .contact_sheet import (
-    Entry as Entry,
-)
-from .contact_sheet import (
-    write_index as write_index,
-)
 from .evaluation import (
     confusion_matrix_figure as confusion_matrix_figure,
-)
-from .evaluation import (
     mistakes_figure as mistakes_figure,
 )
 from .evolution import (
     evolution_frame as evolution_frame,
-)
-from .evolution import (
     write_evolution as write_evolution,
 )
 from .extraction import (
@@ -60,17 +49,18 @@ from .extraction import (
 )
 from .feature_maps import (
     feature_maps_figure as feature_maps_figure,
-)
-from .feature_maps import (
     kernels_and_maps_figure as kernels_and_maps_figure,
 )
-from .files import (
-    write_whole as write_whole,
+from .forward_pass import (
+    Stop as Stop,
+    pipeline_figure as pipeline_figure,
+)
+from .index import (
+    Entry as Entry,
+    write_index as write_index,
 )
 from .kernels import (
     kernels_figure as kernels_figure,
-)
-from .kernels import (
     show_kernel as show_kernel,
 )
 from .maximization import (
@@ -82,19 +72,11 @@ from .neighbours import (
 from .patches import (
     top_patches_figure as top_patches_figure,
 )
-from .pipeline import (
-    Stop as Stop,
-)
-from .pipeline import (
-    pipeline_figure as pipeline_figure,
-)
 from .projector import (
     write_projector as write_projector,
 )
 from .receptive_field import (
     Sight as Sight,
-)
-from .receptive_field import (
     receptive_field_figure as receptive_field_figure,
 )
 from .relu import (
@@ -103,37 +85,12 @@ from .relu import (
 from .save import (
     save_figure as save_figure,
 )
-from .scene import (
-    FIGURES as FIGURES,
-)
-from .scene import (
-    Drawing as Drawing,
-)
-from .scene import (
-    Layer as Layer,
-)
-from .scene import (
-    Look as Look,
-)
-from .scene import (
-    Scene as Scene,
-)
-from .scene import (
-    last_of_each_block as last_of_each_block,
-)
-from .scene import (
-    plan as plan,
-)
 from .spectrum import (
     Spectrum as Spectrum,
-)
-from .spectrum import (
     kernel_spectrum_figure as kernel_spectrum_figure,
 )
 from .tiles import (
     kernel_tiles as kernel_tiles,
-)
-from .tiles import (
     map_tiles as map_tiles,
 )
 from .unit_statistics import (
@@ -187,5 +144,4 @@ __all__ = [
     "write_evolution",
     "write_index",
     "write_projector",
-    "write_whole",
 ]

@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from convlens.core.files import atomic_write
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, size
-from convlens.visualization.files import write_whole
 from convlens.visualization.overlays import fitted
 from convlens.visualization.save import DPI
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number
@@ -65,7 +65,9 @@ def write_evolution(
         frames[0].save(file, format="GIF", append_images=frames[1:], disposal=1, optimize=False, **animation)
     else:
         frames[0].save(file, format="PNG", append_images=frames[1:], **animation)
-    return write_whole(path, file.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, file.getvalue())
+    return path
 
 
 def evolution_frame(

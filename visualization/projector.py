@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from convlens.core.files import atomic_write
 from convlens.visualization import palette
-from convlens.visualization.files import write_whole
 
 SPRITE_SIDE = 8192  # pixels; what browsers take as one texture
 LARGEST_IMAGE = 64
@@ -42,19 +42,21 @@ def write_projector(
         if many != len(vectors):
             raise ValueError(f"{many} {what} for {len(vectors)} vectors")
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     sprite, side = _sprite(images)
     png = io.BytesIO()
     sprite.save(png, format="PNG")
-    config = _CONFIG.format(name=_quoted(name), side=side)
-    return [
-        write_whole(
-            folder / "tensors.tsv", "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist())
-        ),
-        write_whole(folder / "metadata.tsv", _metadata(columns)),
-        write_whole(folder / "sprite.png", png.getvalue()),
+    contents = {
+        "tensors.tsv": "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist()),
+        # A label may hold what UTF-8 has no bytes for.
+        "metadata.tsv": _metadata(columns).encode("utf-8", "backslashreplace"),
+        "sprite.png": png.getvalue(),
         # Last: TensorBoard looks for this file.
-        write_whole(folder / "projector_config.pbtxt", config),
-    ]
+        "projector_config.pbtxt": _CONFIG.format(name=_quoted(name), side=side),
+    }
+    for file, content in contents.items():
+        atomic_write(folder / file, content)
+    return [folder / file for file in contents]
 
 
 _CONFIG = """\

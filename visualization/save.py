@@ -1,7 +1,5 @@
 """A figure on disk: a picture to show, a drawing to enlarge, and the arrays behind both."""
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +8,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from convlens.core.files import atomic_write
 from convlens.visualization.palette import without_glyph_warnings
 
 DPI = 200
@@ -35,15 +34,10 @@ def save_figure(figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Pa
 
 def _write(path: Path, suffix: str, write: Callable[[BinaryIO], object]) -> Path:
     target = path.parent / (path.name + suffix)  # with_suffix would cut a layer's name at its dot
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=suffix, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+
+    def write_to(temporary: Path) -> None:
+        with temporary.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+
+    atomic_write(target, write_to)
     return target

@@ -1,4 +1,4 @@
-"""Images that lie on the accelerator: a step is told which of them it sees, and picks and augments them there.
+"""Images that lie on the accelerator: a step is given indices of them, and picks and augments them there.
 
 For JAX. The order of images and what happens to each follow from seed, epoch and step alone, as in the pipeline, but
 by other random numbers.
@@ -39,8 +39,8 @@ class InJax:
         return images[jnp.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-class Resident:
-    """Training images on the device, and what each step of a training is told.
+class DeviceTraining:
+    """Training images on the device, and what each step of a training is given to pick its batch.
 
     Attributes: arrays (images uint8 (n, height, width, channels), labels int32 (n,)): to be passed to `batch` where it
     is compiled; a constant of a compiled function would be copied into it.
@@ -69,10 +69,11 @@ class Resident:
         self._mirrored = mirrored_in_even_epochs(augment, len(labels), seed)
         self._batch_size, self._seed, self._steps, self._epochs = batch_size, seed, steps, epochs
 
-    def told(self, start_epoch: int, start_step: int, together: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """What so many steps together are told, from that step on, always up to the end of an epoch.
+    def step_inputs(self, start_epoch: int, start_step: int, together: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """What so many steps together are given, from that step on, always up to the end of an epoch.
 
-        Which images each of them sees, int32 (steps, batch), its key, uint32 (steps, 2), and its epoch, int32 (steps,).
+        Which images each of them sees, int32 (steps, batch), its key, uint32 (steps, 2), and its epoch, int32 (steps,):
+        stacked, what `batch` takes after the arrays.
         """
         first_epoch, first_step = start_epoch + start_step // self._steps, start_step % self._steps
         for epoch in range(first_epoch, self._epochs):
@@ -95,14 +96,14 @@ class Resident:
         return (images, labels) if self._weights is None else (images, labels, labels @ self._weights)
 
 
-class ResidentEvaluation:
-    """Images that a model is evaluated on, in their order, on the device; arrays as those of `Resident`."""
+class DeviceEvaluation:
+    """Images that a model is evaluated on, in their order, on the device; arrays as those of `DeviceTraining`."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, classes: int, batch_size: int):
         self.arrays = jax.device_put((pixels, labels))
         self._classes, self._batch_size = classes, batch_size
 
-    def told(self, together: int) -> list[tuple[np.ndarray]]:
+    def step_inputs(self, together: int) -> list[tuple[np.ndarray]]:
         """Which images the batches see, int32 (batches, batch), so many together; a smaller batch is by itself."""
         whole = len(self.arrays[1]) // self._batch_size * self._batch_size
         indices = np.arange(len(self.arrays[1]), dtype=np.int32)

@@ -1,7 +1,7 @@
 """Decoded and resized images of a dataset, kept on disk from run to run."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -9,11 +9,11 @@ import numpy as np
 import PIL
 
 from convlens.core.errors import UserError
-from convlens.core.progress import tell
-from convlens.data.cache.disk_space import NotKept, allowance, images_folder, make_room, told_size
-from convlens.data.cache.pixel_file import PixelFile, is_there, open_pixels, size_of, write_pixels
+from convlens.core.progress import progress_bar, tell
+from convlens.data.base import ROLES, ImageFormat, Split
+from convlens.data.cache.disk_space import DiskCacheError, allowance, images_folder, make_space, readable_size
+from convlens.data.cache.pixel_file import PixelFile, is_complete, open_pixels, size_of, write_pixels
 from convlens.data.images import Inspection, content_of
-from convlens.data.splits import ROLES
 
 # What was written under other rules is not found; the number grows when `images` gives other pixels.
 _RULES = f"1, Pillow {PIL.__version__}"
@@ -25,32 +25,33 @@ class DiskCache:
     Args:
         splits: role -> its images.
         inspections: role -> what was found in each of them.
-        shape, resize: as images are decoded.
+        image_format: what each image becomes.
         demanded: `data.cache=disk`; what cannot be written is then a mistake.
         progress: show bars, and say on stderr what was decided for the user.
     """
 
     def __init__(
         self,
-        splits: Mapping,
+        splits: Mapping[str, Split],
         inspections: Mapping[str, Sequence[Inspection]],
-        shape: tuple[int, int, int],
-        resize: str | None,
+        image_format: ImageFormat,
         *,
         demanded: bool,
         progress: bool,
     ):
         self._splits, self._inspections = splits, inspections
-        self._shape, self._resize = shape, resize
+        self._format = image_format
         self._demanded, self._progress = demanded, progress
         self._announced = self._given_up = False
 
     @cached_property
     def folder(self) -> Path:
-        digest = hashlib.blake2b(repr((_RULES, self._shape, self._resize)).encode(), digest_size=16)
+        """Where the files lie; it need not exist yet."""
+        rules = repr((_RULES, self._format.shape, self._format.resize))
+        digest = hashlib.blake2b(rules.encode(), digest_size=16)
         for role in ROLES:
             digest.update(f"\0{role}".encode())
-            digest.update("".join(found.content for found in self._inspections[role]).encode())
+            digest.update("".join(inspection.content for inspection in self._inspections[role]).encode())
         return images_folder() / digest.hexdigest()
 
     def fits(self) -> bool:
@@ -62,22 +63,22 @@ class DiskCache:
         return open_pixels(self._path(role), self._shape_of(role))
 
     def prepare(self, roles: Sequence[str]) -> None:
-        """Makes room for those of the roles that are not there, and says what will be written.
+        """Makes space for those of the roles that are not there, and says what will be written.
 
         Raises:
-            UserError: there is no room, and `data.cache=disk` was demanded.
+            UserError: there is no space, and `data.cache=disk` was demanded.
         """
         needed = sum(size_of(self._shape_of(role)) for role in self._missing(roles))
         if not needed or self._given_up:
             return
         try:
-            make_room(needed, self.folder, bounded=not self._demanded)
-        except NotKept as reason:
+            make_space(needed, self.folder, bounded=not self._demanded)
+        except DiskCacheError as reason:
             self._give_up(reason)
             return
         if not self._announced:
             self._tell(
-                f"Decoded images are written once, {told_size(needed)} in {self.folder}, and no later epoch or run "
+                f"Decoded images are written once, {readable_size(needed)} in {self.folder}, and no later epoch or run "
                 "decodes them again; data.cache=none leaves that out."
             )
         self._announced = True
@@ -89,9 +90,9 @@ class DiskCache:
             UserError: an image cannot be read, or has changed since it was looked at; images cannot be written, and
                 `data.cache=disk` was demanded.
         """
-        found = self.open(role)
-        if found:
-            return found
+        file = self.open(role)
+        if file:
+            return file
         self.prepare([role])
         if self._given_up:
             return None
@@ -102,22 +103,23 @@ class DiskCache:
                 lambda put: self._decode(role, put),
                 lambda: self._tell(f"Another process is writing the {role} images to {self.folder}; waiting for it."),
             )
-        except NotKept as reason:
+        except DiskCacheError as reason:
             self._give_up(reason)
             return None
 
-    def _decode(self, role: str, put) -> None:
-        images, inspections = self._splits[role], self._inspections[role]
+    def _decode(self, role: str, put: Callable[[int, np.ndarray], None]) -> None:
+        split, inspections = self._splits[role], self._inspections[role]
 
         def take(index: int, encoded: bytes, pixels: np.ndarray) -> None:
             # Under this folder's name, other pixels would be found by runs to come.
             if content_of(encoded) != inspections[index].content:
-                raise UserError(f"{images.names[index]} has changed since it was looked at; start again.")
+                raise UserError(f"{split.names[index]} has changed since it was looked at; start again.")
             put(index, pixels)
 
-        images.decode_all(take, self._shape, self._resize, f"Writing {role} images", self._progress)
+        with progress_bar(f"Writing {role} images", len(split), shown=self._progress) as progress:
+            split.decode_all(take, self._format, progress)
 
-    def _give_up(self, reason: NotKept) -> None:
+    def _give_up(self, reason: DiskCacheError) -> None:
         if self._demanded:
             raise UserError(
                 f"data.cache=disk: {reason}. Free some space, name another cache folder in XDG_CACHE_HOME, or use "
@@ -127,13 +129,13 @@ class DiskCache:
         self._tell(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them anew.")
 
     def _missing(self, roles: Sequence[str]) -> list[str]:
-        return [role for role in roles if not is_there(self._path(role), self._shape_of(role))]
+        return [role for role in roles if not is_complete(self._path(role), self._shape_of(role))]
 
     def _path(self, role: str) -> Path:
         return self.folder / f"{role}.npy"
 
     def _shape_of(self, role: str) -> tuple[int, int, int, int]:
-        return len(self._splits[role]), *self._shape
+        return len(self._splits[role]), *self._format.shape
 
     def _tell(self, line: str) -> None:
         if self._progress:

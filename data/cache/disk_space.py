@@ -1,11 +1,10 @@
-"""Room on disk for decoded images: how much they may take together, and which ones go when it gets tight.
+"""Space on disk for decoded images: how much they may take together, and which are removed for new ones.
 
 They lie in `images` in the cache folder, an entry for each dataset, size and way of resizing: a folder named by a
 digest of what its pixels depend on. Whoever reads a file in it holds a shared lock on that file, whoever writes one an
 exclusive lock. Locks end with their process, however it ends.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,16 +12,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from convlens.core.caching import cache_folder
+from convlens.core.locks import lock
 
-PART = ".part"  # ends the name of a file that is being written
-_SHARE = 4
+DRAFT_SUFFIX = ".part"  # of a file that is being written
+_SHARE = 4  # all images together take at most a quarter
 
 
-class NotKept(Exception):
+class DiskCacheError(Exception):
     """Images cannot be kept on disk; the text says why."""
 
 
 def images_folder() -> Path:
+    """Where decoded images are kept; it need not exist yet."""
     return cache_folder() / "images"
 
 
@@ -37,47 +38,49 @@ def free() -> int:
     return shutil.disk_usage(next(path for path in (folder, *folder.parents) if os.path.exists(path))).free
 
 
-def make_room(needed: int, own: Path, *, bounded: bool) -> None:
+def make_space(needed: int, own: Path, *, bounded: bool) -> None:
     """Removes what killed processes left, then entries that no process uses, the longest unused first.
 
     Args:
         needed: bytes that are to be written.
         own: the entry in which they will lie; it stays.
-        bounded: write them only where `allowance()` holds; otherwise they need but find room on the disk.
+        bounded: write them only where `allowance()` holds; otherwise they need only fit on the disk.
 
     Raises:
-        NotKept: there is not enough room, or the entry cannot be made.
+        DiskCacheError: there is not enough space, or the entry cannot be made.
     """
     try:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise NotKept(f"{own} cannot be written: {error.strerror or error}") from error
-    for part in images_folder().glob(f"*/*{PART}"):
-        with locked(part) as ours, suppress(OSError):
+        raise DiskCacheError(f"{own} cannot be written: {error.strerror or error}") from error
+    for draft in images_folder().glob(f"*/*{DRAFT_SUFFIX}"):
+        with locked(draft) as ours, suppress(OSError):
             if ours:
-                part.unlink()
-                part.parent.rmdir()
-    others = sorted((entry for entry in _entries() if entry != own), key=_last_use)
-    begun = _size(own, PART)  # by another process, which writes the same
+                draft.unlink()
+                draft.parent.rmdir()
+    older = sorted((entry for entry in _entries() if entry != own), key=_last_use)
+    begun = _size(own, DRAFT_SUFFIX)  # by another process, which writes the same
     allowed, own_size = allowance(), _size(own) - begun + needed
-    held = sum(map(_size, others))
-    for entry in others:
+    held = sum(map(_size, older))
+    for entry in older:
         if held + own_size <= allowed:
             break
         _remove(entry)
-        held = sum(map(_size, others))
+        held = sum(map(_size, older))
     if bounded and held + own_size > allowed:
-        raise NotKept(
-            f"with {told_size(held)} of other images, which are in use, they would take more than a quarter of the "
-            f"disk's free space, {told_size(allowed)}"
+        raise DiskCacheError(
+            f"with {readable_size(held)} of other images, which are in use, they would take more than a quarter of the "
+            f"disk's free space, {readable_size(allowed)}"
         )
     if needed - begun > free():
-        raise NotKept(f"they take {told_size(needed)} but {told_size(free())} are free in {images_folder()}")
+        raise DiskCacheError(
+            f"they take {readable_size(needed)} but {readable_size(free())} are free in {images_folder()}"
+        )
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Whether the file is ours alone inside the block: it is there, and no process reads or writes it."""
+    """Tells whether the file is ours alone inside the block: it is there, and no process reads or writes it."""
     try:
         file = os.open(path, os.O_RDWR)
     except OSError:
@@ -85,8 +88,8 @@ def locked(path: Path) -> Iterator[bool]:
         return
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = is_at(file, path)
+            lock(file)
+            ours = is_named(file, path)
         except OSError:
             ours = False
         yield ours
@@ -94,7 +97,7 @@ def locked(path: Path) -> Iterator[bool]:
         os.close(file)
 
 
-def is_at(file: int, path: Path) -> bool:
+def is_named(file: int, path: Path) -> bool:
     """Whether this open file is still the one of that name: another process may have removed or replaced it."""
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
@@ -102,7 +105,7 @@ def is_at(file: int, path: Path) -> bool:
         return False
 
 
-def told_size(count: int) -> str:
+def readable_size(count: int) -> str:
     """Bytes as a user reads them."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 

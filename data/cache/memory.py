@@ -6,30 +6,36 @@ from pathlib import Path
 import numpy as np
 
 from convlens.core.errors import UserError
+from convlens.core.progress import Progress
+from convlens.data.base import ImageFormat, Split
 
-_CAP = 4 * 2**30
+_CAP = 4 * 2**30  # bytes that data.cache=auto takes at most
 
 
-def load(images, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> np.ndarray:
+def decoded(split: Split, image_format: ImageFormat, progress: Progress) -> np.ndarray:
     """Every image of a role, uint8 (n, height, width, channels), decoded in several threads."""
-    loaded = np.empty((len(images), *shape), np.uint8)
+    images = np.empty((len(split), *image_format.shape), np.uint8)
 
     def put(index: int, encoded: bytes, pixels: np.ndarray) -> None:
-        loaded[index] = pixels
+        images[index] = pixels
 
-    images.decode_all(put, shape, resize, description, progress)
-    return loaded
+    split.decode_all(put, image_format, progress)
+    return images
 
 
-def keeps_in_memory(cache: str, needed: int) -> bool:
-    """Whether images of so many bytes lie in memory; `cache` as configured. Raises `UserError` where they cannot."""
+def fits_in_memory(cache: str, needed: int) -> bool:
+    """Whether images of so many bytes are to lie in memory; `cache` as configured.
+
+    Raises `UserError` where it demands that, and they do not fit.
+    """
     free = free_memory()
-    if cache in ("memory", "device") and needed > free:
+    demanded = cache in ("memory", "device")  # what goes to the device passes through memory
+    if demanded and needed > free:
         raise UserError(
             f"data.cache={cache} needs {needed / 2**30:.1f} GiB for the images but {free / 2**30:.1f} GiB are free; "
             "use data.cache=auto or a smaller data.image_size."
         )
-    return cache in ("memory", "device") or (cache == "auto" and needed <= min(free // 4, _CAP))
+    return demanded or (cache == "auto" and needed <= min(free // 4, _CAP))
 
 
 def free_memory() -> int:

@@ -1,6 +1,8 @@
-"""Decoded images in a file: an .npy file that is whole or is not used, from which any images can be read."""
+"""Decoded images in a file: an .npy file that is whole or is not used, from which any images can be read.
 
-import fcntl
+It is written in place under another name, locked, so that other processes wait for it or notice that its writer ended.
+"""
+
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,9 @@ from typing import NoReturn
 import numpy as np
 
 from convlens.core.errors import UserError
-from convlens.data.cache.disk_space import PART, NotKept, is_at
+from convlens.core.files import sync
+from convlens.core.locks import lock
+from convlens.data.cache.disk_space import DRAFT_SUFFIX, DiskCacheError, is_named
 
 _POLL = 0.5  # seconds between two looks at a file that another process is writing
 
@@ -79,14 +83,14 @@ def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> PixelFile | Non
     except OSError:
         return None
     with suppress(OSError):  # where files cannot be locked, one that is removed can still be read
-        fcntl.flock(file, fcntl.LOCK_SH)
-    if is_at(file, path) and _is_whole(file, shape):
+        lock(file, shared=True)
+    if is_named(file, path) and _is_whole(file, shape):
         return PixelFile(file, path, shape)
     os.close(file)
     return None
 
 
-def is_there(path: Path, shape: tuple[int, int, int, int]) -> bool:
+def is_complete(path: Path, shape: tuple[int, int, int, int]) -> bool:
     """Whether `open_pixels` would find a file, without a use of it being noted."""
     try:
         file = os.open(path, os.O_RDONLY)
@@ -116,23 +120,23 @@ def write_pixels(
         waiting: is called, once, when another process is writing the file.
 
     Raises:
-        NotKept: the file cannot be written.
+        DiskCacheError: the file cannot be written.
     """
-    told = False
+    announced = False
     while True:
         draft = _Draft.begin(path, shape)
         # Looked for only now: another process may have finished it just before.
-        found = open_pixels(path, shape)
-        if found or draft:
+        finished = open_pixels(path, shape)
+        if finished or draft:
             break
-        if not told:
+        if not announced:
             waiting()
-        told = True
+        announced = True
         time.sleep(_POLL)
-    if found:
+    if finished:
         if draft:
             draft.discard()
-        return found
+        return finished
     try:
         draft.prepare()
         fill(draft.put)
@@ -153,16 +157,16 @@ class _Draft:
     @classmethod
     def begin(cls, path: Path, shape: tuple[int, int, int, int]) -> "_Draft | None":
         """None where another process writes the file, or is just removing it."""
-        part = path.with_suffix(PART)
-        with _telling(part):
-            part.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(DRAFT_SUFFIX)
+        with _disk_cache_errors(draft):
+            draft.parent.mkdir(parents=True, exist_ok=True)
             try:
-                file = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
-            except FileNotFoundError:  # the folder was removed to make room
+                file = os.open(draft, os.O_RDWR | os.O_CREAT, 0o600)
+            except FileNotFoundError:  # the folder was removed to make space
                 return None
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if is_at(file, part):
+                lock(file)
+                if is_named(file, draft):
                     return cls(file, path, shape)
             except BlockingIOError:
                 pass
@@ -174,7 +178,7 @@ class _Draft:
 
     def prepare(self) -> None:
         """All of its bytes, zero; a killed process may have left others."""
-        with _telling(self._path):
+        with _disk_cache_errors(self._path):
             os.ftruncate(self._file, 0)
             os.ftruncate(self._file, size_of(self._shape))
         self._write(self._header, 0)
@@ -189,40 +193,37 @@ class _Draft:
         """Gives the file, which is complete, its name, once it lies on the disk."""
         if not self._written.all():
             raise ValueError(f"{(~self._written).sum()} of {len(self._written)} images were not given")
-        with _telling(self._path):
-            os.fsync(self._file)
-            os.replace(self._path.with_suffix(PART), self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-            fcntl.flock(self._file, fcntl.LOCK_SH)
+        with _disk_cache_errors(self._path):
+            draft = self._path.with_suffix(DRAFT_SUFFIX)
+            sync(draft)
+            os.replace(draft, self._path)
+            sync(self._path.parent)
+            lock(self._file, shared=True)
         return PixelFile(self._file, self._path, self._shape)
 
     def discard(self) -> None:
-        part = self._path.with_suffix(PART)
+        draft = self._path.with_suffix(DRAFT_SUFFIX)
         with suppress(OSError):
-            if is_at(self._file, part):
-                part.unlink()
-                part.parent.rmdir()
+            if is_named(self._file, draft):
+                draft.unlink()
+                draft.parent.rmdir()
         os.close(self._file)
 
     def _write(self, content: bytes, offset: int) -> None:
         rest = memoryview(content)
-        with _telling(self._path):
+        with _disk_cache_errors(self._path):
             while rest:
                 count = os.pwrite(self._file, rest, offset)
                 rest, offset = rest[count:], offset + count
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turns an error of the file system inside the block into `NotKept`."""
+def _disk_cache_errors(path: Path) -> Iterator[None]:
+    """Turns an error of the file system inside the block into `DiskCacheError`."""
     try:
         yield
     except OSError as error:
-        raise NotKept(f"{path} cannot be written: {error.strerror or error}") from error
+        raise DiskCacheError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _is_whole(file: int, shape: tuple[int, int, int, int]) -> bool:

@@ -1,16 +1,18 @@
 """The TFDS builder: RenderedCars."""
 
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tensorflow_datasets.core.utils import tqdm_utils
+
+from convlens.core.progress import progress_bar, tell
 
 from .description import DESCRIPTION
 from .light import SKIES
@@ -107,7 +109,8 @@ class RenderedCars(tfds.core.GeneratorBasedBuilder):
         for index, picture in enumerate(render_all(config.schedule(), split, count, config.size)):
             picture["image"], picture["parts"] = io.BytesIO(picture["image"]), io.BytesIO(picture["parts"])
             yield index, picture | {"label": label_of[picture["style"]]}
-            self._progress.advance(self._task)
+            self._rendered += 1
+            self._progress(self._rendered)
 
     def _log_download_bytes(self) -> None:
         """Nothing is downloaded; the progress bar says the rest."""
@@ -116,22 +119,22 @@ class RenderedCars(tfds.core.GeneratorBasedBuilder):
         """The progress bar has said so."""
 
     def _download_and_prepare(self, **options: Any) -> None:
-        """As TFDS's own, with one progress bar in place of several."""
-        config = self.builder_config
-        with _one_bar() as self._progress:
-            total = config.train + config.validation + config.test
-            self._task = self._progress.add_task(f"Rendering {self.name}/{config.name}", total=total)
+        """As TFDS's own, with one progress bar in place of several, and a line when all is done."""
+        config, begun = self.builder_config, time.monotonic()
+        total = config.train + config.validation + config.test
+        dataset = f"{self.name}/{config.name}"
+        with _no_bars_of_tfds(), progress_bar(f"Rendering {dataset}", total) as self._progress:
+            self._rendered = 0
             super()._download_and_prepare(**options)
+        seconds = round(time.monotonic() - begun)
+        tell(f"Rendered {dataset}: {self._rendered}/{total} images in {timedelta(seconds=seconds)}.")
 
 
 @contextmanager
-def _one_bar() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+def _no_bars_of_tfds() -> Iterator[None]:
     shown = tqdm_utils._active  # TFDS can set it, but not tell it
     tfds.disable_progress_bar()
     try:
-        with Progress(*columns, *times, console=Console(stderr=True)) as progress:
-            yield progress
+        yield
     finally:
         tqdm_utils.display_progress_bar(shown)

@@ -3,119 +3,23 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from convlens.configs import Data
+from convlens.configs.schema import Splits
 from convlens.core.errors import UserError, nearest
-from convlens.core.progress import track
-from convlens.data.images import (
-    SUFFIXES,
-    Inspection,
-    decode_image,
-    inspect_image,
-    read_image,
-    refuse_other_size,
-    stored_image,
-)
-from convlens.data.splits import ROLES, carve, kept_classes
-from convlens.data.survey import Remembered, Survey, attempt, signature_of, tell_shared
+from convlens.core.progress import progress_bar
+from convlens.data.base import ROLES
+from convlens.data.images import SUFFIXES, differing_sizes
+from convlens.data.sources.folder_split import FolderSplit, Photos
+from convlens.data.splits import carve_missing, kept_classes, named_split
+from convlens.data.survey import Survey, shared_image_notes
 
-_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
-_BLOCK = 64  # images that a thread reads before it reports
 _SAMPLE = 500  # files whose headers tell the size of all
-
-
-class FolderSplit:
-    """The images of one role, in a fixed order, read from their files when asked."""
-
-    def __init__(self, photos: "Photos", files: Sequence[str], labels: np.ndarray):
-        self.root = photos.root
-        self.names = list(files)
-        self.labels = labels.astype(np.int32)
-        self._photos = photos
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
-        """Some images as a uint8 array (n, height, width, channels)."""
-        images = np.empty((len(indices), *shape), np.uint8)
-        for row, index in enumerate(indices):
-            images[row] = read_image(self.root / self.names[index], shape[:2], shape[2], resize)
-        return images
-
-    def decode_all(
-        self,
-        take: Callable[[int, bytes, np.ndarray], None],
-        shape: tuple[int, int, int],
-        resize: str | None,
-        description: str,
-        progress: bool,
-    ) -> None:
-        """Calls `take(index, encoded, pixels)` for every image, in several threads; none stays in memory."""
-
-        def decode(block: range) -> int:
-            for index in block:
-                path = self.root / self.names[index]
-                encoded = stored_image(path)
-                take(index, encoded, decode_image(encoded, str(path), shape[:2], shape[2], resize))
-            return len(block)
-
-        _in_blocks(decode, len(self), description, progress)
-
-    def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
-        """Refuse the first file that cannot be used; only one that has changed since the survey is read again."""
-        survey = self._photos.survey(self.names, description, progress)
-        survey.skipped("fail")
-        if resize is None:
-            for name in self.names:
-                refuse_other_size(str(self.root / name), survey.usable[name][:2], shape[:2])
-
-
-class Photos:
-    """The photos below a folder, each looked at once."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self._remembered = Remembered(root)
-
-    def survey(self, names: Sequence[str], description: str, progress: bool) -> Survey:
-        """What is in these files, decoded in several threads where it is not known already."""
-        found: list = [None] * len(names)
-
-        def look(block: range) -> int:
-            for index in block:
-                path = self.root / names[index]
-                signature = signature_of(path)
-                known = signature and self._remembered.get(names[index], signature)
-                found[index] = known or attempt(inspect_image, path)
-                if signature and not known and isinstance(found[index], Inspection):
-                    self._remembered.put(names[index], signature, found[index])
-            return len(block)
-
-        _in_blocks(look, len(names), description, progress)
-        self._remembered.save()
-        pairs = list(zip(names, found, strict=True))
-        return Survey(
-            usable={name: item for name, item in pairs if isinstance(item, Inspection)},
-            problems={name: item for name, item in pairs if isinstance(item, str)},
-        )
-
-
-def _in_blocks(work: Callable[[range], int], count: int, description: str, progress: bool) -> None:
-    blocks = [range(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        with track(description, count, progress) as advance:
-            for done in pool.map(work, blocks):
-                advance(done)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class FolderSource:
@@ -133,31 +37,26 @@ class FolderSource:
         self.root = check_root(config.root)
         self.name = self.root.resolve().name
         self.notes: list[str] = []
+        self._photos = Photos(self.root)
         self._left_out: Counter = Counter()
-        folders = self._role_folders(config)
-        found = {role: self._classes_in(folder) for role, folder in folders.items()}
-        self.classes = kept_classes(sorted({name for classes in found.values() for name in classes}), config.classes)
-        self._refuse_uneven_classes(folders, found)
+        folders = self._role_folders(config.splits)
+        files = {role: self._classes_in(folder) for role, folder in folders.items()}
+        self.classes = kept_classes(sorted({name for classes in files.values() for name in classes}), config.classes)
+        self._refuse_uneven_classes(folders, files)
 
-        photos = Photos(self.root)
-        names = [file for classes in found.values() for name in self.classes for file in classes[name]]
-        survey = photos.survey(names, "Looking at the images", progress)
+        names = [file for classes in files.values() for name in self.classes for file in classes[name]]
+        survey = self._survey(names, progress)
         self.skipped = survey.skipped(config.on_error)
         if self.skipped:
-            found = {role: _without(classes, survey.problems) for role, classes in found.items()}
-            self._refuse_uneven_classes(folders, found)
-        self._photos, self._usable = photos, survey.usable
+            files = {role: _without(classes, survey.problems) for role, classes in files.items()}
+            self._refuse_uneven_classes(folders, files)
+        self._usable = survey.usable
 
-        self.splits = {
-            role: self._split(
-                photos, [(file, label) for label, name in enumerate(self.classes) for file in classes[name]]
-            )
-            for role, classes in found.items()
-        }
-        self._carve_what_is_missing(photos, config.validation_share)
-        self.notes += survey.notes(self.skipped)
+        splits = {role: self._split(classes) for role, classes in files.items()}
+        keys = splits["train"].names  # relative to the root
+        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, str(self.root))
         self.inspections = survey.of(self.splits)
-        self.notes += tell_shared(self.splits, self.inspections)
+        self.notes += carved + survey.notes(self.skipped) + shared_image_notes(self.splits, self.inspections)
         if self._left_out:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self._left_out.most_common(5))
             self.notes.append(
@@ -178,33 +77,37 @@ class FolderSource:
         """(height, width, channels), as a sample of the files has it where the configuration leaves them open."""
         names = [name for split in self.splits.values() for name in split.names]
         sample = [self._usable[name] for name in names[:: max(1, len(names) // _SAMPLE)]]
-        sizes = [(found.height, found.width) for found in sample]
+        sizes = [(inspection.height, inspection.width) for inspection in sample]
         if image_size is None and len(set(sizes)) > 1:
             raise UserError(differing_sizes(self.root, sizes))
-        return *(image_size or sizes[0]), channels or max(found.channels for found in sample)
+        return *(image_size or sizes[0]), channels or max(inspection.channels for inspection in sample)
 
     def fault(self) -> str:
         """What is wrong with the first file that can no longer be used, if there is one."""
-        names = [name for split in self.splits.values() for name in split.names]
-        return next(iter(self._photos.survey(names, "Looking at the images again", False).problems.values()), "")
+        survey = self._survey([name for split in self.splits.values() for name in split.names], False)
+        return next(iter(survey.problems.values()), "")
 
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """Photos come without masks of parts."""
         return ()
 
-    def _role_folders(self, config: Data) -> dict[str, Path]:
+    def _survey(self, names: list[str], progress: bool) -> Survey:
+        with progress_bar("Looking at the images", len(names), shown=progress) as bar:
+            return self._photos.survey(names, bar)
+
+    def _role_folders(self, given: Splits) -> dict[str, Path]:
         inside = _folders_in(self.root)
+        candidates = _split_candidates(inside, given)
         folders = {}
         for role in ROLES:
-            given = getattr(config.splits, role)
-            if given is not None and given not in inside:
-                guess = nearest(given, inside)
+            name = getattr(given, role)
+            if name is not None and name not in inside:
+                guess = nearest(name, inside)
                 hint = f" Did you mean '{guess}'?" if guess else ""
-                raise UserError(f"data.splits.{role}={given}: {self.root} has no folder of that name.{hint}")
-            for name in [given] if given else _NAMES[role]:
-                if name in inside:
-                    folders[role] = self.root / name
-                    break
+                raise UserError(f"data.splits.{role}={name}: {self.root} has no folder of that name.{hint}")
+            name = name or named_split(role, candidates)
+            if name:
+                folders[role] = self.root / name
         if "train" in folders:
             _refuse_one_folder_twice(folders)
             return folders
@@ -246,38 +149,24 @@ class FolderSource:
                 else:
                     self._left_out[suffix or "without a suffix"] += 1
 
-    def _refuse_uneven_classes(self, folders: dict[str, Path], found: dict[str, dict[str, list[str]]]) -> None:
+    def _refuse_uneven_classes(self, folders: dict[str, Path], files: dict[str, dict[str, list[str]]]) -> None:
         for name in self.classes:
-            having = [role for role in found if name in found[role]]
-            for role in found:
-                if name not in found[role]:
+            having = [role for role in files if name in files[role]]
+            for role in files:
+                if name not in files[role]:
                     raise UserError(
                         f"Class '{name}' is in {folders[having[0]]} but not in {folders[role]}; "
                         "every split needs every class: add it, remove it, or list the classes to keep in data.classes."
                     )
-                if not found[role][name]:
+                if not files[role][name]:
                     raise UserError(
                         f"Class folder {folders[role] / name} holds no images; fill it, remove it, or list the "
                         "classes to keep in data.classes."
                     )
 
-    def _split(self, photos: Photos, items: list[tuple[str, int]]) -> FolderSplit:
-        return FolderSplit(photos, [file for file, _ in items], np.array([label for _, label in items], np.int32))
-
-    def _carve_what_is_missing(self, photos: Photos, share: float) -> None:
-        missing = [role for role in ("validation", "test") if role not in self.splits]
-        if not missing:
-            return
-        train = self.splits["train"]
-        part = carve(train.labels, train.names, share, len(missing), self.classes)
-        for number, role in enumerate(["train", *missing]):
-            chosen = np.flatnonzero(part == number)
-            self.splits[role] = FolderSplit(photos, [train.names[i] for i in chosen], train.labels[chosen])
-        self.splits = {role: self.splits[role] for role in ROLES}
-        self.notes.append(
-            f"{self.root} has no {' and no '.join(missing)} split: {share:.0%} of every class was taken from the "
-            f"training images for {'each' if len(missing) > 1 else 'it'}, chosen by a hash of the file's path."
-        )
+    def _split(self, files: Mapping[str, list[str]]) -> FolderSplit:
+        labelled = [(file, label) for label, name in enumerate(self.classes) for file in files[name]]
+        return FolderSplit(self._photos, [file for file, _ in labelled], np.array([label for _, label in labelled]))
 
 
 def check_root(root: str) -> Path:
@@ -290,6 +179,14 @@ def check_root(root: str) -> Path:
 
 def _without(classes: dict[str, list[str]], problems: Mapping[str, str]) -> dict[str, list[str]]:
     return {name: [file for file in files if file not in problems] for name, files in classes.items()}
+
+
+def _split_candidates(inside: list[str], given: Splits) -> list[str]:
+    """The folders that may turn out to be splits by their names."""
+    # 'dev' was a name like any other once: it still is a class where no 'train' lies beside it.
+    beside_train = given.train or "train" in inside
+    given_to_a_role = "dev" in (given.train, given.validation, given.test)
+    return [name for name in inside if name != "dev" or (beside_train and not given_to_a_role)]
 
 
 def _folders_in(folder: Path) -> list[str]:
@@ -327,19 +224,3 @@ def _no_folder(root: Path) -> str:
     parent = root.parent
     guess = nearest(root.name, [entry.name for entry in parent.iterdir() if entry.is_dir()]) if parent.is_dir() else ""
     return f"data.root={root} does not exist." + (f" Did you mean '{parent / guess}'?" if guess else "")
-
-
-def differing_sizes(where: object, sizes: Sequence[tuple[int, int]]) -> str:
-    """What to tell a user whose images differ in size and who gave no data.image_size."""
-    heights, widths = np.array(sizes).T
-    common = ", ".join(f"{height} x {width}" for (height, width), _ in Counter(sizes).most_common(3))
-    return (
-        f"The images in {where} differ in size ({common}, ...; height x width, median {int(np.median(heights))} x "
-        f"{int(np.median(widths))}); say at which size to use them, such as data.image_size={_suggested(sizes)}."
-    )
-
-
-def _suggested(sizes: Sequence[tuple[int, int]]) -> int:
-    """The largest usual input size that most images reach, so that few are blown up."""
-    side = np.median([min(size) for size in sizes])
-    return max([usual for usual in (32, 64, 96, 128, 160, 192, 224) if usual <= side], default=32)

@@ -1,7 +1,7 @@
 """A prepared TFDS dataset: its classes, its roles, and what each of its images holds."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,25 +10,23 @@ import tensorflow_datasets as tfds
 
 from convlens.configs import Data
 from convlens.core.errors import UserError
-from convlens.core.progress import track
-from convlens.data.images import Inspection
+from convlens.core.progress import progress_bar
+from convlens.data.base import ROLES
+from convlens.data.images import Inspection, differing_sizes
 from convlens.data.rendered_cars import PARTS
-from convlens.data.sources.folder import differing_sizes
 from convlens.data.sources.tfds_shards import (
-    again,
-    edges,
-    exchanged,
+    edge_bytes,
+    exchanged_shard_notes,
     faulty_shard,
-    naming_damage,
-    refuse_copies,
-    refuse_overlaps,
-    shards,
+    how_to_prepare_again,
+    naming_damaged_shard,
+    refuse_copied_shards,
+    refuse_overlapping_splits,
+    shard_paths,
 )
 from convlens.data.sources.tfds_split import BATCH, TfdsSplit, count_records, read_feature
-from convlens.data.splits import ROLES, carve, kept_classes
-from convlens.data.survey import Remembered, Survey, signature_of, tell_shared
-
-_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}
+from convlens.data.splits import carve_missing, kept_classes, named_split
+from convlens.data.survey import InspectionCache, Survey, shared_image_notes, signature_of
 
 
 class TfdsSource:
@@ -42,31 +40,29 @@ class TfdsSource:
             an image that cannot be used (unless these are skipped), many images that are in two splits.
     """
 
-    def __init__(self, builder, config: Data, progress: bool):
+    def __init__(self, builder: tfds.core.DatasetBuilder, config: Data, progress: bool):
         self.builder = builder
         self.name = builder.info.full_name
         self.notes: list[str] = []
         self.image_key, self.label_key = _keys(builder)
         names = builder.info.features[self.label_key].names
         self.classes = kept_classes(names, config.classes)
-        self.splits: dict[str, TfdsSplit] = {}
         expressions = self._expressions(config)
-        refuse_overlaps(builder, expressions)
-        refuse_copies(builder)
-        self.notes += exchanged(builder)
-        for role, expression in expressions.items():
-            self.splits[role] = self._split(role, expression, names, progress)
-        survey = self._survey(progress)
+        refuse_overlapping_splits(builder, expressions)
+        refuse_copied_shards(builder)
+        self.notes += exchanged_shard_notes(builder)
+        splits = {role: self._split(role, expression, names, progress) for role, expression in expressions.items()}
+        survey = self._survey(splits, progress)
         self.skipped = survey.skipped(config.on_error)
         if self.skipped:
-            self.splits = {role: split.without(survey.problems) for role, split in self.splits.items()}
-            for role, split in self.splits.items():
+            splits = {role: _without(split, survey.problems) for role, split in splits.items()}
+            for role, split in splits.items():
                 self._refuse_missing_classes(role, split.expression, split.labels)
         self._usable = survey.usable
-        self._carve_what_is_missing(config.validation_share)
-        self.notes += survey.notes(self.skipped)
+        keys = [str(position) for position in splits["train"].positions]
+        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, self.name)
         self.inspections = survey.of(self.splits)
-        self.notes += tell_shared(self.splits, self.inspections)
+        self.notes += carved + survey.notes(self.skipped) + shared_image_notes(self.splits, self.inspections)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -75,8 +71,8 @@ class TfdsSource:
         for role, split in self.splits.items():
             digest.update(f"{role}\0{split.expression}\0".encode())
             digest.update(split.positions.tobytes() + split.labels.tobytes())
-        for path in shards(self.builder):
-            digest.update(path.name.encode() + edges(path))
+        for path in shard_paths(self.builder):
+            digest.update(path.name.encode() + edge_bytes(path))
         return digest.hexdigest()
 
     def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
@@ -90,8 +86,9 @@ class TfdsSource:
     def fault(self) -> str:
         """Which shard cannot be read by now, if one cannot."""
         expressions = dict.fromkeys(split.expression for split in self.splits.values())
-        found = next(filter(None, (faulty_shard(self.builder, expression) for expression in expressions)), "")
-        return found and f"{found}; {again(self.builder)}"
+        faults = (faulty_shard(self.builder, expression) for expression in expressions)
+        fault = next(filter(None, faults), "")
+        return fault and f"{fault}; {how_to_prepare_again(self.builder)}"
 
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
@@ -110,43 +107,45 @@ class TfdsSource:
             raise UserError(differing_sizes(self.name, sizes))
         return sizes[0]
 
-    def _survey(self, progress: bool) -> Survey:
+    def _survey(self, splits: Mapping[str, TfdsSplit], progress: bool) -> Survey:
         """What is in the images; they are read where that is not known, or the shards have changed."""
-        found: dict[str, Inspection | str] = {}
-        remembered = Remembered(Path(self.builder.data_path))
-        stated = [(path.name, signature_of(path)) for path in shards(self.builder)]
-        signature = None
-        if all(own for _, own in stated):
-            signature = hashlib.blake2b(repr(stated).encode(), digest_size=16).hexdigest()
-        for split in self.splits.values():
-            known = [remembered.get(name, signature) if signature else None for name in split.names]
-            if not all(known):
-                known = split.inspect(f"Looking at the images ({split.expression})", progress)
-            for name, item in zip(split.names, known, strict=True):
-                found[name] = item
-                if signature and isinstance(item, Inspection):
-                    remembered.put(name, signature, item)
-        remembered.save()
-        return Survey(
-            usable={name: item for name, item in found.items() if isinstance(item, Inspection)},
-            problems={name: item for name, item in found.items() if isinstance(item, str)},
-        )
+        cache = InspectionCache(Path(self.builder.data_path))
+        signature = self._signature()
+        results: dict[str, Inspection | str] = {}
+        for split in splits.values():
+            known = [cache.get(name, signature) if signature else None for name in split.names]
+            looked_at: Sequence[Inspection | str] = [inspection for inspection in known if inspection]
+            if len(looked_at) < len(split):
+                with progress_bar(f"Looking at the images ({split.expression})", len(split), shown=progress) as bar:
+                    looked_at = split.inspect(bar)
+            for name, result in zip(split.names, looked_at, strict=True):
+                results[name] = result
+                if signature and isinstance(result, Inspection):
+                    cache.put(name, signature, result)
+        cache.save()
+        return Survey.of_results(results.keys(), results.values())
+
+    def _signature(self) -> str | None:
+        """What changes when a shard does; None where one has changed just now."""
+        signatures = [(path.name, signature_of(path)) for path in shard_paths(self.builder)]
+        if not all(signature for _, signature in signatures):
+            return None
+        return hashlib.blake2b(repr(signatures).encode(), digest_size=16).hexdigest()
 
     def _expressions(self, config: Data) -> dict[str, str]:
         available = list(self.builder.info.splits)
         if not available:
-            raise UserError(
-                f"{self.builder.data_path} has no list of splits (dataset_info.json); {again(self.builder)}"
-            )
+            advice = how_to_prepare_again(self.builder)
+            raise UserError(f"{self.builder.data_path} has no list of splits (dataset_info.json); {advice}")
         expressions = {}
         for role in ROLES:
             given = getattr(config.splits, role)
-            found = [name for name in _NAMES[role] if name in available]
+            usual = named_split(role, available)
             if given is not None:
                 count_records(self.builder, given, f"data.splits.{role}={given}")
                 expressions[role] = given
-            elif found:
-                expressions[role] = found[0]
+            elif usual:
+                expressions[role] = usual
         if "train" not in expressions:
             raise UserError(
                 f"{self.name} has no split 'train' but {', '.join(available)}; say which one to train on, "
@@ -160,8 +159,8 @@ class TfdsSource:
             raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
         own = np.concatenate(list(self._labels(expression, progress)))
         if len(own) != expected:
-            found = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
-            raise UserError(f"{faulty_shard(self.builder, expression) or found}; {again(self.builder)}")
+            fault = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
+            raise UserError(f"{faulty_shard(self.builder, expression) or fault}; {how_to_prepare_again(self.builder)}")
         if own.size and (own.min() < 0 or own.max() >= len(names)):
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
             raise UserError(
@@ -188,32 +187,24 @@ class TfdsSource:
             raise UserError(f"{self.name}, {expression}: no images of the classes in data.classes.")
 
     def _labels(self, expression: str, progress: bool) -> Iterator[np.ndarray]:
-        with track(f"Reading labels ({expression})", count_records(self.builder, expression), progress) as advance:
-            with naming_damage(self.builder, expression):
-                data = read_feature(self.builder, expression, self.label_key, skip_decoding=False)
-                for labels in data.batch(BATCH).as_numpy_iterator():
-                    advance(len(labels))
-                    yield labels
-
-    def _carve_what_is_missing(self, share: float) -> None:
-        missing = [role for role in ("validation", "test") if role not in self.splits]
-        if not missing:
-            return
-        train = self.splits["train"]
-        part = carve(train.labels, [str(position) for position in train.positions], share, len(missing), self.classes)
-        for number, role in enumerate(["train", *missing]):
-            chosen = np.flatnonzero(part == number)
-            self.splits[role] = TfdsSplit(
-                self.builder, self.image_key, train.expression, train.positions[chosen], train.labels[chosen]
-            )
-        self.splits = {role: self.splits[role] for role in ROLES}
-        self.notes.append(
-            f"{self.name} has no {' and no '.join(missing)} split: {share:.0%} of every class was taken from "
-            f"'{train.expression}' for {'each' if len(missing) > 1 else 'it'}, always the same images."
-        )
+        done, total = 0, count_records(self.builder, expression)
+        with (
+            progress_bar(f"Reading labels ({expression})", total, shown=progress) as bar,
+            naming_damaged_shard(self.builder, expression),
+        ):
+            data = read_feature(self.builder, expression, self.label_key, skip_decoding=False)
+            for labels in data.batch(BATCH).as_numpy_iterator():
+                done += len(labels)
+                bar(done, total)
+                yield labels
 
 
-def _keys(builder) -> tuple[str, str]:
+def _without(split: TfdsSplit, problems: Mapping[str, str]) -> TfdsSplit:
+    """The split without the images of these names."""
+    return split.take(np.flatnonzero([name not in problems for name in split.names]))
+
+
+def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     """The features that hold the image and its class: the supervised pair, or the first of each kind."""
     features = builder.info.features
     pair = builder.info.supervised_keys or ()
@@ -221,8 +212,8 @@ def _keys(builder) -> tuple[str, str]:
     images = [key for key in keys if isinstance(features[key], tfds.features.Image) and _is_plain(features[key])]
     labels = [key for key in keys if isinstance(features[key], tfds.features.ClassLabel)]
     if not images or not labels:
-        found = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
-        raise UserError(f"{builder.info.full_name} needs an 8- or 16-bit Image and a ClassLabel; it has {found}.")
+        held = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
+        raise UserError(f"{builder.info.full_name} needs an 8- or 16-bit Image and a ClassLabel; it has {held}.")
     return images[0], labels[0]
 
 

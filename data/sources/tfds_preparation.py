@@ -21,17 +21,17 @@ from tensorflow_datasets.core.download import downloader
 from convlens.configs import Data
 from convlens.core.errors import UserError, unknown
 from convlens.data.sources.tfds_names import unknown_name
-from convlens.data.sources.tfds_shards import reason
+from convlens.data.sources.tfds_shards import one_line_reason
 
 _PROBE_SECONDS = 6
 
-_DEAD = {
+_DEAD_DOWNLOADS = {
     "cars196": "its addresses have been dead since 2023; get Stanford Cars elsewhere, sort the photos into "
     "<folder>/train/<class>/*.jpg and <folder>/test/<class>/*.jpg, and use data=folder data.root=<folder>",
 }
 
 
-def rendered_cars_builder(config: Data):
+def rendered_cars_builder(config: Data) -> tfds.core.DatasetBuilder:
     """The embedded dataset; its configurations are sizes and a two-class labelling."""
     from convlens.data.rendered_cars import RenderedCars
 
@@ -41,7 +41,7 @@ def rendered_cars_builder(config: Data):
     return RenderedCars(config=name, data_dir=_data_dir(config))
 
 
-def named_builder(config: Data):
+def named_builder(config: Data) -> tfds.core.DatasetBuilder:
     """The builder of `data.name`, from TFDS' own list or prepared earlier in `data.data_dir`."""
     data_dir = _data_dir(config)
     try:
@@ -49,10 +49,12 @@ def named_builder(config: Data):
     except tfds.core.registered.DatasetNotFoundError:
         raise UserError(_unknown_name(config.name, data_dir)) from None
     except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
-        raise UserError(f"data.name={config.name} cannot be opened: {reason(error)}.") from None
+        raise UserError(f"data.name={config.name} cannot be opened: {one_line_reason(error)}.") from None
 
 
-def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool):
+def prepare(
+    make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool
+) -> tfds.core.DatasetBuilder:
     """A builder whose dataset is there, downloaded and prepared if need be.
 
     Fails within seconds where a host does not answer.
@@ -65,8 +67,8 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
         if builder.is_prepared():
             return builder
         manual_dir = _manual_dir(config)
-        if builder.name in _DEAD and not manual_dir:
-            raise UserError(f"TFDS cannot download {builder.name}: {_DEAD[builder.name]}.")
+        if builder.name in _DEAD_DOWNLOADS and not manual_dir:
+            raise UserError(f"TFDS cannot download {builder.name}: {_DEAD_DOWNLOADS[builder.name]}.")
         settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
         try:
             with _impatient_downloads():
@@ -79,7 +81,7 @@ def prepare(make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, 
                     raise UserError(_disk_full(builder)) from error
                 raise UserError(
                     f"{builder.info.full_name} is not in {builder.data_path.parent.parent} and cannot be prepared: "
-                    f"{reason(error)}. {_remedy(builder)}"
+                    f"{one_line_reason(error)}. {_remedy(builder)}"
                 ) from error
         return builder
 
@@ -139,15 +141,15 @@ def _answers(url: str) -> bool:
 
 
 def _is_full_disk(error: Exception) -> bool:
-    told = str(error)
+    message = str(error)
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
-        words in told for words in ("No space left on device", "Not enough disk space", "Disk quota exceeded")
+        words in message for words in ("No space left on device", "Not enough disk space", "Disk quota exceeded")
     )
 
 
-def _disk_full(builder) -> str:
-    place = next(path for path in Path(builder.data_path).parents if path.exists())
-    free = shutil.disk_usage(place).free / 1e6
+def _disk_full(builder: tfds.core.DatasetBuilder) -> str:
+    folder = next(path for path in Path(builder.data_path).parents if path.exists())
+    free = shutil.disk_usage(folder).free / 1e6
     return (
         f"The disk is full: {builder.info.full_name} could not be prepared in {builder.data_path}, {free:,.1f} MB are "
         "free. Free some space, or give another data.data_dir."
@@ -165,9 +167,9 @@ def _damaged_info(config: Data) -> str:
     return f"A dataset_info.json in {data_dir} is damaged; delete its folder and let it be prepared again."
 
 
-def _remedy(builder) -> str:
-    if builder.name in _DEAD:
-        return f"TFDS cannot download it: {_DEAD[builder.name]}."
+def _remedy(builder: tfds.core.DatasetBuilder) -> str:
+    if builder.name in _DEAD_DOWNLOADS:
+        return f"TFDS cannot download it: {_DEAD_DOWNLOADS[builder.name]}."
     manual = ", put its files into a folder and give data.manual_dir" if builder.url_infos else ""
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())

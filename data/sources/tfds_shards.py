@@ -15,12 +15,12 @@ _FRAME = 16  # bytes that a TFRecord file adds to each record
 _FILES_IN_TURN = _RECORDS_IN_TURN = 16  # as TFDS has it, tfds.ReadConfig
 
 
-def shards(builder) -> list[Path]:
+def shard_paths(builder: tfds.core.DatasetBuilder) -> list[Path]:
     """Every file of records of a prepared dataset."""
     return sorted(Path(path) for path in builder.data_path.glob("*record*"))
 
 
-def edges(shard: Path) -> bytes:
+def edge_bytes(shard: Path) -> bytes:
     """A file's length with its first and last 4 KiB, enough to notice that it was replaced."""
     try:
         with shard.open("rb") as file:
@@ -34,7 +34,7 @@ def edges(shard: Path) -> bytes:
         ) from None
 
 
-def serialized(builder, expression: str) -> tf.data.Dataset | None:
+def serialized_records(builder: tfds.core.DatasetBuilder, expression: str) -> tf.data.Dataset | None:
     """Every record of a split as its file holds it, in TFDS' own order; None where the files are no TFRecords.
 
     TFDS parses and decodes record by record, which takes longer than to decode a small image.
@@ -57,38 +57,40 @@ def serialized(builder, expression: str) -> tf.data.Dataset | None:
 
 
 @contextmanager
-def naming_damage(builder, expression: str) -> Iterator[None]:
+def naming_damaged_shard(builder: tfds.core.DatasetBuilder, expression: str) -> Iterator[None]:
     """Turns records that cannot be read inside the block into a `UserError` that names their shard."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        found = faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({reason(error)})"
-        raise UserError(f"{found}; {again(builder)}") from None
+        fault = (
+            faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({one_line_reason(error)})"
+        )
+        raise UserError(f"{fault}; {how_to_prepare_again(builder)}") from None
 
 
-def faulty_shard(builder, expression: str) -> str:
+def faulty_shard(builder: tfds.core.DatasetBuilder, expression: str) -> str:
     """Which file of a split cannot be read, or does not hold what is listed."""
     for instruction in builder.info.splits[expression].file_instructions:
         shard, listed = instruction.filename, instruction.examples_in_shard
         try:
-            found = sum(1 for _ in tf.data.TFRecordDataset(str(shard)))
+            held = sum(1 for _ in tf.data.TFRecordDataset(str(shard)))
         except tf.errors.OpError:
             return f"{shard} is missing or damaged"
-        if found != listed:
-            return f"{shard} holds {found:,} records where {listed:,} are listed"
+        if held != listed:
+            return f"{shard} holds {held:,} records where {listed:,} are listed"
     return ""
 
 
-def refuse_copies(builder) -> None:
+def refuse_copied_shards(builder: tfds.core.DatasetBuilder) -> None:
     """A shard that was replaced by a copy of another one looks whole; but no two shards are alike."""
     seen: dict[bytes, Path] = {}
-    for shard in shards(builder):
-        other = seen.setdefault(edges(shard), shard)
+    for shard in shard_paths(builder):
+        other = seen.setdefault(edge_bytes(shard), shard)
         if other != shard:
-            raise UserError(f"{shard} is a copy of {other.name}; {again(builder)}")
+            raise UserError(f"{shard} is a copy of {other.name}; {how_to_prepare_again(builder)}")
 
 
-def exchanged(builder) -> list[str]:
+def exchanged_shard_notes(builder: tfds.core.DatasetBuilder) -> list[str]:
     """A line for each split whose shards do not have the length that was noted when they were written."""
     lines = []
     for name, split in builder.info.splits.items():
@@ -98,12 +100,13 @@ def exchanged(builder) -> list[str]:
         if split.num_bytes and length not in (split.num_bytes, split.num_bytes + _FRAME * split.num_examples):
             lines.append(
                 f"{paths[0]}{' and others' if len(paths) > 1 else ''}: {length:,} bytes are not what was written as "
-                f"the {name} split of {builder.info.full_name}. If you did not change it, {again(builder)}"
+                f"the {name} split of {builder.info.full_name}. If you did not change it, "
+                f"{how_to_prepare_again(builder)}"
             )
     return lines
 
 
-def refuse_overlaps(builder, expressions: Mapping[str, str]) -> None:
+def refuse_overlapping_splits(builder: tfds.core.DatasetBuilder, expressions: Mapping[str, str]) -> None:
     """Raises `UserError` where two roles have records in common."""
     taken: dict[str, list[tuple[int, int, str]]] = {}
     for role, expression in expressions.items():
@@ -119,12 +122,12 @@ def refuse_overlaps(builder, expressions: Mapping[str, str]) -> None:
             taken.setdefault(part.filename, []).append((start, stop, role))
 
 
-def again(builder) -> str:
+def how_to_prepare_again(builder: tfds.core.DatasetBuilder) -> str:
     """What to do about files that are not what was written."""
     return f"delete {builder.data_path} and let it be prepared again."
 
 
-def reason(error: Exception) -> str:
+def one_line_reason(error: Exception) -> str:
     """An error of TFDS in one line, without the arguments that it puts before the reason."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = text.split('}": ')[-1].rstrip(".")

@@ -2,20 +2,25 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from convlens.core.errors import UserError, nearest
-from convlens.core.progress import track
+from convlens.core.progress import Progress
+from convlens.data.base import Feed, ImageFormat
 from convlens.data.images import Inspection, decode_image, inspect_encoded
 from convlens.data.sources.tfds_preparation import no_warnings
-from convlens.data.sources.tfds_shards import naming_damage, reason, serialized
-from convlens.data.survey import attempt
+from convlens.data.sources.tfds_shards import naming_damaged_shard, one_line_reason, serialized_records
+from convlens.data.survey import inspection_or_problem
+
+if TYPE_CHECKING:
+    from convlens.data.feeds import Decoder
 
 BATCH = 256  # records that are read at once
 
@@ -28,7 +33,16 @@ class TfdsSplit:
         labels: their labels, as indices into the classes that are kept.
     """
 
-    def __init__(self, builder, image_key: str, expression: str, positions: np.ndarray, labels: np.ndarray):
+    streams = True
+
+    def __init__(
+        self,
+        builder: tfds.core.DatasetBuilder,
+        image_key: str,
+        expression: str,
+        positions: np.ndarray,
+        labels: np.ndarray,
+    ):
         self.builder = builder
         self.image_key = image_key
         self.expression = expression
@@ -39,10 +53,14 @@ class TfdsSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(
+    def take(self, indices: np.ndarray) -> "TfdsSplit":
+        """The images of these indices, ascending, as a split of their own."""
+        return TfdsSplit(self.builder, self.image_key, self.expression, self.positions[indices], self.labels[indices])
+
+    def encoded_batches(
         self,
         batch_size: int,
-        indices: Sequence[int] | None = None,
+        indices: Sequence[int] | np.ndarray | None = None,
         shuffle: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
     ) -> tf.data.Dataset:
         """Batches of (encoded images, indices within this role), always in the same order.
@@ -56,7 +74,7 @@ class TfdsSplit:
         wanted = np.zeros(len(index_of), bool)
         wanted[self.positions if indices is None else self.positions[list(indices)]] = True
 
-        whole = serialized(self.builder, self.expression)
+        whole = serialized_records(self.builder, self.expression)
         data = (
             read_feature(self.builder, self.expression, self.image_key, skip_decoding=True) if whole is None else whole
         )
@@ -75,21 +93,21 @@ class TfdsSplit:
 
         return data.batch(batch_size).map(finish)
 
-    def decode(self, encoded: bytes, index: int, shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
+    def decode(self, encoded: bytes, index: int, image_format: ImageFormat) -> np.ndarray:
         """One record's image as a uint8 array (height, width, channels)."""
-        name = f"{self.builder.info.full_name}, image {self.names[index]},"
-        return decode_image(encoded, name, shape[:2], shape[2], resize)
+        height, width, channels = image_format.shape
+        return decode_image(encoded, self._full_name(index), (height, width), channels, image_format.resize)
 
-    def read(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> np.ndarray:
-        """Some images as a uint8 array (n, height, width, channels). Reads every record before the last of them."""
-        wanted = sorted(set(indices))
-        found = dict(zip(wanted, self.each(wanted, shape, resize), strict=True))
-        return np.stack([found[index] for index in indices]) if found else np.empty((0, *shape), np.uint8)
+    def each(self, indices: Sequence[int], image_format: ImageFormat) -> Iterator[np.ndarray]:
+        """Some images, by ascending index, one after another. Reads every record before the last of them."""
+        for encoded, index in _first(self.encoded_batches(BATCH, indices).unbatch(), len(indices)):
+            yield self.decode(encoded, index, image_format)
 
-    def each(self, indices: Sequence[int], shape: tuple[int, int, int], resize: str | None) -> Iterator[np.ndarray]:
-        """Some images, by ascending index, one after another."""
-        for encoded, index in _first(self.batches(BATCH, indices).unbatch(), len(indices)):
-            yield self.decode(encoded, index, shape, resize)
+    def feed(self, decoder: "Decoder", shuffle_buffer: int) -> Feed:
+        """The records in stored order, or shuffled in a buffer, decoded anew in every epoch."""
+        from convlens.data.feeds import RecordFeed
+
+        return RecordFeed(self, decoder, shuffle_buffer)
 
     def masks(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """The part masks of some images, uint8 (height, width), by ascending index."""
@@ -100,49 +118,42 @@ class TfdsSplit:
             yield mask[..., 0]
 
     def decode_all(
-        self,
-        take: Callable[[int, bytes, np.ndarray], None],
-        shape: tuple[int, int, int],
-        resize: str | None,
-        description: str,
-        progress: bool,
+        self, take: Callable[[int, bytes, np.ndarray], None], image_format: ImageFormat, progress: Progress
     ) -> None:
         """Calls `take(index, encoded, pixels)` for every image, in several threads; none stays in memory."""
 
         def decode(encoded: bytes, index: int) -> None:
-            take(index, encoded, self.decode(encoded, index, shape, resize))
+            take(index, encoded, self.decode(encoded, index, image_format))
 
-        self._each_in_threads(decode, description, progress)
+        self._each_in_threads(decode, progress)
 
-    def check(self, shape: tuple[int, int, int], resize: str | None, description: str, progress: bool) -> None:
+    def check(self, image_format: ImageFormat, progress: Progress) -> None:
         """Nothing is left to check: finding the labels has read every record, with its checksum, and the survey every
         image."""
 
-    def inspect(self, description: str, progress: bool) -> list[Inspection | str]:
+    def inspect(self, progress: Progress) -> list[Inspection | str]:
         """What is in every image, or why it cannot be used, decoded in several threads."""
-        found: list = [None] * len(self)
+        results: list[Inspection | str] = [""] * len(self)
 
         def look(encoded: bytes, index: int) -> None:
-            name = f"{self.builder.info.full_name}, image {self.names[index]},"
-            found[index] = attempt(inspect_encoded, encoded, name)
+            results[index] = inspection_or_problem(inspect_encoded, encoded, self._full_name(index))
 
-        self._each_in_threads(look, description, progress)
-        return found
+        self._each_in_threads(look, progress)
+        return results
 
-    def without(self, problems: Mapping[str, str]) -> "TfdsSplit":
-        """The split without the images of these names."""
-        chosen = np.array([name not in problems for name in self.names])
-        return TfdsSplit(self.builder, self.image_key, self.expression, self.positions[chosen], self.labels[chosen])
+    def _full_name(self, index: int) -> str:
+        return f"{self.builder.info.full_name}, image {self.names[index]},"
 
-    def _each_in_threads(self, work: Callable[[bytes, int], None], description: str, progress: bool) -> None:
-        with ThreadPoolExecutor(os.cpu_count()) as pool, track(description, len(self), progress) as advance:
-            with naming_damage(self.builder, self.expression):
-                for encoded, indices in self.batches(BATCH).prefetch(2).as_numpy_iterator():
-                    list(pool.map(work, encoded, indices))
-                    advance(len(indices))
+    def _each_in_threads(self, work: Callable[[bytes, int], None], progress: Progress) -> None:
+        done = 0
+        with ThreadPoolExecutor(os.cpu_count()) as pool, naming_damaged_shard(self.builder, self.expression):
+            for encoded, indices in self.encoded_batches(BATCH).prefetch(2).as_numpy_iterator():
+                list(pool.map(work, encoded, indices))
+                done += len(indices)
+                progress(done, len(self))
 
 
-def count_records(builder, expression: str, given: str | None = None) -> int:
+def count_records(builder: tfds.core.DatasetBuilder, expression: str, given: str | None = None) -> int:
     """How many records a split expression names. Raises `UserError`, calling it `given`, where there are none such."""
     try:
         return builder.info.splits[expression].num_examples
@@ -152,11 +163,11 @@ def count_records(builder, expression: str, given: str | None = None) -> int:
         hint = f" Did you mean '{guess}'?" if guess and guess not in expression else ""
         raise UserError(
             f"{given or expression} is not a split of {builder.info.full_name}.{hint} It has "
-            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({reason(error)})."
+            f"{', '.join(available) or 'none'}; parts are written like 'train[:80%]' ({one_line_reason(error)})."
         ) from None
 
 
-def read_feature(builder, expression: str, key: str, skip_decoding: bool) -> tf.data.Dataset:
+def read_feature(builder: tfds.core.DatasetBuilder, expression: str, key: str, skip_decoding: bool) -> tf.data.Dataset:
     """One feature of every record, in stored order; an image stays encoded where decoding is skipped."""
     decoders = tfds.decode.PartialDecoding(
         {key: True}, decoders={key: tfds.decode.SkipDecoding()} if skip_decoding else None

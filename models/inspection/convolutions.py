@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from convlens.models.inspection.graph import Node, graph_of, image_shape
+from convlens.models.inspection.graph import Node
+from convlens.models.inspection.inspection import Inspection
 from convlens.models.inspection.receptive_field import Field, receptive_fields
 
 
@@ -36,9 +37,10 @@ def conv_layers(model: keras.Model) -> list[ConvInfo]:
     A layer that is called several times appears once, as first called. Shapes are None along sides that may vary, and
     receptive fields then have no start. Raises ModelError for a model without weights or with channels-first maps.
     """
-    graph = graph_of(model)
+    inspection = Inspection(model)
+    graph = inspection.graph()
     fields = receptive_fields(graph)
-    free = tuple(side is None for side in image_shape(model)[:2])
+    free = tuple(side is None for side in inspection.image_shape[:2])
     first_calls = {id(node.layer): node for node in reversed(graph.convolutions())}
     nodes = [node for node in graph.convolutions() if node in first_calls.values()]
     return [_describe(node, graph.feeding(node), fields[node.name], free) for node in nodes]

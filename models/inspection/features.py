@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from convlens.core.errors import ModelError, unknown
-from convlens.models.inspection.graph import ANY_SIZE, STAGES, Graph, Tap, image_dtype, image_shape
-from convlens.models.inspection.images import batches
-from convlens.models.inspection.taps import noted_pass
-from convlens.models.tensors import compiled
+from convlens.core.errors import ModelError
+from convlens.models.inspection.batches import image_batches
+from convlens.models.inspection.graph import STAGES, Tap
+from convlens.models.inspection.inspection import Inspection
 
 Features = dict[str, dict[str, np.ndarray]]
 BATCH = 32  # images; the largest maps of 64 do not fit into memory that the allocator keeps, and cost page faults
@@ -29,32 +28,25 @@ class FeatureExtractor:
     """
 
     def __init__(self, model: keras.Model, layers: Sequence[str] | str | None = None, stages: Sequence[str] = STAGES):
-        self._model = model
-        self._layers = [layers] if isinstance(layers, str) else layers
-        self._stages = [stages] if isinstance(stages, str) else list(stages)
-        for stage in self._stages:
-            if stage not in (*STAGES, "output"):
-                raise ModelError(unknown("stage", stage, (*STAGES, "output")))
-        self._taps: dict[tuple[str, str], Tap] = {}
-        shape = image_shape(model)
-        # A subclassed model may not tell what it takes before it has been given images.
-        self._image_shape = shape if shape is not None else (None, None, None)
-        if self._image_shape[2] is not None:
-            self._prepare(self._image_shape)
+        self._inspection = Inspection(model)
+        self._layers, self._stages = layers, stages
+        self._taps: dict[tuple[str, str], Tap] | None = None
+        if self._inspection.image_shape[2] is not None:
+            self._taps = self._inspection.taps(layers, stages)
 
     def __call__(self, images: Any, batch_size: int = BATCH) -> Features:
         """`{layer: {stage: array (n, height, width, units)}}`, float32, for all `images` at once; copy before writing.
 
         `images` is anything that `stream` takes. Raises ModelError for images that the model does not take.
         """
-        parts = list(self.stream(images, batch_size))
-        if not parts:
+        batches = list(self.stream(images, batch_size))
+        if not batches:
             raise ModelError("there are no images to extract features of")
-        if len(parts) == 1:
-            return parts[0]
+        if len(batches) == 1:
+            return batches[0]
         return {
-            layer: {stage: np.concatenate([part[layer][stage] for part in parts]) for stage in stages}
-            for layer, stages in parts[0].items()
+            layer: {stage: np.concatenate([batch[layer][stage] for batch in batches]) for stage in stages}
+            for layer, stages in batches[0].items()
         }
 
     def stream(self, source: Any, batch_size: int = BATCH) -> Iterator[Features]:
@@ -63,26 +55,14 @@ class FeatureExtractor:
         `source` is an array of images (n, height, width, channels) in [0, 255], a list of image files, or an iterable
         of batches or single images with or without labels, such as a tf.data.Dataset.
         """
-        for images in batches(source, batch_size, self._image_shape):
-            if not self._taps:
-                self._prepare(images.shape[1:])
-            arrays = self._forward(images.astype(self._dtype, copy=False))
+        for images in image_batches(source, batch_size, self._inspection.image_shape):
+            if self._taps is None:
+                size, channels = images.shape[1:3], images.shape[3]
+                self._taps = self._inspection.taps(self._layers, self._stages, size=size, channels=channels)
             features: Features = {}
-            for (layer, stage), array in zip(self._taps, arrays, strict=True):
+            for (layer, stage), array in self._inspection.maps(images, self._taps).items():
                 features.setdefault(layer, {})[stage] = array
             yield features
-
-    def _prepare(self, shape: tuple[int | None, int | None, int]) -> None:
-        height, width, channels = shape
-        self._dtype = image_dtype(self._model)
-        graph = Graph(self._model, (height or ANY_SIZE, width or ANY_SIZE, channels), self._dtype)
-        self._taps = _choose(graph, self._layers, self._stages)
-        sizes = (None, None) if self._image_shape[2] is None else (height, width)
-        self._forward = compiled(self._model, self._forward_pass, (*sizes, channels), self._dtype)
-
-    def _forward_pass(self, images: Any, values: list[Any]) -> list[Any]:
-        calls = {call.name: call for call in noted_pass(self._model, images, values)}
-        return [keras.ops.cast(tap.of(calls[tap.call]), "float32") for tap in self._taps.values()]
 
 
 def feature_extractor(
@@ -97,27 +77,3 @@ def feature_maps(
 ) -> Features:
     """`{layer: {stage: array (n, height, width, units)}}` of `images` at once; see FeatureExtractor."""
     return FeatureExtractor(model, layers, stages)(images)
-
-
-def _choose(graph: Graph, layers: Sequence[str] | None, stages: Sequence[str]) -> dict[tuple[str, str], Tap]:
-    nodes = {node.name: node for node in graph.nodes}
-    if layers is None:
-        layers = [node.name for node in graph.convolutions()]
-        if not layers:
-            raise ModelError("the model has no convolution; name the layers whose output is wanted")
-    taps = {}
-    for name in layers:
-        if name not in nodes:
-            raise ModelError(unknown("layer", name, nodes))
-        node = nodes[name]
-        if len(node.outputs) != 1:
-            raise ModelError(f"layer '{name}' has {len(node.outputs)} outputs; name a layer inside it")
-        found = {"output": Tap(name)}
-        wanted = ["output"]
-        if node.is_convolution:
-            found |= graph.stages(node)
-            wanted = stages
-        taps |= {(name, stage): found[stage] for stage in wanted if stage in found}
-    if not taps:
-        raise ModelError(f"none of the layers {', '.join(layers)} has the stage {' or '.join(stages)}")
-    return taps

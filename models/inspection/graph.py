@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from convlens.core.errors import ModelError
+from convlens.core.errors import ModelError, unknown
 from convlens.models.inspection.taps import CONVOLUTIONS, Call, noted_pass
 from convlens.models.tensors import traced
 
@@ -74,13 +74,25 @@ class Graph:
 
     def __init__(self, model: keras.Model, image_shape: tuple[int, int, int], dtype: str):
         """Raises ModelError for convolutions over channels-first maps."""
+        self.image_shape = image_shape  # height, width, channels
         self.images, self.nodes = _trace(model, image_shape, dtype)
+        self._by_name = {node.name: node for node in self.nodes}
         for node in self.convolutions():
             if node.layer.data_format != "channels_last":
                 raise ModelError(
                     f"layer '{node.name}' keeps its channels first (data_format={node.layer.data_format}); "
                     f"only channels-last models are understood"
                 )
+
+    def node(self, name: str) -> Node:
+        """The call of that name; raises ModelError, with the nearest name, where there is none."""
+        if name not in self._by_name:
+            raise ModelError(unknown("layer", name, self._by_name))
+        return self._by_name[name]
+
+    def earlier_calls(self, node: Node) -> int:
+        """How many calls of the same layer precede this one: a shared layer has several, and one of them is meant."""
+        return sum(earlier.layer is node.layer for earlier in self.nodes[: self.nodes.index(node)])
 
     def convolutions(self) -> list[Node]:
         return [node for node in self.nodes if node.is_convolution]
@@ -107,6 +119,13 @@ class Graph:
                 taps["filter"] = Tap(follower.name)
         return taps
 
+    def units(self, node: Node) -> Tap:
+        """Where a layer's units have their values: after the activation that follows a convolution, if any does."""
+        if not node.is_convolution:
+            return Tap(node.name)
+        taps = self.stages(node)
+        return taps.get("detect", taps["filter"])
+
     def feeding(self, node: Node) -> Node | None:
         """The convolution whose units are the channels that another one reads; None where they were mixed before."""
         # What a layer passes on unchanged, as dropout does, was made by the layer before it.
@@ -120,8 +139,8 @@ class Graph:
         """What is done to a convolution's maps alone, step by step, until they are pooled or meet other maps."""
         key, done = node.outputs[0], {node.name}
         while True:
-            readers = [other for other in self.nodes if key in other.inputs and other.name not in done]
-            steps = [other for other in readers if _is_step(other.layer)]
+            readers = [reader for reader in self.nodes if key in reader.inputs and reader.name not in done]
+            steps = [reader for reader in readers if _is_step(reader.layer)]
             if not steps:
                 return
             # Where one map is both pooled and read by something else (another branch, a skip), the pooling counts.
@@ -198,14 +217,3 @@ def image_dtype(model: keras.Model) -> str:
     """The dtype in which a model takes its images."""
     inputs = getattr(model, "inputs", None)
     return keras.backend.standardize_dtype(inputs[0].dtype) if inputs else "float32"
-
-
-def graph_of(model: keras.Model) -> Graph:
-    """The graph of a model that knows the shape of its images. Raises ModelError for one that does not."""
-    shape = image_shape(model)
-    if shape is None or shape[2] is None:
-        raise ModelError(
-            f"model '{model.name}' does not tell the shape of its images; call it on a batch of them first"
-        )
-    height, width, channels = shape
-    return Graph(model, (height or ANY_SIZE, width or ANY_SIZE, channels), image_dtype(model))

@@ -1,4 +1,4 @@
-"""Looking into a forward pass of any Keras model, without touching its graph.
+"""Looking into a forward pass of any Keras model, or changing what a layer does in it, without touching its graph.
 
 A layer of a nested or subclassed model is not connected to the outer model's inputs, so that no `keras.Model` can be
 made around it. While a forward pass is traced, every layer's `call` is replaced by one that also notes what went in and
@@ -7,9 +7,10 @@ what came out; afterwards the model is as it was.
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -29,37 +30,65 @@ class Call:
     outputs: list[Any]
 
 
-@contextmanager
-def taped(model: keras.Model) -> Iterator[list[Call]]:
-    """Note every call of a layer of `model`, at any depth, into the list that is yielded, in order of completion."""
-    tape = _Tape()
-    replaced: list[tuple[keras.Operation, dict[str, Any]]] = []
-    try:
-        for layer in _descendants(model):
-            # Assigned in the instance's dictionary: Keras' own __setattr__ would track what it is given.
-            attributes = vars(layer)
-            replaced.append((layer, {name: attributes[name] for name in ("call", "activation") if name in attributes}))
-            attributes["call"] = tape.noting_call(layer, layer.call)
-            if isinstance(layer, CONVOLUTIONS) and layer.activation is not None:
-                attributes["activation"] = tape.noting_activation(layer.activation)
-        yield tape.calls
-    finally:
-        for layer, originals in replaced:
-            vars(layer).pop("call", None)
-            vars(layer).update(originals)
+@dataclass(frozen=True)
+class Change:
+    """Another function in the place of one of a layer's own, while a forward pass is traced."""
+
+    layer: keras.Operation
+    attribute: str  # "call" or "activation"
+    make: Callable[[Callable], Callable]  # of the layer's own function
 
 
-def noted_pass(model: keras.Model, images: Any, values: list[Any]) -> list[Call]:
-    """The calls of one forward pass in inference mode, with `values` as the model's variables.
+def in_call(number: int, change: Callable[[Any, Any], Any]) -> Callable[[Callable], Callable]:
+    """For a `Change`: the layer's call that `number` calls precede gives `change(output, input)`."""
 
-    To be traced by the backend (see backend.py), never run eagerly: every tensor is held until it returns.
+    def make(function: Callable) -> Callable:
+        times = 0
+
+        def changed(*args, **kwargs):
+            nonlocal times
+            times += 1
+            output = function(*args, **kwargs)
+            return change(output, args[0] if args else None) if times == number + 1 else output
+
+        return changed
+
+    return make
+
+
+def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Sequence[Change] = ()) -> list[Call]:
+    """The calls of one forward pass in inference mode, with `values` as the model's variables, in order of completion.
+
+    To be traced by the backend (see models/tensors.py), never run eagerly: every tensor is held until it returns.
     """
     training = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
     variables = list(zip(model.variables, values, strict=True))
-    # The scope keeps losses and seeds that layers would note on themselves off the model.
-    with taped(model) as calls, keras.StatelessScope(state_mapping=variables):
+    tape = _Tape()
+    with ExitStack() as patches:
+        for change in changes:
+            patches.enter_context(_patched(change.layer, change.attribute, change.make))
+        for layer in _descendants(model):
+            patches.enter_context(_patched(layer, "call", partial(tape.noting_call, layer)))
+            if isinstance(layer, CONVOLUTIONS) and layer.activation is not None:
+                patches.enter_context(_patched(layer, "activation", tape.noting_activation))
+        # The scope keeps losses and seeds that layers would note on themselves off the model.
+        patches.enter_context(keras.StatelessScope(state_mapping=variables))
         model(images, **training)
-    return calls
+    return tape.calls
+
+
+@contextmanager
+def _patched(layer: keras.Operation, attribute: str, make: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Puts what `make` makes of a layer's own function in its place for a while."""
+    attributes = vars(layer)
+    own = {attribute: attributes[attribute]} if attribute in attributes else {}
+    # In the instance's dictionary: Keras' own __setattr__ would track what it is given.
+    attributes[attribute] = make(getattr(layer, attribute))
+    try:
+        yield
+    finally:
+        del attributes[attribute]
+        attributes.update(own)
 
 
 class _Tape:
@@ -99,14 +128,14 @@ def _tensors(structure: Any) -> list[Any]:
 
 
 def _descendants(layer: keras.Layer) -> list[keras.Operation]:
-    found: dict[int, keras.Operation] = {}
+    inside: dict[int, keras.Operation] = {}
     waiting = _children(layer)
     while waiting:
         child = waiting.pop()
-        if id(child) not in found:
-            found[id(child)] = child
+        if id(child) not in inside:
+            inside[id(child)] = child
             waiting.extend(_children(child))
-    return list(found.values())
+    return list(inside.values())
 
 
 def _children(layer: keras.Operation) -> list[keras.Operation]:

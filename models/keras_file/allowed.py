@@ -1,6 +1,6 @@
 """What a model file may ask Keras for: built-in classes, their options, and the weights that follow from these.
 
-A class that is missing here is refused by `models.reading`. To add one, review what its constructor and its `build`
+A class that is missing here is refused by `keras_file.reading`. To add one, review what its constructor and its `build`
 do with each option, list the options, and say which weights it creates.
 """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import CONFIG, METADATA, opened, shown, size_of
-from convlens.models.keras_file.config import Weight, expected_weights
+from convlens.models.keras_file.configuration import Weight, expected_weights
 from convlens.models.keras_file.weights import checked_weights, copy_weights
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ _BYTES = {"float16": 2, "bfloat16": 2}  # all others take 4 at least: JAX stores
 def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.Model":
     """A `.keras` file's model, not compiled, whoever wrote the file.
 
-    Only built-in layers are read (models/allowed.py), nothing in the file is run, and memory is taken only for
-    weights that the file really holds. Keras is imported after everything else has been checked. With `sha256`, the
-    file must have that SHA-256 sum (hexadecimal).
+    Only built-in layers are read (models/keras_file/allowed.py), nothing in the file is run, and memory is taken only
+    for weights that the file really holds. Keras is imported after everything else has been checked. With `sha256`,
+    the file must have that SHA-256 sum (hexadecimal).
 
     Raises ModelError, one line with the reason, for a file that is damaged, hostile or not a model.
     """

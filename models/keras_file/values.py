@@ -11,23 +11,23 @@ DIMENSIONS, SIDE = 8, 2**24
 VALUES = 10_000  # in one list of numbers
 
 
-def check_plain(value: Any, place: str, depth: int = 0) -> int:
+def check_plain(value: Any, where: str, depth: int = 0) -> int:
     """Refuses whatever is not a number, a word, true, false, null or a list of these; returns how many there are."""
     if isinstance(value, list):
         count = len(value)
         for item in value if count <= VALUES and depth < 4 else []:
-            count += check_plain(item, place, depth + 1)
+            count += check_plain(item, where, depth + 1)
             if count > VALUES:
                 break
         if count > VALUES or depth == 4:
-            raise ModelError(f"has an over-long list in {place}")
+            raise ModelError(f"has an over-long list in {where}")
         return count
     if isinstance(value, dict):
-        raise ModelError(f"has {described(value)} in {place}, where a number or a word belongs")
+        raise ModelError(f"has {described(value)} in {where}, where a number or a word belongs")
     if isinstance(value, float) and not math.isfinite(value) or isinstance(value, int) and abs(value) > 2**63:
-        raise ModelError(f"has the number {shown(value, 20)} in {place}")
+        raise ModelError(f"has the number {shown(value, 20)} in {where}")
     if isinstance(value, str) and len(value) > 200:
-        raise ModelError(f"has a text of {len(value):,} characters in {place}")
+        raise ModelError(f"has a text of {len(value):,} characters in {where}")
     return 0
 
 
@@ -57,8 +57,8 @@ def check_build_shapes(build: Any) -> None:
         shapes = list(build["shapes_dict"].values())
     for shape in shapes:
         several = isinstance(shape, list) and shape and all(isinstance(item, list) for item in shape)
-        for one in shape if several else [shape]:
-            check_shape(one)
+        for sides in shape if several else [shape]:
+            check_shape(sides)
 
 
 def check_name(options: dict[str, Any]) -> None:
@@ -67,12 +67,12 @@ def check_name(options: dict[str, Any]) -> None:
         raise ModelError(f"has the name '{shown(name)}'; a name is a printable text of at most 200 characters")
 
 
-def check_keys(group: dict[str, Any], known: Iterable[str], place: str) -> None:
+def check_keys(group: dict[str, Any], known: Iterable[str], where: str) -> None:
     """Refuses options that were not reviewed; one that is left off (null or false) does nothing."""
     known = set(known)
     for key, value in group.items():
         if key not in known and value is not None and value is not False:
-            raise ModelError(f"sets '{shown(key)}' in {place}, which is not an option that is read")
+            raise ModelError(f"sets '{shown(key)}' in {where}, which is not an option that is read")
 
 
 def name_of(saved: dict[str, Any]) -> str:

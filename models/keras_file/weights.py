@@ -7,7 +7,7 @@ import numpy as np
 
 from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import shown
-from convlens.models.keras_file.config import Weight
+from convlens.models.keras_file.configuration import Weight
 from convlens.models.keras_file.hdf5 import Array, arrays
 
 TRAINING_STATE = "optimizer"  # what a compiled model is saved with besides its weights

@@ -193,6 +193,9 @@ def test_an_enormous_image_is_refused_before_it_is_decoded(tmp_path, side):
 
 def test_reading_an_image_imports_no_tensorflow(tmp_path):
     Image.fromarray(COLOURS).save(tmp_path / "a.png")
-    code = f"import sys, data; data.read_image({str(tmp_path / 'a.png')!r}); print('tensorflow' in sys.modules)"
+    code = (
+        "import sys; from convlens.data import read_image\n"
+        f"read_image({str(tmp_path / 'a.png')!r}); print('tensorflow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr

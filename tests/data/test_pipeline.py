@@ -143,11 +143,11 @@ def test_memory_and_files_give_the_same_stream(from_folder):
 
 
 def test_a_stream_limited_to_a_few_batches_decodes_only_those(from_folder, monkeypatch):
-    from convlens.data.sources import folder
+    from convlens.data import feeds
 
     read = []
-    original = folder.read_image
-    monkeypatch.setattr(folder, "read_image", lambda path, *rest: read.append(path) or original(path, *rest))
+    original = feeds.read_image
+    monkeypatch.setattr(feeds, "read_image", lambda path, *rest: read.append(path) or original(path, *rest))
     data = from_folder({"cat": 200, "dog": 200}, image_size=[6, 5])
     batches = arrays(data.training(8, 0, 1, limit_batches=2))
     assert len(batches) == 2
@@ -188,8 +188,7 @@ NOT_PLAIN = {
 
 @pytest.mark.parametrize("kind", [*PLAIN, *NOT_PLAIN])
 def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, monkeypatch):
-    from convlens.data import read_image
-    from convlens.data.sources import folder
+    from convlens.data import feeds, read_image
 
     root = photos({"cat": 6, "dog": 6})
     image, name, options = (PLAIN | NOT_PLAIN)[kind]
@@ -197,7 +196,7 @@ def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, 
         image.crop((number, 0, number + 23, 19)).save(path, format=name, **options)
     data = open_dataset(Data(source="folder", root=str(root), cache="none"), progress=False)
     read = []
-    monkeypatch.setattr(folder, "read_image", lambda path, *rest: read.append(path) or read_image(path, *rest))
+    monkeypatch.setattr(feeds, "read_image", lambda path, *rest: read.append(path) or read_image(path, *rest))
     ((images, labels),) = arrays(data.evaluation("train", 8))
     assert bool(read) == (kind in NOT_PLAIN)
     expected = [read_image(root / name) for name in data.examples("train", range(8))[2]]
@@ -206,9 +205,9 @@ def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, 
 
 def test_images_that_do_not_fit_in_memory_are_streamed_or_refused(from_folder, monkeypatch):
     monkeypatch.setattr("convlens.data.cache.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4 - 1)
-    assert not from_folder()._in_memory
+    assert not from_folder()._cache.in_memory
     monkeypatch.setattr("convlens.data.cache.memory.free_memory", lambda: 12 * 10 * 3 * 60 * 4)
-    assert from_folder()._in_memory
+    assert from_folder()._cache.in_memory
     monkeypatch.setattr("convlens.data.cache.memory.free_memory", lambda: 1000)
     with pytest.raises(UserError, match="data.cache=memory needs"):
         from_folder(cache="memory")

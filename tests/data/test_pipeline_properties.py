@@ -1,10 +1,9 @@
 """What holds of streams for any number of images, size of batch, seed and place to begin."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from convlens.data import pipeline
+from convlens.data import feeds, pipeline
 
 counts = st.integers(1, 40)
 sizes = st.integers(1, 45)
@@ -15,7 +14,7 @@ few = settings(max_examples=25, deadline=None)  # each builds streams of its own
 def feed_of(count):
     """Images of one pixel each, whose value is their index."""
     indices = np.arange(count)
-    return pipeline.InMemory(indices.astype("uint8").reshape(-1, 1, 1, 1), (indices % 3).astype("int32"))
+    return feeds.MemoryFeed(indices.astype("uint8").reshape(-1, 1, 1, 1), (indices % 3).astype("int32"))
 
 
 def training(feed, count, batch_size, seed, epochs, start=(0, 0)):

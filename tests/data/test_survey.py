@@ -1,5 +1,6 @@
 """What was found in the images is remembered, and holds exactly as long as the files do."""
 
+import errno
 import os
 
 import numpy as np
@@ -17,10 +18,10 @@ def looked(photos, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("convlens.data.survey._TICK", 0)
     root = photos({"cat": 20, "dog": 20})
-    from convlens.data.sources import folder
+    from convlens.data.sources import folder_split
 
-    inspect, seen = folder.inspect_image, []
-    monkeypatch.setattr(folder, "inspect_image", lambda path: seen.append(path.name) or inspect(path))
+    inspect, seen = folder_split.inspect_image, []
+    monkeypatch.setattr(folder_split, "inspect_image", lambda path: seen.append(path.name) or inspect(path))
 
     def open_it():
         seen.clear()
@@ -64,3 +65,22 @@ def test_a_cache_that_cannot_be_written_only_costs_time(looked, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     first, seen = looked()
     assert len(seen) == 40 and looked()[0] == first
+
+
+def test_a_disk_that_is_full_only_costs_time_and_leaves_nothing_behind(looked, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        first, seen = looked()
+        assert len(seen) == 40 and looked()[0] == first
+        assert not list(looked.cache.iterdir())
+    looked()
+    assert looked() == (first, [])
+
+
+def test_names_of_photos_are_remembered_for_their_owner_alone(looked):
+    looked()
+    (file,) = looked.cache.iterdir()
+    assert file.stat().st_mode & 0o077 == 0

@@ -198,7 +198,7 @@ def test_sigterm_saves_at_once_and_tells_the_command_that_resumes(train, tmp_pat
     words = (*EVERYTHING, *KINDS[kind], "training.checkpoint.every_steps=null", f"runs_dir={tmp_path}")
     assert train(*words, **before_step(13, signal.SIGTERM)) == 143
     run = run_in(tmp_path)
-    assert f"Go on with: python train.py resume={run}" in train.log
+    assert f"Go on with: convlens train resume={run}" in train.log
     state = read_checkpoint(checkpoints(run / "checkpoints")[0])
     assert (state.epoch, state.step) == (2, 3)
     assert train(f"resume={run}") == 0

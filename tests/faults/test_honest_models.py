@@ -19,7 +19,7 @@ from keras import layers
 from convlens.configs import Model
 from convlens.core.errors import ModelError
 from convlens.models import build_model
-from convlens.models.keras_file.config import expected_weights
+from convlens.models.keras_file.configuration import expected_weights
 from convlens.models.keras_file.reading import read_model
 from convlens.models.keras_file.weights import checked_weights
 from tests.faults.hostile_models import CONFIG, WEIGHTS, function, link, members, packed, with_config, with_option

@@ -9,11 +9,11 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from convlens.configs import Train
-from convlens.configs.saved import BYTES, read_config
+from convlens.configs.plain_yaml import BYTES
+from convlens.configs.saved import read_config
 from convlens.core.errors import UserError
 
 SECRET = "canary-5f2b8c"

@@ -24,7 +24,7 @@ import convlens.data.cache.memory as memory  # noqa: E402
 import convlens.data.pipeline  # noqa: E402, F401
 from convlens.configs import Train  # noqa: E402
 from convlens.configs.composition import compose  # noqa: E402
-from convlens.core.errors import UserError  # noqa: E402
+from convlens.core.errors import Stopped, UserError  # noqa: E402
 from convlens.train import train  # noqa: E402
 from convlens.training.state import Checkpoints  # noqa: E402
 
@@ -75,8 +75,8 @@ def train_here(job: dict) -> int:
     except UserError as error:
         print(f"REFUSED {error}")
         return 2
-    except SystemExit as end:
-        return end.code
+    except Stopped as stop:
+        return 128 + stop.signal
     except BaseException:
         traceback.print_exc(file=sys.stdout)
         return 1

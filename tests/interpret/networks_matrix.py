@@ -14,7 +14,7 @@ from attribution_matrix import FIRST_LAYER, KINDS, SIDE, seeded, state
 import keras  # isort: skip
 import numpy as np  # isort: skip
 
-from convlens.interpret.costs import architecture  # isort: skip
+from convlens.interpret.architecture import architecture  # isort: skip
 from convlens.interpret.comparison import compare  # isort: skip
 from convlens.interpret.neighbours import embedding, nearest_neighbours  # isort: skip
 

@@ -118,13 +118,14 @@ def test_what_leads_only_to_the_silenced_layer_is_computed_once(model, split, mo
     """The compiled rest of the network holds no convolution of what comes before."""
     import tensorflow as tf
 
-    from convlens.interpret import network
+    from convlens.interpret import Network
+    from convlens.models.inspection import inspection
 
     traced = []
-    compiled = network.compiled
+    compiled = inspection.compiled
 
-    def spying(model, function):
-        run = compiled(model, function)
+    def spying(model, function, shapes):
+        run = compiled(model, function, shapes)
 
         def spied(*arrays):
             values = [variable.value for variable in model.variables]
@@ -137,8 +138,8 @@ def test_what_leads_only_to_the_silenced_layer_is_computed_once(model, split, mo
 
         return spied
 
-    monkeypatch.setattr(network, "compiled", spying)
-    ablate(network.Network(model), split, "dense", [0], batch_size=70)
+    monkeypatch.setattr(inspection, "compiled", spying)
+    ablate(Network(model), split, "dense", [0], batch_size=70)
     assert traced == [2, 0, 0]  # before the layer, once; after it, as it is and without the unit
 
 

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from convlens.interpret.passes import unit_pass
 from convlens.interpret.patches import PatchesCollector, top_patches
+from convlens.interpret.unit_pass import unit_pass
 from convlens.models import feature_maps
 
 layers = keras.layers

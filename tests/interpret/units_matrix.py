@@ -16,11 +16,11 @@ import numpy as np  # isort: skip
 
 from convlens.interpret.ablation import ablate, ablate_shares  # isort: skip
 from convlens.interpret.concepts import ConceptsCollector  # isort: skip
-from convlens.interpret.passes import unit_pass  # isort: skip
+from convlens.interpret.unit_pass import unit_pass  # isort: skip
 from convlens.interpret.patches import PatchesCollector  # isort: skip
 from convlens.interpret.receptive_field import effective_receptive_field, receptive_field  # isort: skip
 from convlens.interpret.spectrum import kernel_spectrum  # isort: skip
-from convlens.interpret.statistics import StatisticsCollector, unit_statistics  # isort: skip
+from convlens.interpret.unit_statistics import StatisticsCollector, unit_statistics  # isort: skip
 from convlens.models import conv_layers  # isort: skip
 
 

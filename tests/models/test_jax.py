@@ -26,7 +26,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is already JAX")
 def test_models_behave_the_same_on_jax_without_tensorflow():
     pytest.importorskip("jax")
-    files = [f"tests/models/test_{name}.py" for name in ("features", "kernels", "streams")]
+    files = [f"tests/models/test_{name}.py" for name in ("inspection", "features", "convolutions", "batches")]
     run = subprocess.run(
         [
             sys.executable,

@@ -1,4 +1,4 @@
-"""Small data that learning is quick on, as the training room sees any dataset."""
+"""Small data that learning is quick on, as `training` sees any dataset."""
 
 from types import SimpleNamespace
 

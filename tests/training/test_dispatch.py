@@ -54,11 +54,11 @@ other = fresh()
 steps = data.steps(8)
 loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 other.compile(optimizer=build_optimizer(config.training, steps), loss=loss, metrics=["accuracy"])
-resident = data.resident(8, config.seed, 3, weights=np.array([2.0, 1.0], "float32"))
+resident = data.training_on_device(8, config.seed, 3, weights=np.array([2.0, 1.0], "float32"))
 losses, seen, scored = [], [], []
 kept = list(data.evaluation("validation", 8).as_numpy_iterator())
 kept = [np.concatenate(part) for part in zip(*kept)]
-for number, told in enumerate(zip(*map(np.concatenate, zip(*resident.told(0, 0, 2))))):
+for number, told in enumerate(zip(*map(np.concatenate, zip(*resident.step_inputs(0, 0, 2))))):
     images, labels, weights = resident.batch(resident.arrays, *map(jax.numpy.asarray, told))
     seen += told[0].tolist()
     logs = other.train_on_batch(images, labels, weights, return_dict=True)
@@ -74,7 +74,7 @@ resumed = fresh()
 fit_model(run, resumed, data, config, on_device=True, start=middle)
 resumed = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), resumed.get_weights())]
 differ = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), other.get_weights())]
-again = [indices for told in resident.told(1, 2, 2) for indices in told[0]]
+again = [indices for told in resident.step_inputs(1, 2, 2) for indices in told[0]]
 print("RESULT" + json.dumps({
     "losses": [row["loss"] for row in rows], "expected": np.reshape(losses, (3, -1)).mean(1).tolist(),
     "differ": max(differ), "resumed": max(resumed), "steps": steps, "validation": len(kept[1]), "scored": scored,

@@ -167,9 +167,9 @@ def test_a_missing_run_is_answered_with_the_nearest_one(run, tmp_path):
 
 
 def test_where_no_run_exists_the_error_says_how_to_train_one(tmp_path):
-    with pytest.raises(UserError, match="python train.py experiment=cars"):
+    with pytest.raises(UserError, match="convlens train experiment=cars"):
         Run.open(tmp_path / "runs/cars/latest")
-    with pytest.raises(UserError, match="python train.py experiment=cars"):
+    with pytest.raises(UserError, match="convlens train experiment=cars"):
         Run.newest(tmp_path / "runs")
 
 

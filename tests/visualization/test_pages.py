@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlens.visualization.contact_sheet import Entry, write_index
+from convlens.visualization.index import Entry, write_index
 from convlens.visualization.projector import write_projector
 
 AWKWARD = ["tab\tand\nnewline", 'a "quote" \\ slash', "<b>&amp;</b>", "自動車", "\u2028\x0b", "", "#?%:.."]
@@ -51,6 +51,12 @@ def test_tensorboard_reads_what_is_written(tmp_path, shape):
             last = np.asarray(sprite)[2 * 12 :, :12]  # the seventh image, with a white bar above and below
             np.testing.assert_array_equal(last[1:10], images[6])
             assert (last[[0, 10, 11]] == 255).all()
+
+
+def test_a_label_that_is_no_text_is_written_with_its_bytes_escaped(tmp_path):
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    write_projector(tmp_path / "new" / "folder", np.zeros((1, 2)), images, {"label": ["caf\udce9"], "index": [0]})
+    assert b"caf\\udce9\t0\n" in (tmp_path / "new" / "folder" / "metadata.tsv").read_bytes()
 
 
 def test_a_single_column_has_no_header(tmp_path):

@@ -54,11 +54,11 @@ def test_single_images_and_samples_are_those_of_memory(opened):
 
 def test_images_go_from_disk_to_the_device(root, monkeypatch):
     pytest.importorskip("jax")
-    expected = np.asarray(from_root(root, "device").resident(8, 0, 1).arrays[0])
+    expected = np.asarray(from_root(root, "device").training_on_device(8, 0, 1).arrays[0])
     from_root(root).load()
     refuse_to_decode(monkeypatch)
     for cache in ("disk", "device"):
-        np.testing.assert_array_equal(from_root(root, cache).resident(8, 0, 1).arrays[0], expected)
+        np.testing.assert_array_equal(from_root(root, cache).training_on_device(8, 0, 1).arrays[0], expected)
 
 
 # Written once
@@ -92,7 +92,7 @@ def test_an_open_dataset_outlives_its_files(root, images):
     for path in images.rglob("*.npy"):
         path.unlink()
     assert_same(arrays(data.training(8, 0, 1)), before)
-    assert len(data._kept("train").all()) == 72
+    assert len(data._cache.filled("train").all()) == 72
 
 
 def test_what_is_written_and_how_to_turn_it_off_is_told_once(root, told, images):
@@ -194,7 +194,7 @@ def test_a_record_that_changed_in_the_middle_of_its_shard_is_found_in_no_old_fil
     after = open_dataset(config, progress=False)
     new = after.examples("train", range(48))[0]
     assert (new != old).any() and sorted(map(bytes, new)) == sorted(map(bytes, old))
-    assert after._disk.folder != before._disk.folder
+    assert after._cache.disk.folder != before._cache.disk.folder
 
 
 def test_every_way_of_decoding_has_files_of_its_own(root, monkeypatch):
@@ -206,7 +206,7 @@ def test_every_way_of_decoding_has_files_of_its_own(root, monkeypatch):
         {"channels": 1},
         {"validation_share": 0.2},
     ]
-    folders = {from_root(root, **each)._disk.folder for each in keys}
+    folders = {from_root(root, **each)._cache.disk.folder for each in keys}
     assert len(folders) == len(keys)
     monkeypatch.setattr("convlens.data.cache.disk._RULES", "2")
-    assert from_root(root)._disk.folder not in folders
+    assert from_root(root)._cache.disk.folder not in folders

@@ -18,11 +18,11 @@ from tests.data.cache.opening import arrays, assert_same, filling, from_root, na
 )
 def test_what_a_killed_process_left_is_not_used_and_goes(root, photos, images, moment):
     expected = arrays(from_root(root, "memory").training(8, 0, 1))
-    process = filling(root, f"{moment}\ndata._disk.keep('train')")
+    process = filling(root, f"{moment}\ndata._cache.disk.keep('train')")
     assert process.wait() == -signal.SIGKILL, process.stderr.read()
     assert names_in(images) == ["train.part"]
     if "replace" in moment:  # another dataset's start removes it
-        from_root(photos({"cat": 20, "dog": 20}, root="others"))._disk.keep("test")
+        from_root(photos({"cat": 20, "dog": 20}, root="others"))._cache.disk.keep("test")
         assert names_in(images) == ["test.npy"]
     assert_same(arrays(from_root(root).training(8, 0, 1)), expected)
     assert "train.part" not in names_in(images)
@@ -38,7 +38,7 @@ def slowly(take, *given):
         take(*found)
     decode(wait_and_take, *given)
 data._source.splits["train"].decode_all = slowly
-file = data._disk.keep("train")
+file = data._cache.disk.keep("train")
 print(decoded, file.read(range(72)).tobytes().hex())
 """
 
@@ -56,11 +56,7 @@ def test_of_two_processes_at_once_one_writes_and_both_read(root, images):
     second = filling(root, SLOWLY)
     results = [process.communicate()[0].split() for process in (first, second)]
     assert [int(decoded) for decoded, _ in results] == [72, 0]
-    assert (
-        results[0][1]
-        == results[1][1]
-        == from_root(root, "none")._source.splits["train"].read(range(72), (12, 10, 3), None).tobytes().hex()
-    )
+    assert results[0][1] == results[1][1] == from_root(root, "none").examples("train", range(72))[0].tobytes().hex()
 
 
 def test_a_process_that_waits_for_one_that_is_killed_writes_itself(root, images):
@@ -98,8 +94,8 @@ def test_a_file_that_is_not_what_was_written_is_written_again(root, images, harm
 
 
 def test_files_are_found_whatever_else_a_process_has_imported(root):
-    first = filling(root, "print(data._disk.folder)")
-    second = filling(root, "print(data._disk.folder)", before="import tensorflow")
+    first = filling(root, "print(data._cache.disk.folder)")
+    second = filling(root, "print(data._cache.disk.folder)", before="import tensorflow")
     assert first.communicate()[0] == second.communicate()[0] != ""
 
 

@@ -29,7 +29,7 @@ def test_images_lie_on_disk_where_they_do_not_fit_in_memory(root, monkeypatch, t
         for name, size in (sizes | changed).items():
             monkeypatch.setattr(name, lambda size=size: size)
         data = from_root(root, "auto", progress=True)
-        return data._in_memory, data._on_disk
+        return data._cache.in_memory, data._cache.on_disk
 
     assert places() == (True, False)
     no_memory = {"convlens.data.cache.memory.free_memory": sizes["convlens.data.cache.memory.free_memory"] - 1}
@@ -88,14 +88,14 @@ def three(photos, images):
         datasets.append(photos(counts, root=f"set{number}"))
         data = from_root(datasets[-1])
         data.load()
-        for path in data._disk.folder.iterdir():
+        for path in data._cache.disk.folder.iterdir():
             os.utime(path, (number + 1, number + 1))
         del data
     return datasets, 60 * 360 + 3 * 128
 
 
 def kept(datasets):
-    return [from_root(root)._disk.fits() for root in datasets]
+    return [from_root(root)._cache.disk.fits() for root in datasets]
 
 
 def test_the_images_that_were_not_used_for_the_longest_time_make_room(three, photos, monkeypatch, images):
@@ -108,7 +108,7 @@ def test_the_images_that_were_not_used_for_the_longest_time_make_room(three, pho
     fourth = photos({"cat": 27, "dog": 33}, root="set3")
     from_root(fourth).load()
     there = {path.name for path in images.iterdir()}
-    assert there == {from_root(root)._disk.folder.name for root in (datasets[0], datasets[2], fourth)}
+    assert there == {from_root(root)._cache.disk.folder.name for root in (datasets[0], datasets[2], fourth)}
     assert disk_space.allowance() == 3 * size
 
 
@@ -123,9 +123,9 @@ def test_images_that_a_process_uses_stay(three, photos, monkeypatch, images):
     fourth = photos({"cat": 27, "dog": 33}, root="set3")
     data = from_root(fourth, "auto")
     data.load()
-    assert {path.name for path in images.iterdir()} == {using._disk.folder.name, data._disk.folder.name}
+    assert {path.name for path in images.iterdir()} == {using._cache.disk.folder.name, data._cache.disk.folder.name}
     assert not data.keeps("train"), "the two together would take more than a quarter"
-    assert not names_in(data._disk.folder)
+    assert not names_in(data._cache.disk.folder)
     for path in datasets[0].rglob("*.png"):
         path.unlink()
     assert len(arrays(using.training(8, 0, 1))) == 6
@@ -134,7 +134,7 @@ def test_images_that_a_process_uses_stay(three, photos, monkeypatch, images):
 def test_images_that_no_process_uses_any_more_go(three, photos, monkeypatch, images):
     datasets, size = three
     using = filling(
-        datasets[0], "file = data._disk.keep('train')\nprint(1, flush=True)\ninput()", stdin=subprocess.PIPE
+        datasets[0], "file = data._cache.disk.keep('train')\nprint(1, flush=True)\ninput()", stdin=subprocess.PIPE
     )
     assert using.stdout.readline()
     monkeypatch.setattr(
@@ -146,14 +146,14 @@ def test_images_that_no_process_uses_any_more_go(three, photos, monkeypatch, ima
     using.communicate()
     fifth = photos({"cat": 26, "dog": 34}, root="set4")
     from_root(fifth).load()
-    assert from_root(datasets[0])._disk.folder not in list(images.iterdir())
+    assert from_root(datasets[0])._cache.disk.folder not in list(images.iterdir())
 
 
 def test_what_can_go_goes_where_older_images_are_in_use(three, photos, monkeypatch, images):
     datasets, size = three
     using = from_root(datasets[0])
     using.load()
-    for path in using._disk.folder.iterdir():
+    for path in using._cache.disk.folder.iterdir():
         os.utime(path, (0, 0))
     monkeypatch.setattr(
         "convlens.data.cache.disk_space.free", lambda: 8 * size - sum(f.stat().st_size for f in images.rglob("*.npy"))
@@ -162,4 +162,4 @@ def test_what_can_go_goes_where_older_images_are_in_use(three, photos, monkeypat
     data = from_root(photos({"cat": 27, "dog": 33}, root="set3"), "auto")
     data.load()
     assert data.keeps("train")
-    assert {path.name for path in images.iterdir()} == {using._disk.folder.name, data._disk.folder.name}
+    assert {path.name for path in images.iterdir()} == {using._cache.disk.folder.name, data._cache.disk.folder.name}

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from convlens.data.rendered_cars import workers
 from convlens.data.rendered_cars.workers import encoded, render_all
@@ -72,3 +73,32 @@ def test_ctrl_c_ends_the_workers_without_a_word_from_them():
     while running(f"{count}, ") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not running(f"{count}, ")
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """A folder in which files are named like modules of ours and of Python's own."""
+    for name in ("data", "models", "json", "io", "pickle", "convlens", "rendered_cars", "workers"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name}.py of the current folder was imported')\n")
+    return tmp_path
+
+
+def test_workers_start_in_any_folder_whatever_its_files_are_called(crowded):
+    command = [sys.executable, "-P", "-c", SCRIPT.format(count=3)]
+    done = subprocess.run(command, cwd=crowded, capture_output=True, text=True)
+    assert done.stdout.split() == ["started"] + ["picture"] * 3, done.stderr
+
+
+def test_a_script_of_ones_own_has_workers_beside_files_that_are_called_as_ours(tmp_path):
+    for name in ("data", "models"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name}.py of the current folder was imported')\n")
+    (tmp_path / "script.py").write_text(SCRIPT.format(count=3))
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["started"] + ["picture"] * 3, done.stderr
+
+
+def test_the_dataset_describes_and_draws_itself(tmp_path):
+    command = [sys.executable, "-m", "convlens.data.rendered_cars"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "sedan" in done.stdout and "Contact sheet" in done.stdout, done.stderr
+    assert Image.open(tmp_path / "rendered_cars.png").width > 600

@@ -13,7 +13,7 @@ from convlens.configs import Data
 from convlens.core.errors import UserError
 from convlens.data import open_dataset
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SPLIT = {f"{split}/{name}": 6 for split in ("train", "val", "test") for name in ("cat", "dog")}
 
 

@@ -227,7 +227,7 @@ def test_records_of_several_files_come_in_tfds_own_order(many_files, from_tfds, 
 
 def test_records_in_another_kind_of_file_are_read_by_tfds(from_tfds, monkeypatch):
     usual = from_tfds(cache="none")
-    monkeypatch.setattr("convlens.data.sources.tfds_split.serialized", lambda builder, expression: None)
+    monkeypatch.setattr("convlens.data.sources.tfds_split.serialized_records", lambda builder, expression: None)
     other = from_tfds(cache="none")
     for one, same in zip(usual.training(8, 0, 2), other.training(8, 0, 2), strict=True):
         np.testing.assert_array_equal(one[0], same[0])

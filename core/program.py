@@ -1,0 +1,114 @@
+"""How the program was started, so that a command which it prints can be typed as it stands.
+
+`python train.py ...`, `convlens train ...` and `python -m convlens train ...` start one program; whoever started it in
+one form is shown commands of that form. Whoever calls it from code of their own is shown those of `convlens`.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+INHERITED = "CONVLENS_PROGRAM"  # tells a job of a sweep how the sweep was started
+_AS_IT_STANDS = re.compile(r"[\w./:%+@?*| -]*", re.ASCII)  # what a value may hold without Hydra's quotes
+_SOURCE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A form of the program.
+
+    Attributes:
+        start: the words before a command: ("convlens",), ("python", "-m", "convlens") or ("python",).
+        scripts: the folder of train.py and the others, as it was typed, where each command is a script; else None.
+    """
+
+    start: tuple[str, ...] = ("convlens",)
+    scripts: str | None = None
+
+    def words(self, command: str) -> tuple[str, ...]:
+        """What is typed for a command, word by word."""
+        return (*self.start, command if self.scripts is None else os.path.join(self.scripts, f"{command}.py"))
+
+
+_program = Program()
+
+
+def recognize() -> None:
+    """Notes how this process was started. For those who start it, scripts and commands, as the first thing."""
+    global _program
+    inherited = os.environ.get(INHERITED)
+    if inherited:
+        start, scripts = json.loads(inherited)
+        _program = Program(tuple(start), scripts)
+    elif _is_module():
+        _program = Program((_python(), "-m", "convlens"))
+    elif sys.argv[0].endswith(".py"):
+        _program = Program((_python(),), os.path.dirname(sys.argv[0]))
+    else:
+        _program = Program((_name_on_path(sys.argv[0]),))
+
+
+def command_line(command: str, **values: object) -> str:
+    """A command as it is to be typed into a shell, such as `convlens evaluate run=runs/cars/latest`."""
+    words = (f"{key}={as_value(str(value))}" for key, value in values.items())
+    return shlex.join((*_program.words(command), *words))
+
+
+def tool_line(tool: str, module: str, *words: str) -> str:
+    """A line that starts another package's program: by its name where the shell finds it, else as a module."""
+    start = (tool,) if shutil.which(tool) else (_python(), "-m", module)
+    return shlex.join((*start, *words))
+
+
+def install_line(extra: str = "") -> str:
+    """What installs this package's dependencies and those of an extra, where something is missing."""
+    extra = f"[{extra}]" if extra else ""
+    if not (_SOURCE / "pyproject.toml").is_file():
+        return shlex.join(("pip", "install", f"convlens{extra}"))
+    source = "." if _SOURCE == Path.cwd() else str(_SOURCE)
+    return shlex.join(("pip", "install", "-e", f"{source}{extra}"))
+
+
+def spoken_name(command: str) -> str:
+    """How a command calls itself before what it says of a mistake: `train.py` or `convlens train`."""
+    return f"convlens {command}" if _program.scripts is None else f"{command}.py"
+
+
+def job(command: str) -> tuple[list[str], dict[str, str]]:
+    """The first words of a process that runs a command as this process does, and what its environment must say."""
+    if _program.scripts is not None:
+        words = [sys.executable, sys.argv[0]]
+    else:
+        # Only `python -m convlens` imports from the working folder, where a user's own modules lie.
+        safe = [] if _is_module() and not sys.flags.safe_path else ["-P"]
+        words = [sys.executable, *safe, "-m", "convlens", command]
+    return words, {INHERITED: json.dumps([_program.start, _program.scripts])}
+
+
+def _is_module() -> bool:
+    return os.path.basename(sys.argv[0]) == "__main__.py"
+
+
+def _python() -> str:
+    """The interpreter as it was typed."""
+    return _name_on_path(sys.orig_argv[0] or sys.executable or "python")
+
+
+def _name_on_path(path: str) -> str:
+    """A program's name where the shell finds this very file under it, else its path."""
+    name = os.path.basename(path)
+    reached = shutil.which(name)
+    return name if reached and os.path.abspath(reached) == os.path.abspath(path) else path
+
+
+def as_value(text: str) -> str:
+    """A value of a key in the quotes that Hydra needs for it, if any."""
+    if _AS_IT_STANDS.fullmatch(text) and text == text.strip():
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + (r"\'" if end[2] else ""), text)
+    return f"'{escaped}'"

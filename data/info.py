@@ -1,0 +1,26 @@
+"""What a model and a reader need to know about a dataset."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a model and a reader need to know about a dataset.
+
+    Attributes:
+        image_size: (height, width) after resizing.
+        channels: 1 or 3.
+        sizes: images per role: train, validation, test.
+        notes: lines that the user should read, such as how missing splits were made.
+        parts: what the values of the images' masks mean; empty where there are no masks.
+        skipped: a line for each image that cannot be used and was left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+    channels: int
+    sizes: dict[str, int]
+    notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()

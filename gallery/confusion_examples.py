@@ -1,0 +1,32 @@
+"""What the network takes for what, with images of each confusion."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convlens import interpret, visualization
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convlens.gallery.material import Material
+    from convlens.visualization import Drawing
+
+
+def confusion_examples(material: "Material") -> "Iterator[Drawing]":
+    def draw():
+        classified, classes = material.classified, len(material.labels)
+        true, predicted = classified.true, classified.predicted
+        matrix = np.zeros((classes, classes), int)
+        np.add.at(matrix, (true, predicted), 1)
+        examples = interpret.examples_of_confusions(true, predicted, classified.confidence, classes)
+        rows, place_of = np.unique(examples[examples >= 0], return_inverse=True)
+        images = material.examples(rows)
+        shown = examples.copy()
+        shown[examples >= 0] = place_of
+        figure = visualization.confusion_examples_figure(
+            matrix, images, shown, material.labels, caption=material.caption()
+        )
+        return figure, {"matrix": matrix, "images": images, "examples": shown, "index": material.sample[rows]}
+
+    yield visualization.Drawing("confusion_examples", draw)

@@ -1,0 +1,141 @@
+"""Figures of any network in a notebook or a script: no run, no YAML."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from PIL import Image
+
+from convlens.configs import Visualize
+from convlens.core.errors import UserError, unknown
+from convlens.core.program import command_line
+from convlens.gallery.given import Given, GivenMaterial
+from convlens.gallery.registry import Plan, chosen_figures, planned
+from convlens.gallery.saving import drawn
+
+if TYPE_CHECKING:
+    import os
+
+    import keras
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from convlens.training import Run
+
+ARGUMENTS = ("model", "images", "labels", "data")  # of draw, besides its choices
+
+
+class Choices(TypedDict, total=False):
+    """What may be chosen of a figure: keys of `visualize.py`, with their meaning there."""
+
+    layers: str | Sequence[str] | None
+    units: int | Sequence[int] | None
+    max_units: int
+    sort: str
+    scale: str
+    split: str
+    target: str | int | None
+    seed: int
+
+
+class Figures(list["Figure"]):
+    """Matplotlib figures in the order in which they were drawn; a notebook shows them one below the other.
+
+    Attributes:
+        names: of each figure, such as "feature_maps-block1_conv1-image0".
+        arrays: by name, the arrays behind a figure, as `visualize.py` saves them in its `.npz`.
+    """
+
+    def __init__(self, drawings: "Sequence[tuple[str, Figure, dict[str, np.ndarray]]]"):
+        super().__init__(figure for _, figure, _ in drawings)
+        self.names = [name for name, _, _ in drawings]
+        self.arrays = {name: arrays for name, _, arrays in drawings}
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
+        """One picture of all figures, and the width at which it is shown."""
+        shown = [figure._repr_png_() for figure in self]
+        if len(shown) < 2:
+            return shown[0] if shown else None
+        pictures = [Image.open(io.BytesIO(png)) for png, _ in shown]
+        page = Image.new(
+            "RGB", (max(picture.width for picture in pictures), sum(picture.height for picture in pictures)), "white"
+        )
+        top = 0
+        for picture in pictures:
+            page.paste(picture, (0, top))
+            top += picture.height
+        file = io.BytesIO()
+        page.save(file, format="PNG")
+        return file.getvalue(), {"width": max(about["width"] for _, about in shown)}
+
+
+def draw(
+    figures: str | Sequence[str],
+    *,
+    model: "keras.Model | Run | str | os.PathLike[str]",
+    images: Any = None,
+    labels: Sequence[str] | None = None,
+    data: "tuple[np.ndarray, np.ndarray] | None" = None,
+    **choices: Unpack[Choices],
+) -> Figures:
+    """Figures of what a network makes of images.
+
+    ```python
+    convlens.draw("feature_maps", model=model, images=images[:2], layers=["conv1"], max_units=8)
+    ```
+
+    Args:
+        figures: a name or several, of figures or of groups, as `figures=` of `visualize.py` takes them.
+        model: a built Keras model, a run, or the path of a run or of a `.keras` file. It is never changed.
+        images: what it looks at, pixels in [0, 255]: an array (n, height, width, channels) as the model takes it, a
+            single image, or paths of image files, which are made to fit. Of a run also indices into its split; None:
+            an example of each class. Figures of kernels alone need none.
+        labels: names of the classes, where the model is not a run.
+        data: many images (n, height, width, channels) and their class indices (n,), where the model is not a run:
+            for figures of how units behave over a split. All of them are used.
+        choices: keys of `visualize.py`, with the same meaning: layers, units, max_units, sort, scale, split, target,
+            seed.
+
+    Raises UserError, in one line, for what does not exist (with the nearest choice) or does not fit, and for a figure
+    that needs more than was given. What of a group needs more is left out, and that is printed.
+    """
+    names = [figures] if isinstance(figures, str) else list(figures)
+    shown = chosen_figures(names)
+    config = _checked(names, choices)
+    given = Given.of(model, images, labels, data)
+    if given.run is None and "split" in choices:
+        raise UserError("split= chooses one of a run's splits; give a run as model=, or leave it out.")
+    material = GivenMaterial(config, shown, given)
+    material.check()
+    plans = planned(material)
+    for plan in plans:
+        _check_drawn(plan)
+    return Figures([drawing for plan in plans for drawing in drawn(plan)])
+
+
+def _checked(figures: list[str], choices: Mapping[str, Any]) -> Visualize:
+    """The choices as a configuration. Raises UserError for the first that does not exist or has no such value."""
+    from convlens.configs.composition import checked
+
+    for key in choices:
+        if key not in Choices.__annotations__:
+            raise UserError(unknown("key", key, [*ARGUMENTS, *Choices.__annotations__]))
+    return checked(Visualize, {"figures": figures, **{key: _plain(value) for key, value in choices.items()}})
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tuples and ranges as lists of plain numbers, which YAML has."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, list | tuple | range) else value
+
+
+def _check_drawn(plan: Plan) -> None:
+    """Refuses a figure that is nothing but files; of a group, it is left out."""
+    if plan.drawings:
+        return
+    command = command_line("visualize", figures=plan.figure)
+    reason = f"{plan.figure} writes files and draws no figure; the command that writes them: {command}"
+    if plan.by_name:
+        raise UserError(reason)
+    print(f"No figure '{plan.figure}': {reason}")

@@ -1,0 +1,61 @@
+"""How the network came to be: its kernels and feature maps over the epochs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convlens import interpret, visualization
+from convlens.core.progress import progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convlens.gallery.material import Material
+    from convlens.visualization import Drawing
+
+MOST_FRAMES = 40
+
+
+def evolution(material: "Material") -> "Iterator[Drawing]":
+    """What each layer has come to: the last frame of its animation."""
+    for layer in _layers(material):
+
+        def draw(layer=layer):
+            epochs, kernels, options = _over_epochs(material, layer)
+            figure = visualization.evolution_frame(kernels, epochs, len(epochs) - 1, **options)
+            return figure, {"epochs": epochs, "kernels": kernels, "maps": options["maps"]}
+
+        yield visualization.Drawing(f"evolution-{layer}", draw)
+
+
+def write_animations(material: "Material", folder: Path) -> Iterator[Path]:
+    """The animation of each layer, a frame an epoch."""
+    layers = _layers(material)
+    with progress_bar("Animating", len(layers)) as progress:
+        for done, layer in enumerate(layers, 1):
+            epochs, kernels, options = _over_epochs(material, layer)
+            name = f"evolution-{layer.replace('/', '_')}.gif"
+            yield visualization.write_evolution(folder / name, kernels, epochs, **options)
+            progress(done, len(layers))
+
+
+def _layers(material: "Material") -> list[str]:
+    """The layers that snapshots were kept of: those that the user named, or each block's last."""
+    kept = material.snapshots[-1].kernels
+    chosen = [info for info in material.convolutions.values() if info.name in kept]
+    return [info.name for info in (chosen if material.config.layers else visualization.last_of_each_block(chosen))]
+
+
+def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarray, dict]":
+    """The epochs shown, a layer's kernels at each, and the other arguments of its frames."""
+    every = max(1, -(-(len(material.snapshots) - 1) // MOST_FRAMES))
+    shown = [*material.snapshots[::-1][::every]][::-1]  # the last epoch always
+    epochs, kernels = interpret.stack_snapshots(shown, "kernels", layer)
+    _, maps = interpret.stack_snapshots(shown, "maps", layer)
+    info = material.convolutions[layer]
+    image = None
+    if material.lacks_data is None:
+        image = material.data.examples("validation", [0])[0][0]
+    caption = visualization.Caption(material.source, layer, None, info.receptive_field)
+    options = {"maps": maps[:, 0], "image": image, "rgb": material.in_colour(info), "whole": info.kernel.shape}
+    return epochs, kernels, {**options, "max_units": material.config.max_units, "caption": caption}

@@ -1,0 +1,42 @@
+"""The most confident mistakes, and why the network made them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convlens import interpret, visualization
+from convlens.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convlens.gallery.material import Material
+    from convlens.visualization import Drawing
+
+MISTAKES_SHOWN = 6
+
+
+def mistakes(material: "Material") -> "Iterator[Drawing]":
+    """Each with Grad-CAM for what the network said and for what it should have said."""
+
+    def draw():
+        classified = material.classified
+        wrong = np.flatnonzero(classified.true != classified.predicted)
+        if not len(wrong):
+            count = len(classified.true)
+            raise UserError(f"all {count:,} images of {material.split} are classified correctly")
+        rows = wrong[np.argsort(-classified.confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
+        true, predicted, logits = classified.true[rows], classified.predicted[rows], classified.logits[rows]
+        images = material.examples(rows)
+        maps = {
+            "for what it said": interpret.grad_cam(material.network, images, predicted),
+            "for what it is": interpret.grad_cam(material.network, images, true),
+        }
+        figure = visualization.attribution_figure(
+            images, maps, targets=predicted, logits=logits, labels=material.labels, true=true,
+            title="Most confident mistakes, and Grad-CAM's reason", across=2, caption=material.caption(),
+        )  # fmt: skip
+        arrays = {"said": maps["for what it said"], "true": maps["for what it is"]}
+        return figure, {"images": images, "logits": logits, "index": material.sample[rows], **arrays}
+
+    yield visualization.Drawing("mistakes", draw)

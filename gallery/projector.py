@@ -1,0 +1,34 @@
+"""What TensorBoard's projector shows: images as points in feature space."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convlens import interpret, visualization
+from convlens.core.errors import UserError, one_line
+from convlens.core.program import tool_line
+from convlens.core.progress import progress_bar
+
+if TYPE_CHECKING:
+    from convlens.gallery.material import Material
+
+
+def write_projector(material: "Material", folder: Path) -> Iterator[Path]:
+    """The split's images as points in the features that the logits are made of, or in the layer that the user named.
+
+    Written beside the run's curves, where TensorBoard finds it, or in the folder of the figures.
+    """
+    named = material.config.layers or []
+    if len(named) > 1:
+        raise UserError(f"the projector shows one layer, not {len(named)}; name one in layers=")
+    layer = named[0] if named else interpret.features_layer(material.model)
+    count = material.config.images
+    with progress_bar(f"Collecting {layer}", material.images_in(count)) as progress:
+        points = interpret.embedding(material.model, material.batches(count), layer, most=count, progress=progress)
+    columns = {"label": [material.labels[label] for label in points.labels], "index": material.sample.tolist()}
+    beside = material.config.out is None and material.run.tensorboard_dir.is_dir()
+    folder = material.run.projector_dir if beside else folder / "projector"
+    visualization.write_projector(folder, points.vectors, points.images, columns, name=layer)
+    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(material.run.path if beside else folder))
+    print(one_line(f"The projector shows {layer}: {shown}"))
+    yield folder

@@ -1,0 +1,58 @@
+"""Whether an explanation depends on what was learned: its layers are randomised one after another."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convlens import interpret, visualization
+from convlens.core.progress import progress_bar
+from convlens.gallery.attribution import METHODS, possible_maps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convlens.gallery.material import Material
+    from convlens.visualization import Drawing
+
+CHECKED = ("grad_cam", "grad_cam_plus_plus", "saliency", "guided_backpropagation")
+MOST_LAYERS = 8
+
+
+def randomisation(material: "Material") -> "Iterator[Drawing]":
+    def draw():
+        image, target = material.images[:1], material.targets[:1]
+        layers, possible = _from_the_logits_down(material), possible_maps(material)
+        checks = {}
+        for method in (method for method in CHECKED if method in possible):
+            with progress_bar(f"Shuffling under {METHODS[method]}", len(layers)) as progress:
+                checks[method] = interpret.randomisation_check(
+                    material.network, image, getattr(interpret, method), target, layers=layers,
+                    seed=material.config.seed, progress=progress,
+                )  # fmt: skip
+        figure = visualization.randomisation_figure(
+            image[0],
+            {METHODS[method]: check.original[0] for method, check in checks.items()},
+            {METHODS[method]: check.maps[:, 0] for method, check in checks.items()},
+            {METHODS[method]: check.similarity[:, 0] for method, check in checks.items()},
+            layers,
+            caption=material.caption(),
+        )
+        arrays = {f"{method}_similarity": check.similarity[:, 0] for method, check in checks.items()}
+        for method, check in checks.items():
+            arrays[f"{method}_maps"] = np.concatenate([check.original, check.maps[:, 0]])
+        return figure, {"image": image[0], "layers": np.array(layers), **arrays}
+
+    yield visualization.Drawing("randomisation", draw)
+
+
+def _from_the_logits_down(material: "Material") -> list[str]:
+    """The layers with kernels, last first, evenly thinned where there are many."""
+    nodes = material.network.graph(material.images.shape[1:3]).nodes
+    with_kernels = {
+        id(node.layer): node.name
+        for node in reversed(nodes)
+        if hasattr(node.layer, "kernel") or hasattr(node.layer, "depthwise_kernel")
+    }
+    names = list(with_kernels.values())
+    kept = np.linspace(0, len(names) - 1, min(len(names), MOST_LAYERS)).round().astype(int)
+    return [names[index] for index in kept]

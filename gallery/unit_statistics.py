@@ -1,0 +1,39 @@
+"""How each unit behaves over many images: how often and how strongly it responds, to which class, beside which unit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convlens import interpret, visualization
+from convlens.core.files import atomic_write
+
+if TYPE_CHECKING:
+    from convlens.gallery.material import Material
+    from convlens.visualization import Drawing
+
+
+def unit_statistics(material: "Material") -> "Iterator[Drawing]":
+    for layer in material.convolutions:
+
+        def draw(layer=layer):
+            statistics = material.unit_results.statistics[layer]
+            table = interpret.unit_table({layer: statistics})
+            figure = visualization.unit_statistics_figure(
+                table, statistics.correlation, statistics.cosine, caption=material.caption(layer),
+                images=statistics.images, split=material.split, labels=material.labels,
+                units=material.config.units, sort="selectivity",
+            )  # fmt: skip
+            arrays = {"class_mean": statistics.class_mean, "cosine": statistics.cosine}
+            known = {name: array for name, array in arrays.items() if array is not None}
+            return figure, {"table": table, "correlation": statistics.correlation, **known}
+
+        yield visualization.Drawing(f"unit_statistics-{layer}", draw)
+
+
+def write_table(material: "Material", folder: Path) -> Iterator[Path]:
+    """The statistics of every unit of every layer, as CSV."""
+    table = interpret.table_csv(interpret.unit_table(material.unit_results.statistics))
+    path = folder / "unit_statistics.csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, table.encode("utf-8", "backslashreplace"))  # a name may hold what UTF-8 has no bytes for
+    yield path

@@ -1,0 +1,82 @@
+"""How the layers of a saved model are linked, judged before Keras links them."""
+
+from typing import Any
+
+from convlens.core.errors import ModelError
+from convlens.models.keras_file import allowed
+from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.objects import check_dtype
+from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
+
+CALLS = 50_000  # of layers, when the graph is linked: a nested model called twice counts twice
+ROUNDS = 20  # in which Keras may link the graph; it tries every layer that is not linked yet in each of them
+
+
+def calls_of(layer: dict[str, Any]) -> int:
+    nodes = layer.get("inbound_nodes")
+    if not isinstance(nodes, list) or not isinstance(layer.get("name"), str):
+        raise ModelError(f"has layer '{name_of(layer)}' without its place in the graph")
+    return len(nodes)
+
+
+def check_graph(config: dict[str, Any]) -> None:
+    """Follows Keras linking the layers, so that a loop, a missing layer or a long search is found at once."""
+    waiting = {layer["name"]: [_sources(node) for node in layer["inbound_nodes"]] for layer in config["layers"]}
+    if len(waiting) < len(config["layers"]):
+        raise ModelError("has two layers of the same name")
+    linked = {layer["name"]: int(layer["class_name"] == "Functional") for layer in config["layers"]}
+    for source in (source for nodes in waiting.values() for node in nodes for source in node):
+        if source[0] not in linked:
+            raise ModelError(f"links to the layer '{shown(source[0])}', which it does not have")
+    for layer in config["layers"]:
+        linked[layer["name"]] += layer["class_name"] == "InputLayer"
+    for _ in range(ROUNDS):
+        for name, nodes in waiting.items():
+            while nodes and all(index < linked[source] for source, index in nodes[0]):
+                nodes.pop(0)
+                linked[name] += 1
+        if not any(waiting.values()):
+            break
+    else:
+        name = next(name for name, nodes in waiting.items() if nodes)
+        raise ModelError(f"cannot be linked: layer '{shown(name)}' waits for others, in a loop or in reverse order")
+    for key in ("input_layers", "output_layers"):
+        for name, _ in _histories(config.get(key)):
+            if name not in linked:
+                raise ModelError(f"links to the layer '{shown(name)}', which it does not have")
+
+
+def _sources(node: Any) -> list[tuple[str, int]]:
+    """The tensors that one call of a layer takes, as (layer, number of that layer's call)."""
+    if not isinstance(node, dict) or set(node) != {"args", "kwargs"} or not isinstance(node["kwargs"], dict):
+        raise ModelError(f"has {described(node)} where a layer's call belongs")
+    found: list[tuple[str, int]] = []
+    _collect([node["args"], list(node["kwargs"].values())], found)
+    return found
+
+
+def _collect(value: Any, found: list[tuple[str, int]], depth: int = 0) -> None:
+    if isinstance(value, list) and depth < 6:
+        for item in value:
+            _collect(item, found, depth + 1)
+    elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        tensor = value.get("config")
+        if not isinstance(tensor, dict) or not set(tensor) <= {"shape", "dtype", "keras_history"}:
+            raise ModelError("has a tensor that is more than a shape and its origin")
+        check_shape(tensor.get("shape"))
+        check_dtype(tensor.get("dtype"), allowed.INPUT_DTYPES | {"bool"})
+        found += _histories(tensor.get("keras_history"))
+    else:
+        check_plain(value, "a layer's call")
+
+
+def _histories(value: Any) -> list[tuple[str, int]]:
+    """`[layer, call, tensor]`, or any list or group of these."""
+    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
+        if not all(type(number) is int and 0 <= number < CALLS for number in value[1:]):
+            raise ModelError(f"has {described(value)} where a tensor's origin belongs")
+        return [(value[0], value[1])]
+    items = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, list | dict) or not all(isinstance(item, list | dict) for item in items):
+        raise ModelError(f"has {described(value)} where a tensor's origin belongs")
+    return [origin for item in items for origin in _histories(item)]

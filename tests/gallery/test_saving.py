@@ -1,0 +1,69 @@
+"""Figures that can be drawn are on disk and on the page; what cannot be drawn is said, and never more than that."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convlens.core.errors import UserError
+from convlens.gallery.registry import Plan
+from convlens.gallery.saving import drawn, save
+from convlens.visualization import Drawing, show_kernel
+
+
+def a_kernel(name):
+    return Drawing(name, lambda: (show_kernel(np.eye(3)), {"kernel": np.eye(3)}))
+
+
+def impossible():
+    raise UserError("the model has no ReLU")
+
+
+def test_every_drawing_is_saved_with_its_arrays_and_shown_on_the_page(tmp_path, capsys):
+    save([Plan("kernel", [a_kernel("kernel-inner/deep-unit1"), a_kernel("kernel-b")])], tmp_path / "new")
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    stems = ("kernel-inner_deep-unit1", "kernel-b")
+    assert names == {"index.html"} | {f"{stem}.{end}" for stem in stems for end in ("png", "svg", "npz")}
+    page = (tmp_path / "new" / "index.html").read_text()
+    assert all(f"{stem}.png" in page for stem in stems)
+    assert "2 figures in" in capsys.readouterr().out
+
+
+def test_what_a_group_cannot_draw_is_said_and_the_others_are_drawn(tmp_path, capsys):
+    written = []
+    plans = [
+        Plan("relu", [Drawing("relu-a", impossible), a_kernel("relu-b")], by_name=False, beside=written.append),
+        Plan("kernel", [a_kernel("kernel")], by_name=False),
+    ]
+    save(plans, tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"kernel"}
+    assert not written  # nothing is written beside a figure that is not there
+    assert capsys.readouterr().out.count("No figure 'relu': the model has no ReLU") == 1
+
+
+def test_what_was_asked_for_by_name_and_cannot_be_drawn_is_an_error():
+    with pytest.raises(UserError, match="no ReLU"):
+        list(drawn(Plan("relu", [Drawing("relu-a", impossible)])))
+
+
+def test_what_stands_beside_a_figure_is_named_below_it(tmp_path, capsys):
+    def beside(folder):
+        (folder / "table.csv").write_text("")
+        yield folder / "table.csv"
+        yield Path("/elsewhere/projector")
+
+    save([Plan("kernel", [a_kernel("kernel")], beside=beside)], tmp_path)
+    assert "\n  table.csv\nWritten /elsewhere/projector\n" in capsys.readouterr().out
+
+
+def test_a_full_disk_ends_the_drawing_of_a_group_too(tmp_path, monkeypatch):
+    import os
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="The disk is full"):
+        save([Plan("kernel", [a_kernel("kernel")], by_name=False)], tmp_path)
+    assert not list(tmp_path.iterdir())

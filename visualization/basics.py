@@ -1,0 +1,263 @@
+"""A network that looks at images, as arrays, and the figures that are drawn from them alone."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from convlens.visualization.caption import Caption
+from convlens.visualization.extraction import extraction_figure
+from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
+from convlens.visualization.forward_pass import Stop, pipeline_figure
+from convlens.visualization.kernels import kernels_figure, show_kernel
+from convlens.visualization.palette import largest
+from convlens.visualization.relu import relu_figure
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution: its kernel (height, width, channels, units), and its maps on the images of a scene.
+
+    `maps` holds arrays (n, height, width, units) under "filter", "detect" and "condense", as far as they follow.
+    `paired` says that kernel i makes map i; a separable convolution mixes its kernels before a map comes out.
+    """
+
+    name: str
+    kernel: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    receptive_field: tuple[int, int] | None = None
+    rgb: bool = False
+    paired: bool = True
+
+    @cached_property
+    def activation(self) -> np.ndarray:
+        """The mean activation of each unit on the images, shape (units,)."""
+        return self.maps.get("detect", self.maps["filter"]).mean(axis=(0, 1, 2))
+
+    @cached_property
+    def dead(self) -> np.ndarray:
+        """Which units are zero everywhere on the images, shape (units,)."""
+        return ~self.maps.get("detect", self.maps["filter"]).any(axis=(0, 1, 2))
+
+    @cached_property
+    def norm(self) -> np.ndarray | None:
+        """The Euclidean norm of each unit's kernel, shape (units,)."""
+        return np.sqrt((self.kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2))) if self.paired else None
+
+    @cached_property
+    def has_relu(self) -> bool:
+        """Whether detect is what ReLU makes of filter."""
+        detected = self.maps.get("detect")
+        return detected is not None and np.allclose(detected, np.maximum(self.maps["filter"], 0), atol=1e-3)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network that looks at images, as arrays: what every figure is drawn from.
+
+    `images` is (n, height, width, channels) in [0, 255]; `shares` are the class probabilities, (n, classes).
+    """
+
+    layers: Sequence[Layer]
+    images: np.ndarray
+    names: Sequence[str]
+    source: str | None = None
+    epoch: int | None = None
+    shares: np.ndarray | None = None
+    labels: Sequence[str] | None = None
+
+    def caption(self, layer: Layer | None = None) -> Caption:
+        if layer is None:
+            return Caption(self.source, None, self.epoch)
+        return Caption(self.source, layer.name, self.epoch, layer.receptive_field)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a person chose: which units, in which order, on whose norm."""
+
+    units: Sequence[int] | None = None
+    max_units: int = 32
+    sort: str = "index"
+    scale: str = "layer"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure to be drawn: its file name without suffix, and what gives it and the arrays behind it."""
+
+    name: str
+    draw: Callable[[], tuple[Figure, Arrays]]
+
+
+def plan(scene: Scene, figure: str, look: Look) -> list[Drawing]:
+    """Every drawing that a figure of `FIGURES` stands for, none of them drawn yet; none where nothing fits it."""
+    return list(FIGURES[figure](scene, look))
+
+
+def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
+    limit = largest(np.concatenate([layer.kernel.ravel() for layer in scene.layers]))
+    for layer in scene.layers:
+
+        def draw(layer=layer):
+            # A separable convolution's kernels are not its units: neither activation nor death is theirs.
+            sort, units = (look.sort, look.units) if layer.paired else ("index", None)
+            marks = {"activation": layer.activation, "dead": layer.dead} if layer.paired else {}
+            figure = kernels_figure(
+                layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks,
+                units=units, max_units=look.max_units, sort=sort, scale=look.scale,
+            )  # fmt: skip
+            return figure, {"kernel": layer.kernel, **marks}
+
+        yield Drawing(f"kernels-{layer.name}", draw)
+
+
+def _kernel(scene: Scene, look: Look) -> Iterator[Drawing]:
+    for layer in filter(lambda layer: layer.paired, scene.layers):
+        for unit in _chosen(layer, look, 1):
+
+            def draw(layer=layer, unit=unit):
+                kernel = layer.kernel[..., unit]
+                strength = (kernel.astype(np.float64) ** 2).sum(axis=(0, 1))
+                channels = np.arange(3) if layer.rgb else np.sort(np.argsort(-strength, kind="stable")[:3])
+                panels = ["R", "G", "B"] if layer.rgb else [f"channel {channel}" for channel in channels]
+                figure = show_kernel(
+                    kernel[..., channels], caption=scene.caption(layer), name=f"unit {unit}", panels=panels,
+                    rgb=layer.rgb, total_channels=kernel.shape[-1],
+                )  # fmt: skip
+                return figure, {"kernel": kernel, "channels_shown": channels}
+
+            yield Drawing(f"kernel-{layer.name}-unit{unit}", draw)
+
+
+def _kernels_and_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
+    paired = [layer for layer in scene.layers if layer.paired]
+    if not paired:
+        return
+    limits = (
+        largest(np.array([largest(layer.kernel) for layer in paired])),
+        largest(np.array([largest(layer.maps["filter"]) for layer in paired])),
+    )
+    for layer in paired:
+
+        def draw(layer=layer):
+            figure = kernels_and_maps_figure(
+                layer.kernel, scene.images, layer.maps["filter"], caption=scene.caption(layer), rgb=layer.rgb,
+                limits=limits, activation=layer.activation, dead=layer.dead,
+                units=look.units, max_units=look.max_units, sort=look.sort, scale=look.scale,
+            )  # fmt: skip
+            return figure, {"kernel": layer.kernel, "images": scene.images, "filter": layer.maps["filter"]}
+
+        yield Drawing(f"kernels_and_maps-{layer.name}", draw)
+
+
+def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
+    limit = _largest_activation(scene)
+    for layer in scene.layers:
+        for index, name in enumerate(scene.names):
+
+            def draw(layer=layer, index=index, name=name):
+                maps = {stage: array[index] for stage, array in layer.maps.items()}
+                sort = "index" if look.sort == "norm" and not layer.paired else look.sort
+                figure = feature_maps_figure(
+                    scene.images[index], maps, caption=scene.caption(layer), image_name=name, limit=limit,
+                    norm=layer.norm, dead=layer.dead,
+                    units=look.units, max_units=look.max_units, sort=sort, scale=look.scale,
+                )  # fmt: skip
+                return figure, {"image": scene.images[index], **maps}
+
+            yield Drawing(f"feature_maps-{layer.name}-image{index}", draw)
+
+
+def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
+    overall = _largest_activation(scene)
+    for layer in scene.layers:
+        for unit in _chosen(layer, look, 1):
+
+            def draw(layer=layer, unit=unit):
+                stages = {stage: array[..., unit] for stage, array in layer.maps.items()}
+                drawn = layer.rgb or layer.kernel.shape[2] == 1
+                kernel = layer.kernel[..., unit] if drawn and layer.paired else None
+                figure = extraction_figure(
+                    scene.images, stages, caption=scene.caption(layer), name=f"unit {unit}",
+                    kernel=kernel if kernel is None or layer.rgb else kernel[..., 0], scale=look.scale,
+                    limit=overall if look.scale == "global" else largest(layer.maps["filter"]),
+                )  # fmt: skip
+                kernels = {"kernel": layer.kernel[..., unit]} if layer.paired else {}
+                return figure, {"images": scene.images, **kernels, **stages}
+
+            yield Drawing(f"extraction-{layer.name}-unit{unit}", draw)
+
+
+def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
+    for layer in scene.layers:
+        if not layer.has_relu:
+            continue
+
+        def draw(layer=layer):
+            units = _chosen(layer, look, 3)
+            values = [layer.maps["filter"][..., unit] for unit in units]
+            figure = relu_figure(values, units=units, caption=scene.caption(layer), images=len(scene.images))
+            return figure, {"units": units, "filter": np.stack(values)}
+
+        yield Drawing(f"relu-{layer.name}", draw)
+
+
+def _pipeline(scene: Scene, look: Look) -> Iterator[Drawing]:
+    layers = last_of_each_block(scene.layers)
+    for index, name in enumerate(scene.names):
+
+        def draw(index=index, name=name):
+            stops = []
+            for layer in layers:
+                stage = [stage for stage in ("filter", "detect", "condense") if stage in layer.maps][-1]
+                stops.append(Stop(layer.name, stage, layer.maps[stage][index], layer.receptive_field))
+            limit = largest(np.array([largest(stop.maps) for stop in stops]))
+            shares = None if scene.shares is None else scene.shares[index]
+            figure = pipeline_figure(
+                scene.images[index], stops, caption=scene.caption(), image_name=name, scale=look.scale, limit=limit,
+                shares=shares, labels=scene.labels,
+            )  # fmt: skip
+            arrays = {f"{stop.layer}:{stop.stage}".replace("/", ":"): stop.maps for stop in stops}
+            return figure, {"image": scene.images[index], **arrays, **({} if shares is None else {"shares": shares})}
+
+        yield Drawing(f"pipeline-image{index}", draw)
+
+
+FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
+    "kernels": _kernels,
+    "kernel": _kernel,
+    "kernels_and_maps": _kernels_and_maps,
+    "feature_maps": _feature_maps,
+    "extraction": _extraction,
+    "relu": _relu,
+    "pipeline": _pipeline,
+}
+
+
+def _largest_activation(scene: Scene) -> float:
+    return largest(np.array([largest(layer.maps["filter"]) for layer in scene.layers]))
+
+
+def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
+    """The units that were asked for; or, of those alive, the strongest, and for more: the middle and the weakest."""
+    if look.units is not None:
+        return np.array(list(dict.fromkeys(look.units)), int)[: look.max_units]
+    order = np.argsort(-np.nan_to_num(layer.activation), kind="stable")
+    alive = order[~layer.dead[order]]
+    order = alive if len(alive) else order
+    places = [0] if count == 1 else np.linspace(0, len(order) - 1, count).astype(int)
+    return np.unique(order[places]) if len(order) < count else order[places]
+
+
+def last_of_each_block(layers: Sequence[Layer], most: int = 8) -> list[Layer]:
+    """The last layer of each block, by the name before the first underscore; evenly thinned where there are many."""
+    last = {layer.name.rsplit("/", 1)[-1].split("_")[0]: layer for layer in layers}
+    found = list(last.values()) if len(last) > 1 else list(layers)
+    if len(found) > most:
+        found = [found[place] for place in np.linspace(0, len(found) - 1, most).round().astype(int)]
+    return found

@@ -87,6 +87,24 @@ def test_importing_a_package_imports_no_backend(name):
     assert done.stdout.strip() == "set()", done.stderr
 
 
+EVERY_MODULE_FIRST = """
+import importlib, pkgutil, sys, types
+
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.iter_modules(package.__path__):
+    importlib.import_module(f"{package.__name__}.{module.name}")
+print([name for name in package.__all__ if isinstance(getattr(package, name), types.ModuleType)])
+"""
+
+
+@pytest.mark.parametrize("package", sorted(path.parent.name for path in ROOT.glob("*/__init__.pyi")))
+def test_a_public_name_is_no_module_whichever_module_was_imported_first(package):
+    """A function in a module of its own name would be lost to it, where the package's stub names another module."""
+    command = [sys.executable, "-c", EVERY_MODULE_FIRST, f"convlens.{package}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_every_package_is_installed():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = [path.parent.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")]

@@ -55,12 +55,11 @@ def drawn(folder):
 
 
 def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, tmp_path, monkeypatch):
-    from convlens.interpret import passes
     from convlens.models import conv_layers, feature_maps
 
     passed = []
-    once = passes.unit_pass
-    monkeypatch.setattr(passes, "unit_pass", lambda *args, **more: passed.append(args) or once(*args, **more))
+    once = interpret.unit_pass
+    monkeypatch.setattr(interpret, "unit_pass", lambda *args, **more: passed.append(args) or once(*args, **more))
     config = Visualize(run=str(cars_run.path), figures=["units"], images=20, out=str(tmp_path), layers=["block2_conv1"])
     visualize(config)
     assert len(passed) == 1

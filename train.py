@@ -16,6 +16,7 @@ from convlens.models import check_model
 from convlens.training import Run
 from convlens.training.checks import check_choices
 from convlens.training.resume import changes, check_data, check_request
+from convlens.training.run import lasting_name
 from convlens.training.sweep import duration, summarize
 
 DEAD_ON = 500  # images on which a unit must be zero to be called dead
@@ -47,6 +48,8 @@ def train(config: Train | Sequence[str]) -> Run:
     if config.resume:
         return _resume(config)
     check_choices(config)
+    if config.init_from:  # the new run may be the next `latest`
+        config = config.model_copy(update={"init_from": lasting_name(config.init_from)})
     if config.data.source == "folder":
         check_root(config.data.root)
     if config.data.source == "tfds":

@@ -178,9 +178,9 @@ def missing(command: str, printed: str, files: set[Path]) -> set[str]:
     if not script or "--help" in command:
         return set() if printed or command.startswith("rm ") else {"anything printed"}
     if script[1] == "visualize":
-        pictures = {path.stem for path in files if path.suffix == ".png" and path.parent.name != "projector"}
+        pictures = {path.stem for path in files if path.suffix == ".png" and path.stem != "sprite"}  # of the projector
         wanted = {f"{stem}{suffix}" for stem in pictures for suffix in (".svg", ".npz")} | {"index.html"}
-        return wanted - names if pictures or "projector" in command else {"a picture"}
+        return wanted - names if pictures else {"a picture"}
     wanted = {"train": {"model.keras", "evaluation.json"}, "evaluate": {"confusion_matrix_test.png"}}
     return wanted[script[1]] - names
 
@@ -218,6 +218,14 @@ def test_whatever_a_document_names_exists():
         assert [str(file) for file in linked | named if not file.exists()] == [], path
         for name in re.findall(r"`(convlens\.[\w.]+)`", text):
             assert pydoc.locate(name), f"{path}: there is no {name}"
+
+
+def test_a_module_that_code_names_by_its_path_exists():
+    packages = [folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").is_file()]
+    for package in packages:
+        for path in (ROOT / package).rglob("*.py"):
+            named = re.findall(rf"\b(?:{'|'.join(packages)})/[\w/]+\.py\b", path.read_text(encoding="utf-8"))
+            assert [name for name in named if not (ROOT / name).exists()] == [], path
 
 
 def test_no_command_stands_in_a_block_of_output():

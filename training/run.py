@@ -383,6 +383,15 @@ def model_file(source: str | os.PathLike) -> Path:
     return path
 
 
+def lasting_name(source: str) -> str:
+    """A run or a file by a name that goes on meaning it, where `runs/cars/latest` will soon be another run.
+
+    Raises `UserError` where there is no model.
+    """
+    file = model_file(source)
+    return source if file == Path(source) else str(file.parent)
+
+
 def load_model(source: str | os.PathLike) -> "keras.Model":
     """The model of a run, or in a `.keras` file, not compiled.
 

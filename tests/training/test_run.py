@@ -10,7 +10,7 @@ import yaml
 
 from convlens.configs import Train
 from convlens.core.errors import ModelError, UserError
-from convlens.training.run import FORMAT, Run, load_model
+from convlens.training.run import FORMAT, Run, lasting_name, load_model
 
 
 @pytest.fixture
@@ -145,6 +145,17 @@ def test_newest_skips_runs_that_learned_nothing(tmp_path):
     Run.create(tmp_path, "cars", Train())
     assert Run.newest(tmp_path).path == old.path
     assert Run.open(tmp_path / "cars").path == old.path
+
+
+def test_the_latest_run_has_a_name_that_goes_on_meaning_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    older = Run.create("runs", "cars", Train())
+    older.model_path.write_bytes(b"weights")
+    lasting = [lasting_name(name) for name in ("runs/cars/latest", "runs/cars", f"runs/cars/{older.id}")]
+    newer = Run.create("runs", "cars", Train())
+    newer.model_path.write_bytes(b"other weights")
+    assert {os.path.realpath(name) for name in lasting} == {os.path.realpath(older.path)}
+    assert lasting_name(f"runs/cars/{older.id}/model.keras") == f"runs/cars/{older.id}/model.keras"
 
 
 def test_newest_looks_at_every_experiment(tmp_path):

@@ -9,13 +9,11 @@ from pathlib import Path
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "filter_detect_condense.ipynb"
 
 
-def test_every_cell_of_the_notebook_runs(cars_dir):
+def test_every_cell_of_the_notebook_runs(cars_dir, tmp_path):
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     script = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     environment = os.environ | {"TFDS_DATA_DIR": str(cars_dir), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=NOTEBOOK.parent, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -4,10 +4,13 @@ Names that a document takes for granted stand for small things: a run of the wor
 """
 
 import sys
+from pathlib import Path
 
-from convlens.training import Run
-from tests.commands.documents import python_blocks
-from tests.commands.stand_ins import SECOND_RUN
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where `tests` lies
+
+from convlens.training import Run  # noqa: E402
+from tests.commands.documents import python_blocks  # noqa: E402
+from tests.commands.stand_ins import SECOND_RUN  # noqa: E402
 
 
 def taken_for_granted() -> dict[str, object]:

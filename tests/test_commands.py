@@ -61,7 +61,7 @@ NOT_RUN = {
 # Words before and after those that are typed, by script, so that it takes seconds: where a key comes twice, the later
 # word counts.
 FEW_STEPS = ["training.epochs=1", "training.limit_batches=1", "training.batch_size=8", "data.image_size=32"]
-FEW_STEPS += ["training.tensorboard.enabled=false"]
+FEW_STEPS += ["training.tensorboard.enabled=false", "training.snapshots=0"]
 SMALLER = {
     "train": ([], FEW_STEPS),
     "init_from": ([], [*FEW_STEPS, *stand_ins.TINY_NETWORK]),

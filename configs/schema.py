@@ -34,8 +34,8 @@ class Section(BaseModel):
     _typed: tuple[str, ...] = PrivateAttr(default=())
 
     def __eq__(self, other: object) -> bool:
-        """Equal by what is configured, wherever it was written."""
-        return type(self) is type(other) and dict(self) == dict(other)
+        """Equal by what is configured and would be saved, wherever it was written."""
+        return type(self) is type(other) and self.model_dump() == other.model_dump()
 
     @property
     def typed(self) -> tuple[str, ...]:

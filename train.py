@@ -65,7 +65,8 @@ def _resume(config: Train) -> Run:
     if run.finished:
         print(f"Run {run.path} is finished; its best epoch is {run.epoch}. For a new run: init_from={run.path}")
         return run
-    moved = Where(root=config.data.root, data_dir=config.data.data_dir, manual_dir=config.data.manual_dir)
+    data = config.data
+    moved = Where(root=data.root, data_dir=data.data_dir, manual_dir=data.manual_dir, prepare=data.prepare is True)
     return _train(run.config, run, moved)
 
 

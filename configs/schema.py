@@ -34,8 +34,8 @@ class Section(BaseModel):
     _typed: tuple[str, ...] = PrivateAttr(default=())
 
     def __eq__(self, other: object) -> bool:
-        """Equal by what is configured, wherever it was written."""
-        return type(self) is type(other) and dict(self) == dict(other)
+        """Equal by what is configured and would be saved, wherever it was written."""
+        return type(self) is type(other) and self.model_dump() == other.model_dump()
 
     @property
     def typed(self) -> tuple[str, ...]:
@@ -101,6 +101,10 @@ class Data(Section):
     root: str | None = None  # a folder of images
     data_dir: str | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
     manual_dir: str | None = None  # files downloaded by hand, for TFDS datasets that ask for them
+    # Of this command alone, and never saved: a file must not be able to ask for it.
+    prepare: bool | None = Field(
+        default=None, exclude=True
+    )  # download or render what is not there; null: a new run does
     splits: Splits = Splits()
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # carved from train where there is no validation split
     classes: list[str] | None = None  # keep only these classes, in this order; null: all
@@ -278,6 +282,7 @@ class Where(Section):
     root: str | None = None
     data_dir: str | None = None
     manual_dir: str | None = None
+    prepare: bool = False  # download or render the dataset where it is not there yet
 
 
 class Evaluate(Section):

@@ -93,7 +93,8 @@ def kept_classes(available: Sequence[str], wanted: Sequence[str] | None) -> tupl
             raise UserError(unknown("class in data.classes", name, available))
     classes = tuple(wanted or available)
     if len(classes) < 2:
-        raise UserError(f"Only one class found, '{classes[0]}'; a classifier needs at least two.")
+        number = f"Only one class found, '{classes[0]}'" if classes else "No class found"
+        raise UserError(f"{number}; a classifier needs at least two.")
     if len(set(classes)) < len(classes):
         raise UserError("data.classes names a class twice; name each once.")
     return classes

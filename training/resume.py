@@ -10,7 +10,13 @@ from convlens.training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
 PLACES = ("name", "runs_dir")  # they say where a new run would lie; alone, they make no other training
-FREE = ("resume", "data.root", "data.data_dir", "data.manual_dir")  # data may have moved; its fingerprint may not
+FREE = (
+    "resume",
+    "data.root",
+    "data.data_dir",
+    "data.manual_dir",
+    "data.prepare",
+)  # data may have moved; its fingerprint may not
 
 
 def check_request(config: Train, run: Run) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
 from convlens.core.files import atomic_symlink, atomic_write, unfinished_writes
 from convlens.core.locks import lock
-from convlens.core.program import command_line
+from convlens.core.program import as_value, command_line
 from convlens.models.keras_file.reading import read_model
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ class Run:
         self.facts  # noqa: B018  a run of a later format may have keys that are unknown here
         config = read_config(self.config_path, Train)
         self._read_summed(self.config_path)
-        return config
+        # Whatever the file says: only what is typed may have a dataset downloaded, rendered or written.
+        return config.model_copy(update={"data": config.data.model_copy(update={"prepare": False})})
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...]:
@@ -174,7 +176,7 @@ class Run:
 
     @functools.cached_property
     def data(self) -> "Dataset":
-        """The dataset that the run was trained on."""
+        """The dataset that the run was trained on; nothing is prepared for it."""
         return self.open_data()
 
     @property
@@ -222,11 +224,14 @@ class Run:
     def open_data(self, where: Where = Where()) -> "Dataset":  # noqa: B008  Where is frozen
         """The run's dataset, at another place on this machine if `where` names one.
 
-        Raises `UserError` when its classes are not the ones that the model learned.
+        It is read, and prepared only with `where.prepare`: then in a place that `where` names, or TFDS' own. Raises
+        `UserError` when it is not there, or when its classes are not the ones that the model learned.
         """
         from convlens.data import open_dataset
 
         moved = {key: value for key, value in where.model_dump().items() if value is not None}
+        if where.prepare:
+            self._refuse_saved_places(moved)
         dataset = open_dataset(self.config.data.model_copy(update=moved))
         if dataset.info.classes != self.labels:
             raise UserError(
@@ -234,6 +239,17 @@ class Run:
                 f"the run knows {_few(self.labels)}."
             )
         return dataset
+
+    def _refuse_saved_places(self, moved: dict[str, Any]) -> None:
+        """Raises `UserError` where only the saved configuration names a folder that preparing would write or unpack."""
+        for key in ("data_dir", "manual_dir"):
+            saved = getattr(self.config.data, key)
+            if self.config.data.source != "folder" and saved is not None and key not in moved:
+                typed = shlex.quote(f"data.{key}={as_value(saved)}")
+                raise UserError(
+                    f"data.prepare=true prepares nothing in a place that only the configuration of run {self.path} "
+                    f"names. If that is what you want, add {typed}"
+                )
 
     def write_labels(self, labels: tuple[str, ...]) -> None:
         escaped = (label.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for label in labels)

@@ -92,10 +92,11 @@ class TfdsSource:
 
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
-        if self.builder.name != "rendered_cars":
+        features = self.builder.info.features
+        if self.builder.name != "rendered_cars" or "parts" not in features:
             return ()
-        height, width, _ = self.builder.info.features[self.image_key].shape
-        return PARTS if height * shape[1] == width * shape[0] else ()
+        height, width, _ = features[self.image_key].shape
+        return PARTS if height and width and height * shape[1] == width * shape[0] else ()
 
     def _common_size(self) -> tuple[int, int]:
         sizes = [
@@ -208,7 +209,7 @@ def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     """The features that hold the image and its class: the supervised pair, or the first of each kind."""
     features = builder.info.features
     pair = builder.info.supervised_keys or ()
-    keys = [key for key in pair if isinstance(key, str)] + list(features)
+    keys = [key for key in pair if isinstance(key, str) and key in features] + list(features)
     images = [key for key in keys if isinstance(features[key], tfds.features.Image) and _is_plain(features[key])]
     labels = [key for key in keys if isinstance(features[key], tfds.features.ClassLabel)]
     if not images or not labels:

@@ -1,24 +1,55 @@
-"""Is there a TFDS dataset of this name? Answered without TensorFlow, which takes seconds to import."""
+"""The names of TFDS datasets: what one may look like, and whether there is a dataset of that name.
+
+Neither question needs TensorFlow, which takes seconds to import.
+"""
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from convlens.configs import Data
 from convlens.core.errors import UserError, nearest
 from convlens.core.quiet import quietly
 
+CONFIG = re.compile(r"(?=.*\w)[\w+.-]{1,100}", re.ASCII)  # with a letter or digit: '..' would be a path
+VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){2}", re.ASCII)
+_NAME = re.compile(
+    rf"(?P<name>[a-zA-Z]\w{{0,99}})(/(?P<config>{CONFIG.pattern}))?(:(?P<version>(\d{{1,6}}|\*)(\.(\d{{1,6}}|\*)){{2}}))?",
+    re.ASCII,
+)
+
+
+class DatasetName(NamedTuple):
+    """The parts of a dataset's name; a version may have `*` for a number."""
+
+    name: str
+    config: str | None
+    version: str | None
+
+
+def parse_name(given: str) -> DatasetName:
+    """The parts of 'name', 'name/config', 'name:version' or 'name/config:version'.
+
+    Raises `UserError` for anything else: a namespace, a path, arguments, the name of a module.
+    """
+    match = _NAME.fullmatch(given)
+    if not match:
+        shown = given if len(given) <= 80 else f"{given[:80]}…"
+        raise UserError(
+            f"data.name '{shown}' is not the name of a TFDS dataset; expected name, name/config, name:1.0.0 or "
+            "name/config:1.0.0, of letters, digits and '_' (a config also of '+', '-' and '.')."
+        )
+    return DatasetName(match["name"], match["config"], match["version"])
+
 
 def check_name(config: Data) -> None:
     """Raises `UserError` for a `data.name` that is neither in TFDS' list nor prepared in `data.data_dir`."""
+    given = parse_name(config.name).name
     with quietly():
         import tensorflow_datasets as tfds
 
-    given = re.split("[/:]", config.name)[0]
     data_dir = Path(config.data_dir or tfds.core.constants.DATA_DIR).expanduser()
     prepared = [entry.name for entry in data_dir.iterdir()] if data_dir.is_dir() else []
-    # Before a colon stands a namespace, or a version follows; what TFDS makes of a namespace is left to it.
-    if "/" not in config.name and re.match(r"\w+:[a-z]", config.name):
-        return
     known = tfds.list_builders(with_community_datasets=False)
     if given not in known + prepared and tfds.core.naming.camelcase_to_snakecase(given) not in known:
         raise UserError(unknown_name(config.name, known, prepared))

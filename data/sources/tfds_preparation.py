@@ -1,9 +1,9 @@
-"""Finding a dataset that TFDS knows by name, or the embedded one, and preparing it: downloaded, written, whole."""
+"""Preparing a dataset that TFDS knows by name, or the embedded one: downloaded, written, whole."""
 
 import contextlib
 import errno
 import io
-import json
+import shlex
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 
 import absl.logging
 import requests
-import tensorflow as tf
 import tensorflow_datasets as tfds
-from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core.download import downloader
 
 from convlens.configs import Data
-from convlens.core.errors import UserError, unknown
-from convlens.data.sources.tfds_names import unknown_name
+from convlens.core.errors import UserError
+from convlens.core.program import as_value
+from convlens.data.sources.tfds_finding import NamedDataset
 from convlens.data.sources.tfds_shards import one_line_reason
 
 _PROBE_SECONDS = 6
@@ -31,39 +30,16 @@ _DEAD_DOWNLOADS = {
 }
 
 
-def rendered_cars_builder(config: Data) -> tfds.core.DatasetBuilder:
-    """The embedded dataset; its configurations are sizes and a two-class labelling."""
-    from convlens.data.rendered_cars import RenderedCars
-
-    name = config.name or "64"
-    if name not in RenderedCars.builder_configs:
-        raise UserError(unknown("rendered_cars configuration in data.name", name, RenderedCars.builder_configs))
-    return RenderedCars(config=name, data_dir=_data_dir(config))
-
-
-def named_builder(config: Data) -> tfds.core.DatasetBuilder:
-    """The builder of `data.name`, from TFDS' own list or prepared earlier in `data.data_dir`."""
-    data_dir = _data_dir(config)
-    try:
-        return tfds.builder(config.name, data_dir=data_dir, try_gcs=False)
-    except tfds.core.registered.DatasetNotFoundError:
-        raise UserError(_unknown_name(config.name, data_dir)) from None
-    except (ValueError, AssertionError, ImportError, OSError, tf.errors.OpError) as error:
-        raise UserError(f"data.name={config.name} cannot be opened: {one_line_reason(error)}.") from None
-
-
-def prepare(
-    make_builder: Callable[[], tfds.core.DatasetBuilder], config: Data, progress: bool
-) -> tfds.core.DatasetBuilder:
-    """A builder whose dataset is there, downloaded and prepared if need be.
+def prepare(find: Callable[[Data], NamedDataset], config: Data, progress: bool) -> tfds.core.DatasetBuilder:
+    """The builder of a dataset that is there, downloaded and prepared if need be, unless `data.prepare` is false.
 
     Fails within seconds where a host does not answer.
     """
     with _quiet(progress):
-        try:
-            builder = make_builder()
-        except ParseError:
-            raise UserError(_damaged_info(config)) from None
+        dataset = find(config)
+        if config.prepare is False and not dataset.is_prepared():
+            raise UserError(_not_prepared(dataset))
+        builder = dataset.open()
         if builder.is_prepared():
             return builder
         manual_dir = _manual_dir(config)
@@ -75,7 +51,7 @@ def prepare(
                 builder.download_and_prepare(download_config=settings)
         except Exception as error:  # builders run code of their own, which may fail in any way
             # Of several processes that prepare the same dataset at once, TFDS lets one succeed.
-            builder = make_builder()
+            builder = dataset.open()
             if not builder.is_prepared():
                 if _is_full_disk(error):
                     raise UserError(_disk_full(builder)) from error
@@ -156,15 +132,13 @@ def _disk_full(builder: tfds.core.DatasetBuilder) -> str:
     )
 
 
-def _damaged_info(config: Data) -> str:
-    """Which description of a prepared dataset cannot be read."""
-    data_dir = _data_dir(config) or Path(tfds.core.constants.DATA_DIR)
-    for path in sorted(data_dir.rglob("dataset_info.json")):
-        try:
-            json.loads(path.read_text())
-        except ValueError:
-            return f"{path} is damaged; delete {path.parent} and let it be prepared again."
-    return f"A dataset_info.json in {data_dir} is damaged; delete its folder and let it be prepared again."
+def _not_prepared(dataset: NamedDataset) -> str:
+    where = shlex.quote(f"data.data_dir={as_value(str(dataset.data_dir))}")
+    return (
+        f"{dataset.name} is not prepared in {dataset.data_dir}, and opening a run prepares nothing by itself. Add "
+        f"{where} data.prepare=true to have it downloaded or rendered there, or give the folder in which it lies as "
+        "data.data_dir."
+    )
 
 
 def _remedy(builder: tfds.core.DatasetBuilder) -> str:
@@ -180,15 +154,6 @@ def _remedy(builder: tfds.core.DatasetBuilder) -> str:
     )
 
 
-def _data_dir(config: Data) -> Path | None:
-    if config.data_dir is None:
-        return None
-    data_dir = Path(config.data_dir).expanduser()
-    if data_dir.exists() and not data_dir.is_dir():
-        raise UserError(f"data.data_dir={data_dir} is not a folder; give the one where TFDS keeps prepared datasets.")
-    return data_dir
-
-
 def _manual_dir(config: Data) -> Path | None:
     if config.manual_dir is None:
         return None
@@ -196,8 +161,3 @@ def _manual_dir(config: Data) -> Path | None:
     if not manual_dir.is_dir():
         raise UserError(f"data.manual_dir={manual_dir} is not a folder; give the one with the downloaded files.")
     return manual_dir
-
-
-def _unknown_name(given: str, data_dir: Path | None) -> str:
-    prepared = [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
-    return unknown_name(given, tfds.list_builders(with_community_datasets=False), prepared)

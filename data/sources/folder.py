@@ -171,9 +171,12 @@ class FolderSource:
 
 def check_root(root: str) -> Path:
     """The folder of photos; raises UserError where there is none, without looking into it."""
-    path = Path(root).expanduser()
-    if not path.is_dir():
-        raise UserError(_no_folder(path))
+    try:
+        path = Path(root).expanduser()
+        if not path.is_dir():
+            raise UserError(_no_folder(path))
+    except (OSError, RuntimeError) as error:  # a name that no folder can have, or '~' of nobody
+        raise UserError(f"data.root={root[:200]} cannot be read: {error.args[-1]}.") from None
     return path
 
 

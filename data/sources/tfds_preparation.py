@@ -36,8 +36,14 @@ def prepare(find: Callable[[Data], NamedDataset], config: Data, progress: bool) 
     Fails within seconds where a host does not answer.
     """
     with _quiet(progress):
-        dataset = find(config)
-        if config.prepare is False and not dataset.is_prepared():
+        try:
+            dataset = find(config)
+            is_prepared = dataset.is_prepared()
+        except (OSError, RuntimeError) as error:  # a folder that cannot be read, or '~' of nobody
+            raise UserError(
+                f"data.data_dir={(config.data_dir or '')[:200]} cannot be read: {one_line_reason(error)}."
+            ) from None
+        if config.prepare is False and not is_prepared:
             raise UserError(_not_prepared(dataset))
         builder = dataset.open()
         if builder.is_prepared():

@@ -192,5 +192,9 @@ HOSTILE = [
         lambda run: None,
         "data.prepare=true",
     ),
+    ("the folder of nobody", INSIDE | {"data_dir": "~nobody-at-all/x"}, lambda run: None, "cannot be read"),
+    ("a folder of a long name", INSIDE | {"data_dir": "{run}/" + "x" * 3000}, lambda run: None, "cannot be read"),
+    ("photos of nobody", {"source": "folder", "root": "~nobody-at-all/x"}, lambda run: None, "cannot be read"),
+    ("photos below a long name", {"source": "folder", "root": "x" * 3000}, lambda run: None, "cannot be read"),
     ("a folder that is not there", {"source": "folder", "root": "{run}/../made"}, lambda run: None, "does not exist"),
 ]  # fmt: skip

@@ -89,7 +89,7 @@ def draw(
         model: a built Keras model, a run, or the path of a run or of a `.keras` file. It is never changed.
         images: what it looks at, pixels in [0, 255]: an array (n, height, width, channels) as the model takes it, a
             single image, or paths of image files, which are made to fit. Of a run also indices into its split; None:
-            an example of each class. Figures of kernels alone need none.
+            an example of each class. The figures architecture and kernel_spectrum need none.
         labels: names of the classes, where the model is not a run.
         data: many images (n, height, width, channels) and their class indices (n,), where the model is not a run:
             for figures of how units behave over a split. All of them are used.

@@ -446,7 +446,8 @@ def _missing(path: Path) -> str:
     runs = [run for parent in path.parents[:2] if parent.is_dir() for run in _runs_below(parent)]
     if not runs:
         return f"Run {path} does not exist. {_how_to_train()}"
-    known = [str(run) for run in runs] + [str(run.parent / "latest") for run in runs]
+    latest = {run.parent / "latest" for run in runs}
+    known = [str(run) for run in runs] + [str(link) for link in latest if link.exists()]
     guess = nearest(str(path), known) or known[0]
     return f"Run {path} does not exist. Did you mean '{guess}'?"
 

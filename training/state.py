@@ -141,6 +141,7 @@ class Checkpoints(keras.callbacks.Callback):
         for callback in self.others:
             name = type(callback).__name__
             values[name] = {attribute: getattr(callback, attribute) for attribute in _REMEMBERED[name]}
+        _build_optimizer(self.model)  # a stop before the first step leaves a whole state, too
         arrays = {name: _copied(variable) for name, variable in _variables(self.model, metrics=step > 0)}
         return State(epoch, step, complete, arrays, {"callbacks": values})
 
@@ -171,8 +172,7 @@ def assign(model: keras.Model, state: State) -> None:
 
     Raises `UserError` when the state is not one of this model.
     """
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    _build_optimizer(model)
     _assign(dict(_variables(model, metrics=False)), state)
 
 
@@ -188,6 +188,12 @@ def build_metrics(model: keras.Model) -> None:
     """
     images = np.zeros((1, *model.input_shape[1:]), "float32")
     model.test_on_batch(images, np.zeros((1, model.output_shape[-1]), "float32"))
+
+
+def _build_optimizer(model: keras.Model) -> None:
+    """Makes the optimizer's variables, which Keras does in the first step."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def _assign(variables: dict[str, Any], state: State) -> None:

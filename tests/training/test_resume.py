@@ -223,6 +223,18 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(training, monkeyp
     assert (kept and kept.epoch) == (None if failing == 1 else 2)
 
 
+def test_a_training_that_was_stopped_before_its_first_step_resumes(training, monkeypatch):
+    run, model, data, config = training(epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Interruption, "requested", signal.SIGINT)
+        with pytest.raises(Stopped):
+            fit_model(run, model, data, config)
+    state = newest_checkpoint(run.checkpoints_dir, print)
+    assert (state.epoch, state.step) == (0, 0)
+    rows = fit_model(run, build_model(config.model, (8, 8), 3, 3), data, config, start=state)
+    assert [row["epoch"] for row in rows] == [1]
+
+
 def test_metrics_and_best_model_of_epochs_after_the_checkpoint_are_taken_back(training):
     run, model, data, config = training(epochs=4)
     fit_model(run, model, data, config)

@@ -18,6 +18,7 @@ class BlockBuilder:
     def __init__(self, config: Any, seed: int | None):
         self.config = config
         self.seed = seed
+        self._sees_images = True  # whether the next convolution is the first
 
     def images(self, height: int, width: int, channels: int) -> tuple[KerasTensor, KerasTensor]:
         """The network's input, pixels in [0, 255], and the same in [-1, 1], or what is whitened of it.
@@ -43,13 +44,18 @@ class BlockBuilder:
         where it must be a layer of its own; None leaves the ReLU out.
         """
         batch_norm = self.config.batch_norm
+        start = self._start(name)
+        if self._sees_images and self.config.first_stddev is not None:
+            start = initializers.RandomNormal(stddev=self.config.first_stddev, seed=self._layer_seed(name))
+        self._sees_images = False
         x = layers.Conv2D(
             filters,
             kernel_size,
             activation="relu" if relu and not batch_norm else None,
             use_bias=not batch_norm,  # batch norm's own offset takes its place
             name=name,
-            **self._kernel(name),
+            kernel_initializer=start,
+            kernel_regularizer=self._penalty(),
             **options,
         )(x)
         if not batch_norm:
@@ -85,12 +91,14 @@ class BlockBuilder:
         return layers.Dropout(rate, seed=self._layer_seed(name), name=name)(x) if rate else x
 
     def _kernel(self, name: str, initializer: str | None = None) -> dict[str, Any]:
+        return {"kernel_initializer": self._start(name, initializer), "kernel_regularizer": self._penalty()}
+
+    def _start(self, name: str, initializer: str | None = None) -> initializers.Initializer:
         kind = type(initializers.get(initializer or self.config.initializer))
-        decay = self.config.weight_decay
-        return {
-            "kernel_initializer": kind(seed=self._layer_seed(name)),
-            "kernel_regularizer": regularizers.L2(decay) if decay else None,
-        }
+        return kind(seed=self._layer_seed(name))
+
+    def _penalty(self) -> regularizers.Regularizer | None:
+        return regularizers.L2(self.config.weight_decay) if self.config.weight_decay else None
 
     def _layer_seed(self, name: str) -> int | None:
         return None if self.seed is None else zlib.crc32(f"{self.seed}/{name}".encode()) % 2**31

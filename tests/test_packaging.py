@@ -105,7 +105,7 @@ def installed(built, tmp_path):
         (work / name).write_text("OWNER = 'the user'\n")
     (work / "mine.py").write_text(OWN_SCRIPT)
     (work / "mine.yaml").write_text("# @package _global_\ndefaults: [cars, _self_]\ntraining: {epochs: 1}\n")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "KERAS_"))}
     kept |= {"PATH": f"{environment / 'bin'}:/usr/bin:/bin", "TFDS_DATA_DIR": str(tmp_path / "datasets")}
 
     def run(*words, code=0):

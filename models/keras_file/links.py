@@ -22,6 +22,7 @@ def calls_of(layer: dict[str, Any]) -> int:
 def check_graph(config: dict[str, Any]) -> None:
     """Follows Keras linking the layers, so that a loop, a missing layer or a long search is found at once."""
     waiting = {layer["name"]: [_sources(node) for node in layer["inbound_nodes"]] for layer in config["layers"]}
+    sources = {name: {source for node in nodes for source, _ in node} for name, nodes in waiting.items()}
     if len(waiting) < len(config["layers"]):
         raise ModelError("has two layers of the same name")
     linked = {layer["name"]: int(layer["class_name"] == "Functional") for layer in config["layers"]}
@@ -44,6 +45,20 @@ def check_graph(config: dict[str, Any]) -> None:
         for name, _ in _histories(config.get(key)):
             if name not in linked:
                 raise ModelError(f"links to the layer '{shown(name)}', which it does not have")
+    _check_use(config, sources)
+
+
+def _check_use(config: dict[str, Any], sources: dict[str, set[str]]) -> None:
+    """Keras drops a layer that no output needs, and then counts the folders of weights as if it had never been."""
+    used, waiting = set(), [name for name, _ in _histories(config["output_layers"])]
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used.add(name)
+            waiting += sources[name]
+    for layer in config["layers"]:
+        if layer["name"] not in used and layer["class_name"] != "InputLayer":
+            raise ModelError(f"has the layer '{name_of(layer)}', which no output of its model needs")
 
 
 def _sources(node: Any) -> list[tuple[str, int]]:

@@ -155,7 +155,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("an empty group", with_members(setting(CONFIG, b"{}")), "is no model"),
     ("a key twice", with_members(setting(CONFIG, b'{"module": 1, "module": 2}')), "'module' twice"),
     ("NaN", with_members(setting(CONFIG, b'{"a": NaN}')), "says NaN"),
-    ("a number of 100,000 digits", with_members(setting(CONFIG, b'{"a": ' + b"9" * 10**5 + b"}")), "is not JSON"),
+    ("a number of 100,000 digits", with_members(setting(CONFIG, b'{"a": ' + b"9" * 10**5 + b"}")), "100,000 digits"),
     (
         "100,000 levels",
         with_members(setting(CONFIG, b'{"a": ' + b"[" * 10**5 + b"]" * 10**5 + b"}")),

@@ -99,7 +99,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     settings = config.training
     if settings.deterministic:
         try:
-            make_deterministic(run.facts["environment"]["threads"] if run else None)
+            make_deterministic(run.facts["environment"].get("threads") if run else None)
         except RuntimeError:
             line = "training.deterministic=true must come before anything is computed; start Python anew."
             raise UserError(line) from None
@@ -140,8 +140,11 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             run = Run.create(config.runs_dir, config.name or config.data.source, config)
             run.write_labels(info.classes)
             run.write_facts(dataset=_facts(data, config), environment=environment() | order)
+            if not run.is_latest:
+                line = f"{run.path.parent / 'latest'} is no link that can lead to this run, and stays what it is."
+                console.print(one_line(line), style="yellow")
         with run.locked():
-            state = newest_checkpoint(run.checkpoints_dir, console.print)
+            state = newest_checkpoint(run.checkpoints_dir, console.print, _most_in_checkpoint(model))
             if config.init_from and not state:
                 fresh = initialize_from(model, config.init_from)
                 console.print(one_line(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}"))
@@ -182,6 +185,11 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         f"  {command_line('visualize', run=run.path)}"
     )
     return run
+
+
+def _most_in_checkpoint(model) -> int:
+    """Bytes that the state of training this model may take: an optimizer keeps a few numbers for each weight."""
+    return 40 * model.count_params() + 2**26
 
 
 def _dead_units(run: Run, data) -> list[str]:

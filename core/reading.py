@@ -45,13 +45,15 @@ def read_regular(path: Path, *, most: int, expected: str) -> bytes:
     """
     try:
         with regular_file(path) as (file, size):
-            content = file.read(most + 1) if size <= most else b""
+            content = file.read(size + 1) if size <= most else None
     except NotRegular:
         raise UserError(f"{path} is not a regular file; expected {expected}.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; expected {expected}.") from None
-    if max(size, len(content)) > most:
+    if content is None:
         raise UserError(f"{path} has more than {most:,} bytes; expected {expected}.")
+    if len(content) != size:
+        raise UserError(f"{path} changed while it was read; expected {expected}.")
     return content
 
 

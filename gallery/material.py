@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from convlens.models import ConvInfo
     from convlens.training import Run
 
+SNAPSHOTS_BYTES = 2**30  # of all snapshots of a run, unpacked
 BATCH = 64
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
@@ -249,10 +250,16 @@ class Material:
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
         """What the run's network looked like over the epochs."""
+        snapshots, size = [], 0
         try:
-            return [interpret.unpack_snapshot(path.read_bytes()) for path in self.run.snapshots]
+            for path in self.run.snapshots:
+                snapshots.append(interpret.unpack_snapshot(self.run.read_snapshot(path)))
+                size += snapshots[-1].bytes
+                if size > SNAPSHOTS_BYTES:
+                    raise UserError(f"they take more than {SNAPSHOTS_BYTES:,} bytes")
         except UserError as error:
             raise UserError(f"Snapshots of run {self.run.path}: {error}.") from None
+        return snapshots
 
     @cached_property
     def scene(self) -> "visualization.Scene":

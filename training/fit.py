@@ -20,6 +20,7 @@ from convlens.training.checkpoint import State
 from convlens.training.devices import one_hot_batches, weighted_batches, xla_pays_off
 from convlens.training.fused import fewer_passes
 from convlens.training.optimization import build_optimizer
+from convlens.training.records import check_resumable
 from convlens.training.run import Run
 from convlens.training.snapshots import Pack, Snapshots
 from convlens.training.state import Checkpoints, EpochDone, build_metrics
@@ -82,6 +83,8 @@ def fit_model(
     )
     if on_device or (start and start.step):
         build_metrics(model)
+    if start:
+        _check_start(run, start, training, steps)
     _go_back(run, start)
     if start and start.complete:
         return run.metrics
@@ -183,6 +186,22 @@ def _steps_together(together: int | str, steps: int) -> int:
             f"give {' or '.join(str(number) for number in [below, *above])}, or epoch for all of them."
         )
     return together
+
+
+def _check_start(run: Run, start: State, training: Training, steps: int) -> None:
+    """Raises `UserError` for a state that no training of this configuration has been in."""
+    callbacks_kept = [
+        "KeepBest",
+        "MetricsTable",
+        "Clock",
+        *(type(callback).__name__ for callback in _control(training)),
+    ]
+    check_resumable(start.values, callbacks_kept, run.checkpoints_dir)
+    if not start.complete and (start.epoch >= training.epochs or start.step >= steps):
+        raise UserError(
+            f"{run.checkpoints_dir} is damaged: it says epoch {start.epoch}, step {start.step}, of {training.epochs} "
+            f"epochs of {steps} steps."
+        )
 
 
 def _go_back(run: Run, start: State | None) -> None:

@@ -180,7 +180,7 @@ def write_hyperparameters(run: Run, config: Train, scores: dict[str, float]) -> 
 def write_confusion(run: Run, split: str, figure: "Figure") -> None:
     """The confusion matrix of an evaluation, at the epoch that the saved model comes from."""
     writer = _writer(run, split)
-    _write_picture(writer, "confusion_matrix", _pixels(figure), run.epoch)
+    _write_picture(writer, "confusion_matrix", _pixels(figure), run.epoch or 0)
     writer.close()
 
 

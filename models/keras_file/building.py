@@ -31,6 +31,8 @@ def built(config: dict[str, Any], expected: Mapping[str, Weight], weights: Calla
 def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Callable[[], Path]) -> "keras.Model":
     import keras
 
+    from convlens.models.tensors import check_names
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,6 +40,7 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
             with keras.StatelessScope(initialize_variables=False):
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
             _give_back(model, initializers)
+            check_names(model)
             _check_shapes(model, expected)
             path = weights()
             with keras.StatelessScope():

@@ -46,9 +46,12 @@ def read_description(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def has_sum(path: str | os.PathLike, sha256: str) -> bool:
-    """Whether a model file has this SHA-256 sum, which is not asked of one that is no model's: then, ModelError."""
-    with _judged(Path(path)) as (archive, _, _):
-        return archive.has_sum(sha256)
+    """Whether a model file has this SHA-256 sum; what `read_model` would refuse unread has none."""
+    try:
+        with _judged(Path(path)) as (archive, _, _):
+            return archive.has_sum(sha256)
+    except ModelError:
+        return False
 
 
 @contextmanager

@@ -35,6 +35,12 @@ def parse_arrays(content: bytes, *, dtypes: Iterable[str], most: int) -> dict[st
     }
 
 
+def bytes_of_arrays(content: bytes) -> int:
+    """How many bytes the arrays of an `.npz` file take, as its directory says. Raises `UserError`."""
+    archive = PlainZip(io.BytesIO(content), len(content), MEMBERS)
+    return sum(member.file_size for member in archive.members.values())
+
+
 def _array(content: bytes, name: str, dtypes: set[str]) -> np.ndarray:
     start = len(_MAGIC) + 2
     end = start + int.from_bytes(content[len(_MAGIC) : start], "little")

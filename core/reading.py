@@ -68,7 +68,7 @@ def refuse_ways_out(folder: Path, most: int = 100_000) -> None:
         try:
             entries = list(_entries(waiting.pop(), most - seen))
         except OSError as error:
-            raise UserError(f"Folder {error.filename} cannot be read: {error.strerror}.") from None
+            raise UserError(f"Folder {_short(error.filename)} cannot be read: {error.strerror}.") from None
         seen += len(entries)
         if seen >= most:
             raise UserError(f"{folder} holds {most:,} files or more; they would not all be looked at.")
@@ -78,7 +78,7 @@ def refuse_ways_out(folder: Path, most: int = 100_000) -> None:
             elif entry.is_dir():
                 waiting.append(entry.path)
             elif not entry.is_file():
-                raise UserError(f"{entry.path} is not a regular file; expected files and folders.")
+                raise UserError(f"{_short(entry.path)} is not a regular file; expected files and folders.")
 
 
 def _entries(folder: str, most: int) -> Iterator[os.DirEntry]:
@@ -90,7 +90,13 @@ def _entries(folder: str, most: int) -> Iterator[os.DirEntry]:
 def _check_link(link: str, root: str) -> None:
     target = os.path.realpath(link)
     if os.path.commonpath([root, target]) != root:
-        raise UserError(f"{link} is a link to {target}, out of {root}; put there what it leads to, or remove it.")
+        raise UserError(
+            f"{_short(link)} is a link to {_short(target)}, out of {root}; put there what it leads to, or remove it."
+        )
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 250 else f"{path[:250]}..."
 
 
 def _check_kind(status: os.stat_result) -> None:

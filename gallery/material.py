@@ -250,16 +250,13 @@ class Material:
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
         """What the run's network looked like over the epochs."""
-        snapshots, size = [], 0
+        run = self.run
         try:
-            for path in self.run.snapshots:
-                snapshots.append(interpret.unpack_snapshot(self.run.read_snapshot(path)))
-                size += snapshots[-1].bytes
-                if size > SNAPSHOTS_BYTES:
-                    raise UserError(f"they take more than {SNAPSHOTS_BYTES:,} bytes")
+            if sum(interpret.unpacked_bytes(run.read_snapshot(path)) for path in run.snapshots) > SNAPSHOTS_BYTES:
+                raise UserError(f"they would take more than {SNAPSHOTS_BYTES:,} bytes")
+            return [interpret.unpack_snapshot(run.read_snapshot(path)) for path in run.snapshots]
         except UserError as error:
-            raise UserError(f"Snapshots of run {self.run.path}: {error}.") from None
-        return snapshots
+            raise UserError(f"Snapshots of run {run.path}: {error}.") from None
 
     @cached_property
     def scene(self) -> "visualization.Scene":

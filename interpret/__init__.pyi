@@ -90,6 +90,7 @@ from .snapshots import (
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
+    unpacked_bytes as unpacked_bytes,
 )
 from .spectrum import (
     kernel_spectrum as kernel_spectrum,
@@ -162,4 +163,5 @@ __all__ = [
     "unit_statistics",
     "unit_table",
     "unpack_snapshot",
+    "unpacked_bytes",
 ]

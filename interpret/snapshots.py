@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convlens.core.errors import UserError
-from convlens.core.plain_arrays import parse_arrays
+from convlens.core.plain_arrays import bytes_of_arrays, parse_arrays
 
 MOST_UNITS, MOST_INPUTS = 64, 16  # what pictures of a layer have room for
 MOST_SIDE = 64  # pixels of a feature map
@@ -22,11 +22,6 @@ class Snapshot:
     epoch: int
     kernels: dict[str, np.ndarray]
     maps: dict[str, np.ndarray]
-
-    @property
-    def bytes(self) -> int:
-        """What its arrays take in memory."""
-        return sum(array.nbytes for arrays in (self.kernels, self.maps) for array in arrays.values())
 
 
 def pack_snapshot(epoch: int, kernels: Mapping[str, np.ndarray], maps: Mapping[str, np.ndarray] | None = None) -> bytes:
@@ -76,6 +71,14 @@ def _whole_number(arrays: Mapping[str, np.ndarray], name: str) -> int:
     if number is None or number.shape or number.dtype != np.int64 or not 0 <= number < 10**9:
         raise UserError(f"has no '{name}', or one that cannot be")
     return int(number)
+
+
+def unpacked_bytes(content: bytes) -> int:
+    """About how much memory a snapshot will take. Raises UserError for bytes that are not a snapshot."""
+    try:
+        return 2 * bytes_of_arrays(content)
+    except UserError as error:
+        raise UserError(f"not a snapshot of an epoch, or a damaged one: it {error}") from None
 
 
 def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tuple[list[int], np.ndarray]:

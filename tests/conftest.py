@@ -1,8 +1,15 @@
 """What more than one package's tests need."""
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_BUILT_FROM = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", "runs", ".*_cache", ".hypothesis")
 
 # Before TensorFlow or JAX is imported: they set it to 1 where nobody has, also for the processes that tests start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,6 +34,18 @@ def cars_dir(tmp_path_factory):
             patch.setattr(RenderedCars.builder_configs["64"], split, images)
         RenderedCars(config="64", data_dir=folder).download_and_prepare()
     return folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The wheel and the source distribution, built from a copy: (wheel, sdist)."""
+    folder = tmp_path_factory.mktemp("built")
+    shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(*NOT_BUILT_FROM))
+    command = [sys.executable, "-m", "build", "--outdir", str(folder / "dist"), str(folder / "source")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (wheel,), (sdist,) = (folder / "dist").glob("*.whl"), (folder / "dist").glob("*.tar.gz")
+    return wheel, sdist
 
 
 def pytest_collection_modifyitems(items):

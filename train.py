@@ -15,7 +15,7 @@ from convlens.data import check_name, check_root
 from convlens.models import check_model
 from convlens.training import Run
 from convlens.training.checks import check_choices
-from convlens.training.resume import changes, check_data, check_request
+from convlens.training.resume import changes, check_data, check_folder, check_request
 from convlens.training.run import lasting_name
 from convlens.training.sweep import duration, summarize
 
@@ -65,6 +65,7 @@ def _resume(config: Train) -> Run:
     if run.finished:
         print(f"Run {run.path} is finished; its best epoch is {run.epoch}. For a new run: init_from={run.path}")
         return run
+    check_folder(run)
     data = config.data
     moved = Where(root=data.root, data_dir=data.data_dir, manual_dir=data.manual_dir, prepare=data.prepare is True)
     return _train(run.config, run, moved)

@@ -61,7 +61,7 @@ def filled(array: np.ndarray, count: int) -> np.ndarray:
 
 def _check_names_by_tensorflow(model: keras.Model) -> None:
     # What TensorFlow takes for the name of a scope, and for that of the outermost one.
-    inner, outer = r"[A-Za-z0-9_.\\/>-]*", r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*"
+    inner, outer = r"[A-Za-z0-9_./>-]*", r"[A-Za-z0-9.][A-Za-z0-9_./>-]*"
     wrong = next((name for name in _layer_names(model) if not re.fullmatch(inner, name)), None)
     if wrong is None and not re.fullmatch(outer, model.name):
         wrong = model.name

@@ -24,6 +24,18 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def good(tmp_path_factory):
+    """The file of a small model of ours, with every part that the hostile files change."""
+    from convlens.configs import Model
+    from convlens.models import build_model
+
+    config = Model(filters=[4], head={"dense": [4], "dropout": 0.1})
+    path = tmp_path_factory.mktemp("good") / "good.keras"
+    build_model(config, (16, 16), 3, 3, seed=0).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def cars_dir(tmp_path_factory):
     """Where a few images of the embedded dataset are prepared under its published name."""
     from convlens.data.rendered_cars import RenderedCars

@@ -118,13 +118,20 @@ def newest_checkpoint(folder: Path, tell: Callable[[str], None], most: int = MOS
     return None
 
 
+def newest_values(folder: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint says besides its arrays, which are not read; None where it is damaged or missing."""
+    found = checkpoints(folder)
+    try:
+        content = _content(found[0] / VALUES, VALUES_BYTES) if found else b""
+        return parse_json(content) if found and _sums(found[0])[VALUES] == _sum(content) else None
+    except UserError:
+        return None
+
+
 def read_checkpoint(path: Path, most: int = MOST_BYTES) -> State:
     """The state in a checkpoint whose every byte is as it was written. Raises `Damaged` for any other."""
     try:
-        manifest = parse_json(_content(path / MANIFEST, VALUES_BYTES))
-        sums = manifest.get("files")
-        if set(manifest) != {"files"} or not isinstance(sums, dict) or not _are_files(set(sums)):
-            raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
+        sums = _sums(path)
         parts = {name: _content(path / name, VALUES_BYTES if name == VALUES else most) for name in sums}
         for name, content in parts.items():
             if sums[name] != _sum(content):
@@ -156,8 +163,14 @@ def _content(path: Path, most: int) -> bytes:
         raise Damaged(str(error).removeprefix(f"{path.parent}/").removesuffix(".")) from None
 
 
-def _are_files(names: set[str]) -> bool:
-    return {ARRAYS, VALUES} <= names <= {ARRAYS, VALUES, MODEL}
+def _sums(path: Path) -> dict[str, Any]:
+    """The SHA-256 sums of a checkpoint's files, as its manifest says. Raises `UserError`."""
+    manifest = parse_json(_content(path / MANIFEST, VALUES_BYTES))
+    sums = manifest.get("files")
+    known = isinstance(sums, dict) and {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}
+    if set(manifest) != {"files"} or not known:
+        raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
+    return sums
 
 
 def _fill(folder: Path, files: dict[str, list[Bytes]]) -> None:

@@ -196,7 +196,7 @@ def _check_start(run: Run, start: State, training: Training, steps: int) -> None
         "Clock",
         *(type(callback).__name__ for callback in _control(training)),
     ]
-    check_resumable(start.values, callbacks_kept, run.checkpoints_dir)
+    check_resumable(start.values, run.checkpoints_dir, callbacks_kept)
     if not start.complete and (start.epoch >= training.epochs or start.step >= steps):
         raise UserError(
             f"{run.checkpoints_dir} is damaged: it says epoch {start.epoch}, step {start.step}, of {training.epochs} "

@@ -3,6 +3,7 @@
 Keys that are unknown here stay: another version may have written them, and nothing reads them.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -187,10 +188,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def check_resumable(values: dict[str, Any], callbacks: list[str], path: Path) -> None:
-    """Raises `UserError` unless the values of a checkpoint hold what these callbacks, by their classes, go on with."""
+def check_resumable(values: dict[str, Any], path: Path, callbacks: Iterable[str] = ()) -> None:
+    """Raises `UserError` unless the values of a checkpoint are such as training goes on from.
+
+    `callbacks` are the classes of those that there must be something of.
+    """
     check(Resumable, values, path)
     for name in callbacks:
         if name not in values["callbacks"]:
             raise UserError(f"{path} is damaged: callbacks: it has nothing of {name}.")
-        check(CALLBACKS[name], values["callbacks"][name], path)
+    for name, attributes in values["callbacks"].items():
+        check(CALLBACKS[name], attributes, path)

@@ -6,6 +6,8 @@ from typing import Any
 
 from convlens.configs import Train
 from convlens.core.errors import UserError
+from convlens.training.checkpoint import newest_values
+from convlens.training.records import check_resumable
 from convlens.training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
@@ -40,6 +42,14 @@ def check_request(config: Train, run: Run) -> None:
         f"{key}={_shown(asked.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
         f"without this, or start a new run from its weights: init_from={run.path}{more}"
     )
+
+
+def check_folder(run: Run) -> None:
+    """Raises `UserError` where what lies in the folder of a run is not what training goes on with."""
+    run.check_logs()
+    values = newest_values(run.checkpoints_dir)
+    if values is not None:
+        check_resumable(values, run.checkpoints_dir)
 
 
 def check_data(run: Run, fingerprint: str) -> None:

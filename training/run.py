@@ -30,7 +30,7 @@ from convlens.core.program import as_value, command_line
 from convlens.core.reading import read_regular, refuse_ways_out
 from convlens.models.keras_file.archive import FILE_BYTES
 from convlens.models.keras_file.reading import has_sum, read_model
-from convlens.training.records import Facts, Record, Scores, check, shown
+from convlens.training.records import Facts, Record, Scores, check
 
 if TYPE_CHECKING:
     import keras
@@ -200,11 +200,12 @@ class Run:
     @functools.cached_property
     def model(self) -> "keras.Model":
         """The best model by the monitored metric, not compiled. Raises `UserError`, also for one of other classes."""
+        classes = len(self.labels) if os.path.lexists(self.labels_path) else None
         model = read_model(self.model_path, sha256=self.best.get("sha256"))
-        if os.path.lexists(self.labels_path) and model.output_shape not in _outputs_for(len(self.labels)):
+        if classes is not None and model.output_shape not in _outputs_for(classes):
             raise UserError(
-                f"{self.model_path} gives {shown(model.output_shape)} where run {self.path} has {len(self.labels)} "
-                f"classes; {self.labels_path} or the model is of another run."
+                f"{self.model_path} gives {model.output_shape} where run {self.path} has {classes} classes; "
+                f"{self.labels_path} or the model is of another run."
             )
         return model
 
@@ -367,7 +368,6 @@ class Run:
         folder = os.open(self.path, os.O_RDONLY)
         try:
             lock(folder)
-            self._check_logs()
             # Not evaluation.json: another process may be writing it.
             ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
@@ -379,8 +379,11 @@ class Run:
         finally:
             os.close(folder)
 
-    def _check_logs(self) -> None:
-        """Raises `UserError` for a log that another name stands for, too: what is appended here would be there."""
+    def check_logs(self) -> None:
+        """To be called before an old run is trained in.
+
+        Raises `UserError` for a log that another name stands for, too: what is appended here would be there.
+        """
         for name in self.logs():
             if os.stat(self.path / name).st_nlink > 1:
                 raise UserError(

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import shown
 from convlens.models.keras_file.configuration import Weight
@@ -46,7 +48,7 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
             with keras.StatelessScope():
                 pass  # at its end Keras allocates all that it has noted
             model.load_weights(path)
-        finite = all(keras.ops.all(keras.ops.isfinite(weight)) for weight in model.weights)
+        finite = all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in model.weights)
     except ModelError:
         raise
     except Exception as error:  # Keras raises whatever its layers make of their options

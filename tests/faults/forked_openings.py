@@ -48,6 +48,7 @@ from convlens.configs.cli import ending_well  # noqa: E402
 from convlens.core.errors import UserError  # noqa: E402
 from convlens.training import Run  # noqa: E402
 from convlens.training.checkpoint import newest_checkpoint  # noqa: E402
+from convlens.training.records import check_resumable  # noqa: E402
 
 evaluate, visualize, train = (import_module(f"convlens.{name}") for name in ("evaluate", "visualize", "train"))
 IMAGE = f"image={PICTURES / 'disc/00.png'}"
@@ -64,7 +65,9 @@ def checkpoint(path: Path) -> None:
     said = []
     with ending_well("checkpoint"):
         try:
-            newest_checkpoint(Run.open(path).checkpoints_dir, said.append, 2**26)
+            folder = Run.open(path).checkpoints_dir
+            state = newest_checkpoint(folder, said.append, 2**26)
+            check_resumable(state.values, folder, ["KeepBest", "MetricsTable", "Clock"])
         except UserError as error:
             raise UserError(f"{error} {' '.join(said)}") from None
 
@@ -184,12 +187,9 @@ def in_a_child(make, command: str, heard: Heard) -> dict:
 
 
 def rows_of_files():
-    from tests.faults.hostile_files import HOSTILE
+    from tests.faults.hostile_files import HONEST, HOSTILE
 
-    for name, command, harm, words in [("an honest run", "evaluate", lambda run: None, ""),
-                                       ("an honest run", "evolution", lambda run: None, ""),
-                                       ("an honest run", "checkpoint", lambda run: None, ""),
-                                       ("an honest run", "read", lambda run: None, ""), *HOSTILE]:  # fmt: skip
+    for name, command, harm, words in [*((*row, "") for row in HONEST), *HOSTILE]:
 
         def make(harm=harm):
             run = FOLDER / "runs/shared/20260101-000000-000-abcdef"

@@ -283,6 +283,16 @@ def snapshots_of(count: int) -> Harm:
     return harm
 
 
+HONEST = [
+    *(
+        ("a run as it was left", command, lambda run: None)
+        for command in ("evaluate", "evolution", "checkpoint", "read")
+    ),
+    ("a run without run.json", "evaluate", lambda run: (run / "run.json").unlink()),
+    ("a run that says of no best epoch", "evaluate", facts(best={}, best_before={})),
+    ("links that stay in the run", "evaluate", lambda run: (run / "figures").symlink_to("snapshots")),
+]
+
 PARTS = MANIFEST, VALUES, ARRAYS, MODEL
 IS_LINK, NO_FILE = "out of", "is not a regular file"
 DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
@@ -519,7 +529,7 @@ CHECKPOINTS: list[Row] = [
         ]
     ),
     *(
-        (f"resuming: {name}", "resume", harm, words)
+        (f"resuming: {name}", "resume" if "attribute" in name else "checkpoint", harm, words)
         for name, harm, words in [
             ("an attribute of a callback", values(lambda v: v["callbacks"]["Clock"].update(on_epoch_end="x")),
              "on_epoch_end"),
@@ -528,7 +538,6 @@ CHECKPOINTS: list[Row] = [
             ("rows of text", values(lambda v: v["callbacks"]["MetricsTable"].update(rows=["x"])), "rows"),
             ("a log cut to -1", values(lambda v: v["logs"].update({"train.log": -1})), "logs"),
             ("best: null", values(lambda v: v.update(best=None)), "best"),
-            ("epoch 10**8", values(lambda v: v.update(epoch=10**8)), "says epoch 100000000"),
             ("no checkpoint that is whole", manifest(b"{}"), "is whole"),
         ]
     ),

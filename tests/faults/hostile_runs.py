@@ -121,10 +121,10 @@ DESCRIPTIONS = [
      "features.json is damaged"),
     ("huge JSON", json.dumps({"a": "b" * 5_000_000}), "more than 4,194,304 bytes"),
     ("a list", "[1, 2]", "features.json is damaged"),
-    ("a key twice", '{"pythonClassName": "a", "pythonClassName": "b"}', "a key twice"),
+    ("a key twice", '{"pythonClassName": "a", "pythonClassName": "b"}', "twice in one group"),
     ("no JSON", "\x00", "features.json is damaged"),
     ("a lone surrogate", '{"pythonClassName": "\\ud800"}', "features.json is damaged"),
-    ("not a number", '{"pythonClassName": NaN}', "NaN for a number"),
+    ("not a number", '{"pythonClassName": NaN}', "says NaN"),
 ]  # fmt: skip
 
 LISTS = [

@@ -21,7 +21,7 @@ def evaluate(config: Evaluate) -> Path:
         from convlens.core.progress import progress_bar
         from convlens.training import evaluate_model
 
-        run.model  # noqa: B018  read before the data: a damaged file is found at once
+        _ = run.labels, run.model  # read before the data: a damaged file is found at once
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     data = run.open_data(config.data)

@@ -98,9 +98,10 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings = config.training
+    before = (run.facts.get("environment") if run else None) or {}
     if settings.deterministic:
         try:
-            make_deterministic(run.facts["environment"].get("threads") if run else None)
+            make_deterministic(before.get("threads"))
         except RuntimeError:
             line = "training.deterministic=true must come before anything is computed; start Python anew."
             raise UserError(line) from None
@@ -135,7 +136,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     with distributed(devices), precision(settings.precision):
         model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
         if run:
-            for line in changes(order | run.facts["environment"], environment() | order):
+            for line in changes(order | before, environment() | order):
                 console.print(one_line(f"Resumed under other conditions: {line}"), style="yellow")
         else:
             run = Run.create(config.runs_dir, config.name or config.data.source, config)

@@ -147,6 +147,7 @@ class Material:
         """The run's dataset. Raises UserError where there is no run, or its images are gone."""
         if self.run is None:
             raise UserError("a model file has no dataset of its own; give run=")
+        self.model  # noqa: B018  read before the images, which must be of its size
         return self.run.open_data(self.config.data)
 
     @cached_property

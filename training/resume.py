@@ -27,7 +27,7 @@ def check_request(config: Train, run: Run) -> None:
     What counts is what was typed: a key, the section of a group (`model=vgg`), or, for an experiment, everything. A
     schedule is laid out over all epochs, so that even more epochs are another training.
     """
-    if not run.facts.get("dataset") or run.facts.get("environment") is None:
+    if not run.facts.get("dataset"):
         raise UserError(f"Run {run.path} ended before its training began; there is nothing to resume. Start a new one.")
     asked, known = dict(_values(config)), dict(_values(run.config))
     differing = [

@@ -279,7 +279,17 @@ class Run:
                 f"The dataset is not the one that run {self.path} learned: it has {_few(dataset.info.classes)}, "
                 f"the run knows {_few(self.labels)}."
             )
+        if "model" in self.__dict__:
+            self._check_images(dataset)
         return dataset
+
+    def _check_images(self, dataset: "Dataset") -> None:
+        """Raises `UserError` where images are not of the size that the model takes: the configuration says of which."""
+        given, taken = (*dataset.info.image_size, dataset.info.channels), self.model.input_shape[1:]
+        if len(given) != len(taken) or any(side not in (None, size) for side, size in zip(taken, given, strict=True)):
+            raise UserError(
+                f"The model of run {self.path} takes images of shape {taken}, and its configuration makes them {given}."
+            )
 
     def _refuse_saved_places(self, moved: dict[str, Any]) -> None:
         """Raises `UserError` where only the saved configuration names a folder that preparing would write or unpack."""

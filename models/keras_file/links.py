@@ -8,7 +8,7 @@ from convlens.models.keras_file.archive import shown
 from convlens.models.keras_file.objects import check_dtype
 from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
 
-CALLS = 50_000  # of layers, when the graph is linked: a nested model called twice counts twice
+CALLS = 5_000  # of layers, when the graph is linked: a nested model called twice counts twice
 ROUNDS = 20  # in which Keras may link the graph; it tries every layer that is not linked yet in each of them
 
 

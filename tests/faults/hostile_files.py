@@ -380,7 +380,6 @@ FACTS: list[Row] = [
         ]
     ),
     ("run.json: no dataset", "resume", facts(dataset=None), "nothing to resume"),
-    ("run.json: no environment", "resume", facts(environment=None), "nothing to resume"),
 ]  # fmt: skip
 
 TEXTS: list[Row] = [
@@ -407,6 +406,7 @@ TEXTS: list[Row] = [
             ("aliases", summed("config.yaml", b"a: &a [x]\nb: *a\n"), "anchor"),
             ("300 KB", summed("config.yaml", b"# " + b"x" * 300_000), "bytes; expected"),
             ("a target", config(**{"model._target_": "os.system"}), "_target_"),
+            ("huge images", config(**{"data.image_size": [30_000, 30_000]}), "takes images of shape (16, 16, 3)"),
             ("epochs: text", config(**{"training.epochs": "many"}), "training.epochs"),
             ("a NaN", config(**{"data.validation_share": float("nan")}), "data.validation_share"),
             ("another sum", lambda run: (run / "config.yaml").open("a").write("# more\n"), "SHA-256"),

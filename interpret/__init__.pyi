@@ -33,7 +33,9 @@ from .deletion_insertion import (
     deletion_insertion as deletion_insertion,
 )
 from .extraction import (
+    Cover as Cover,
     Extraction as Extraction,
+    cover as cover,
     extract as extract,
     luminance as luminance,
 )
@@ -75,6 +77,11 @@ from .randomisation import (
     Randomisation as Randomisation,
     randomisation_check as randomisation_check,
 )
+from .reading import (
+    Reading as Reading,
+    added_by_each as added_by_each,
+    strongest_read as strongest_read,
+)
 from .receptive_field import (
     effective_receptive_field as effective_receptive_field,
     effective_size as effective_size,
@@ -109,6 +116,7 @@ __all__ = [
     "Architecture",
     "Comparison",
     "ConceptsCollector",
+    "Cover",
     "Curves",
     "Embedding",
     "Extraction",
@@ -118,16 +126,19 @@ __all__ = [
     "Network",
     "PatchesCollector",
     "Randomisation",
+    "Reading",
     "Snapshot",
     "StatisticsCollector",
     "ablate",
     "ablate_shares",
     "activation_maximization",
+    "added_by_each",
     "architecture",
     "class_logits",
     "compare",
     "completeness_gap",
     "concept_scores",
+    "cover",
     "deletion_insertion",
     "effective_receptive_field",
     "effective_size",
@@ -155,6 +166,7 @@ __all__ = [
     "smooth_grad",
     "stack_snapshots",
     "strong_places",
+    "strongest_read",
     "table_csv",
     "top_patches",
     "unit_activations",

@@ -144,7 +144,6 @@ def test_kernels_alone_are_looked_at_without_an_image(model_path, tmp_path):
         ({"figures": ["kernls"]}, "Unknown figure 'kernls'. Did you mean 'kernels'"),
         ({"figures": ["units", "top_patch"]}, "Unknown figure 'top_patch'. Did you mean 'top_patches'"),
         ({"figures": ["atribution"]}, "Unknown figure 'atribution'. Did you mean 'attribution'"),
-        ({"kernel": "edge"}, "kernel= needs an image"),
         ({"kernel": "egde", "image": ["car.png"]}, "Did you mean 'edge'"),
         ({"kernel": "edge", "image": ["nowhere.jpg"]}, "nowhere.jpg"),
         ({"model": "plain.keras"}, "model= needs an image"),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from convlens.training import Run
 
 BATCH = 64
+KNOWN = 1000  # validation images that say what is like the training data
+UNLIKE = "none of these, perhaps: it is unlike the images of the dataset"
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
 
@@ -213,6 +215,28 @@ class Material:
         return self.logits.argmax(axis=1) if self.target is None else np.full(len(self.images), self.target)
 
     @cached_property
+    def familiarity(self) -> "interpret.Familiarity | None":
+        """What the network's scores are on its run's validation images; None where there are none to be had."""
+        if self.run is None or self.lacks_data:
+            return None
+        split = "validation" if self.data.info.sizes.get("validation") else self.config.split
+        total, logits = min(KNOWN, self.data.info.sizes[split]), []
+        with progress_bar("Looking at known images", total) as progress:
+            for images, _, _ in self.data.sample(split, BATCH, total):
+                logits.append(interpret.class_logits(self.network, images))
+                progress(sum(map(len, logits)), total)
+        return interpret.Familiarity(interpret.energy_score(np.concatenate(logits)))
+
+    @cached_property
+    def verdicts(self) -> list[str]:
+        """Of each image that is of no split: that it is perhaps of none of the classes, where it is unlike them."""
+        strangers = [photo.label is None for photo in self.photos]
+        if not any(strangers) or self.familiarity is None:
+            return [""] * len(strangers)
+        unlike = self.familiarity.unlike(self.logits)
+        return [UNLIKE if stranger and far else "" for stranger, far in zip(strangers, unlike, strict=True)]
+
+    @cached_property
     def target(self) -> int | None:
         """The class that the user named. Raises UserError where there is none of that name."""
         target = self.config.target
@@ -289,8 +313,9 @@ class Material:
             layers.append(layer)
         labels = self.run.labels if self.run else None
         return visualization.Scene(
-            layers, self.images, self.names, self.source, self.epoch, self._shares(), labels, self.notes
-        )
+            layers, self.images, self.names, self.source, self.epoch, self._shares(), labels, self.notes,
+            self.verdicts if "pipeline" in self.figures else (),
+        )  # fmt: skip
 
     @property
     def look(self) -> "visualization.Look":

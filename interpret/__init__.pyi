@@ -39,6 +39,11 @@ from .extraction import (
     extract as extract,
     luminance as luminance,
 )
+from .familiarity import (
+    Familiarity as Familiarity,
+    energy_score as energy_score,
+    separation as separation,
+)
 from .guided_backpropagation import (
     guided_backpropagation as guided_backpropagation,
 )
@@ -120,6 +125,7 @@ __all__ = [
     "Curves",
     "Embedding",
     "Extraction",
+    "Familiarity",
     "Maximization",
     "NamedKernel",
     "Neighbours",
@@ -143,6 +149,7 @@ __all__ = [
     "effective_receptive_field",
     "effective_size",
     "embedding",
+    "energy_score",
     "examples_of_confusions",
     "extract",
     "features_layer",
@@ -163,6 +170,7 @@ __all__ = [
     "randomisation_check",
     "saliency",
     "score_cam",
+    "separation",
     "smooth_grad",
     "stack_snapshots",
     "strong_places",

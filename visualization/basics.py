@@ -19,6 +19,8 @@ from convlens.visualization.relu import relu_figure
 if TYPE_CHECKING:
     from convlens.interpret import Reading
 
+PALE = 0.1  # of the largest weight: in proportion to it, a kernel of this size is nearly blank
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -131,9 +133,12 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
             # A separable convolution's kernels are not its units: neither activation nor death is theirs.
             sort, units = (look.sort, look.units) if layer.paired else ("index", None)
             marks = {"activation": layer.activation, "dead": layer.dead} if layer.paired else {}
+            # On one scale some would be blank: whitening divides a patch's brightness by much, its faintest detail by
+            # little.
+            scale = "unit" if look.scale == "layer" and _differ(layer.kernel) else look.scale
             figure = kernels_figure(
                 layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks,
-                units=units, max_units=look.max_units, sort=sort, scale=look.scale,
+                units=units, max_units=look.max_units, sort=sort, scale=scale,
             )  # fmt: skip
             return figure, {"kernel": layer.kernel, **marks}
 
@@ -273,6 +278,12 @@ FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
     "relu": _relu,
     "pipeline": _pipeline,
 }
+
+
+def _differ(kernel: np.ndarray) -> bool:
+    """Whether a layer's kernels differ so much that a tenth of them would hardly show beside the strongest."""
+    magnitudes = np.nan_to_num(np.abs(kernel)).max(axis=(0, 1, 2))
+    return bool(np.quantile(magnitudes, 0.1) < PALE * magnitudes.max())
 
 
 def _largest_activation(scene: Scene) -> float:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from convlens.interpret import Reading
+from convlens.models.whitening import whitening
 from convlens.visualization import (
     FIGURES,
     Caption,
@@ -192,6 +193,25 @@ def test_arrows_of_the_pipeline_lead_from_block_to_block_in_the_middle_of_all_ro
     assert len(arrows) == 3 and len(rows) == 5
     assert len({round(arrow.get_position()[1], 6) for arrow in arrows}) == 1
     assert rows[1] < arrows[0].get_position()[1] < rows[-1]
+
+
+def test_brightness_is_not_blank_among_the_kernels_of_a_whitening_layer():
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 1, 3)) + np.random.default_rng(1).normal(
+        0, 2, (4, 9, 9, 3)
+    )
+    kernel, _ = whitening(np.clip(images, 0, 255).astype(np.uint8))
+    one = replace(layer(units=24), kernel=kernel, rgb=True)
+    brightness = int(np.abs(kernel).max(axis=(0, 1, 2)).argmin())
+    drawn, arrays = plan(scene(one), "kernels", Look())[0].draw()
+    weakest = kernel[..., brightness]
+    assert np.abs(weakest).max() < 0.1 * np.abs(kernel).max()
+    for channel in range(3):
+        for colour in palette.colour_weights(weakest[..., channel], np.abs(weakest).max()).reshape(-1, 3):
+            assert shows(drawn, colour)
+    np.testing.assert_array_equal(arrays["kernel"], kernel)
+    assert any("scale: unit" in text for text in texts(drawn))
+    (usual, _) = plan(scene(layer()), "kernels", Look())[0].draw()
+    assert any("scale: layer" in text for text in texts(usual))
 
 
 @pytest.mark.parametrize("figure", ["feature_maps", "kernels_and_maps", "extraction", "pipeline"])

@@ -1,4 +1,4 @@
-"""How well a run's network tells images of no class of its own: python -m benchmarks.familiarity RUN PHOTOS
+"""How well a network tells images of no class of its own: python -m benchmarks.familiarity runs/cars/latest PHOTOS
 
 The energy score, by which figures say "none of these, perhaps", beside the largest softmax share: known are images of
 the run's test split, strange those in PHOTOS, a folder with a folder a class or with images. The threshold is the run's
@@ -23,14 +23,15 @@ def largest_share(logits: np.ndarray) -> np.ndarray:
 def measured(run_folder: str, photos: str, count: int) -> dict[str, dict[str, float]]:
     """By score: auroc, caught and false, on at most `count` images of each kind."""
     from convlens import Run
+    from convlens.gallery.material import KNOWN
     from convlens.interpret import Network, class_logits, energy_score, separation
     from convlens.interpret.familiarity import SHARE
 
     run = Run.open(run_folder)
     network = Network(run.model)
     known = {
-        split: np.concatenate([class_logits(network, images) for images, _, _ in run.data.sample(split, 64, count)])
-        for split in ("validation", "test")
+        split: np.concatenate([class_logits(network, images) for images, _, _ in run.data.sample(split, 64, most)])
+        for split, most in (("validation", KNOWN), ("test", count))
     }
     strange = class_logits(network, _read(photos, run, count))
     rows = {}

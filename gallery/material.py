@@ -10,7 +10,7 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.configs import Visualize
-from convlens.core.errors import UserError, unknown
+from convlens.core.errors import ModelError, UserError, unknown
 from convlens.core.progress import progress_bar
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import refuse_unknown
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convlens.training import Run
 
 BATCH = 64
-KNOWN = 1000  # validation images that say what is like the training data
+KNOWN = 500  # validation images that say what is like the training data
 UNLIKE = "none of these, perhaps: it is unlike the images of the dataset"
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
@@ -231,9 +231,12 @@ class Material:
     def verdicts(self) -> list[str]:
         """Of each image that is of no split: that it is perhaps of none of the classes, where it is unlike them."""
         strangers = [photo.label is None for photo in self.photos]
-        if not any(strangers) or self.familiarity is None:
+        try:
+            unlike = any(strangers) and self.familiarity and self.familiarity.unlike(self.logits)
+        except ModelError:  # no classifier, or one that is out of reach: nothing is said
+            unlike = None
+        if unlike is None or unlike is False:
             return [""] * len(strangers)
-        unlike = self.familiarity.unlike(self.logits)
         return [UNLIKE if stranger and far else "" for stranger, far in zip(strangers, unlike, strict=True)]
 
     @cached_property

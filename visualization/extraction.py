@@ -80,6 +80,7 @@ def extraction_figure(
     if shared is not None:
         sheet.activation_bar(first + SIDE + ARROW + 60, y, shared, f"small tiles: {OTHERS[scale]} norm")
     out = max(beyond(array, own) for stage in shown for array in stages[stage])
+    out = max(out, beyond(reading.maps, reading.limits)) if reading is not None else out
     footnotes(sheet, bottom, stages["filter"], beyond=out)
     return sheet.figure()
 

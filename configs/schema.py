@@ -327,8 +327,9 @@ class Visualize(Section):
     layers: Annotated[list[str], BeforeValidator(_as_list)] | None = None  # null: every convolution
     units: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_as_list)] | None = None
     max_units: Count = 32  # tiles in a figure
-    sort: Literal["index", "norm", "activation"] = "index"
-    scale: Literal["unit", "layer", "global"] = "layer"
+    # Null: as suits the figure, which says it in its title. orientation: first layers, by what their kernels answer to.
+    sort: Literal["index", "norm", "activation", "orientation"] | None = None
+    scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
     target: str | int | None = None  # the class to explain, by name or index; null: what the model says
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
     kernel: str | list[list[float]] | None = None

@@ -151,7 +151,8 @@ class Model(Section):
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: str = "he_normal"  # a Keras initializer's name
-    # Of the first convolution's kernels at the start; so small a start (0.01) that learning shows in them.
+    first_kernel_size: Size | None = None  # of the first convolution, whose kernels are looked at; null: kernel_size
+    # Of the first convolution's kernels at the start; after so small a start as 0.01 learning shows in them.
     first_stddev: Positive | None = None  # null: as model.initializer has it
     whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()

@@ -166,8 +166,8 @@ def test_comparing_takes_two_runs_and_nothing_else():
 
 
 def test_the_command_line_takes_a_kernel_as_a_matrix_and_answers_a_mistake_with_exit_code_2(tmp_path, photo):
-    done = run_script("kernel=[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]]", f"image={photo}", cwd=tmp_path)
+    done = run_script("kernel=[[-1,-1,-1],[-1,9,-1],[-1,-1,-1]]", "kernel_name=mine", f"image={photo}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "figures" / "extraction-given-car.png").exists()
+    assert (tmp_path / "figures" / "extraction-mine-car.png").exists()
     wrong = run_script("kernel=[[1,2],[3]]", f"image={photo}", cwd=tmp_path)
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "not a matrix" in wrong.stderr

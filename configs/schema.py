@@ -151,7 +151,8 @@ class Model(Section):
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: str = "he_normal"  # a Keras initializer's name
-    # Of the first convolution's kernels at the start; so small a start (0.01) that learning shows in them.
+    first_kernel_size: Size | None = None  # of the first convolution, whose kernels are looked at; null: kernel_size
+    # Of the first convolution's kernels at the start; after so small a start as 0.01 learning shows in them.
     first_stddev: Positive | None = None  # null: as model.initializer has it
     whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()
@@ -304,7 +305,7 @@ class Extraction(Section):
     """How a kernel is applied in the figure Input -> Filter -> Detect -> Condense."""
 
     stride: Count = 1
-    padding: Literal["same", "valid"] = "same"
+    padding: Literal["same", "valid"] = "valid"  # same: zeros outside of the picture, which make a false edge there
     pooling: Literal["max", "average"] = "max"
     pool_size: Count = 2
     pool_stride: Count | None = None  # null: the pool's size
@@ -327,11 +328,13 @@ class Visualize(Section):
     layers: Annotated[list[str], BeforeValidator(_as_list)] | None = None  # null: every convolution
     units: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_as_list)] | None = None
     max_units: Count = 32  # tiles in a figure
-    sort: Literal["index", "norm", "activation"] = "index"
-    scale: Literal["unit", "layer", "global"] = "layer"
+    # Null: as suits the figure, which says it in its title. orientation: first layers, by what their kernels answer to.
+    sort: Literal["index", "norm", "activation", "orientation"] | None = None
+    scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
     target: str | int | None = None  # the class to explain, by name or index; null: what the model says
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
-    kernel: str | list[list[float]] | None = None
+    kernel: str | list[list[float]] | None = None  # by name or by numbers
+    kernel_name: str | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
     extraction: Extraction = Extraction()
     data: Where = Where()
 
@@ -339,6 +342,8 @@ class Visualize(Section):
     def _two_runs_or_one(self):
         if (self.a is None) != (self.b is None):
             raise ValueError("comparing takes two runs: a=runs/cars/latest b=runs/cars/another")
+        if self.kernel_name is not None and self.kernel is None:
+            raise ValueError("kernel_name= names the kernel that is typed; give kernel=, too")
         others = [name for name in ("run", "model", "kernel") if getattr(self, name) is not None]
         if self.a is not None and others:
             raise ValueError(f"a= and b= name the runs already; leave out {others[0]}=")

@@ -30,9 +30,9 @@ def parse_arrays(content: bytes, *, dtypes: Iterable[str], most: int) -> dict[st
     if total > most or total > max(EXPANSION_FLOOR, EXPANSION * len(content)):
         raise UserError(f"takes {total:,} bytes once unpacked, from {len(content):,}; at most {most:,} are read")
     known = set(dtypes)
-    return {
-        name.removesuffix(".npy"): _array(b"".join(archive.chunks(name)), name[:80], known) for name in archive.members
-    }
+    for name, member in archive.members.items():  # all headers before any array
+        _header(next(archive.chunks(name), b""), member.file_size, name, known)
+    return {name.removesuffix(".npy"): _array(b"".join(archive.chunks(name)), name, known) for name in archive.members}
 
 
 def bytes_of_arrays(content: bytes) -> int:
@@ -41,14 +41,20 @@ def bytes_of_arrays(content: bytes) -> int:
     return sum(member.file_size for member in archive.members.values())
 
 
-def _array(content: bytes, name: str, dtypes: set[str]) -> np.ndarray:
+def _header(content: bytes, size: int, name: str, dtypes: set[str]) -> tuple[int, np.dtype, tuple[int, ...], bool]:
+    """Of an array of so many bytes, whose first are given: where its values begin, dtype, shape, whether in columns."""
     start = len(_MAGIC) + 2
     end = start + int.from_bytes(content[len(_MAGIC) : start], "little")
     header = _HEADER.fullmatch(content[start:end]) if content.startswith(_MAGIC) else None
     if header is None or header[1].decode() not in dtypes:
-        raise UserError(f"has an array that is not one of {', '.join(sorted(dtypes))}, {name!r}")
+        raise UserError(f"has an array that is not one of {', '.join(sorted(dtypes))}, {name[:80]!r}")
     dtype, shape = np.dtype(header[1].decode()), tuple(int(side) for side in re.findall(rb"\d+", header[3]))
-    if math.prod(shape) * dtype.itemsize != len(content) - end:
-        raise UserError(f"has an array of shape {shape} that takes {len(content) - end:,} bytes, {name!r}")
+    if math.prod(shape) * dtype.itemsize != size - end:
+        raise UserError(f"has an array of shape {shape} that takes {size - end:,} bytes, {name[:80]!r}")
+    return end, dtype, shape, header[2] == b"True"
+
+
+def _array(content: bytes, name: str, dtypes: set[str]) -> np.ndarray:
+    end, dtype, shape, in_columns = _header(content, len(content), name, dtypes)
     values = np.frombuffer(content, dtype, offset=end)
-    return values.reshape(shape[::-1]).T if header[2] == b"True" else values.reshape(shape)
+    return values.reshape(shape[::-1]).T if in_columns else values.reshape(shape)

@@ -15,9 +15,17 @@ def check_choices(model_path: Path, config: Visualize) -> None:
     """
     if config.layers is None and config.units is None:
         return
-    layers = dict(_described_convolutions(read_description(model_path)["config"]))
+    layers = described_layers(model_path)
     if layers:
         refuse_unknown(config, layers)
+
+
+def described_layers(model_path: Path) -> dict[str, int | None]:
+    """The convolutions that a saved model describes, in its order, with their numbers of units where it tells.
+
+    Raises ModelError for a file that `read_model` would not read.
+    """
+    return dict(_described_convolutions(read_description(model_path)["config"]))
 
 
 def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:

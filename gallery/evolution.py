@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from convlens.gallery.material import Material
     from convlens.visualization import Drawing
 
@@ -24,7 +24,8 @@ def evolution(material: "Material") -> "Iterator[Drawing]":
         def draw(layer=layer):
             epochs, kernels, options = _over_epochs(material, layer)
             figure = visualization.evolution_frame(kernels, epochs, len(epochs) - 1, **options)
-            return figure, {"epochs": epochs, "kernels": kernels, "maps": options["maps"]}
+            arrays = {"epochs": epochs, "kernels": kernels, "maps": options["maps"]}
+            return figure, arrays | ({"changed": options["changed"]} if options["changed"] else {})
 
         yield visualization.Drawing(f"evolution-{layer}", draw)
 
@@ -55,10 +56,37 @@ def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarr
     shown = [*material.snapshots[::-1][::every]][::-1]  # the last epoch always
     epochs, kernels = interpret.stack_snapshots(shown, "kernels", layer)
     _, maps = interpret.stack_snapshots(shown, "maps", layer)
+    from convlens.models import inside_cells
+
     info = material.convolutions[layer]
+    inside = _thinned(inside_cells(material.model)[layer].get("detect"), maps.shape[2:4])
     image = None
     if material.lacks_data is None:
         image = material.data.examples("validation", [0])[0][0]
     caption = visualization.Caption(material.source, layer, None, info.receptive_field)
-    options = {"maps": maps[:, 0], "image": image, "rgb": material.in_colour(info), "whole": info.kernel.shape}
+    changed = None
+    if epochs[0] == 0:
+        changed = [_median_cosine(kernel, kernels[0]) for kernel in kernels]
+    options = {
+        "changed": changed,
+        "inside": inside,
+        "maps": maps[:, 0],
+        "image": image,
+        "rgb": material.in_colour(info),
+        "whole": info.kernel.shape,
+    }
     return epochs, kernels, {**options, "max_units": material.config.max_units, "caption": caption}
+
+
+def _median_cosine(kernel: np.ndarray, start: np.ndarray) -> float:
+    cosines = interpret.cosine_with_start(kernel, start)
+    return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else float("nan")
+
+
+def _thinned(cells: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
+    """Cells (height, width) as snapshots thin maps to a size; None where they cannot be those."""
+    if cells is None:
+        return None
+    step = -(-cells.shape[0] // size[0])
+    thinned = cells[::step, ::step]
+    return thinned if thinned.shape == tuple(size) else None

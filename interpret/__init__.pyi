@@ -33,9 +33,16 @@ from .deletion_insertion import (
     deletion_insertion as deletion_insertion,
 )
 from .extraction import (
+    Cover as Cover,
     Extraction as Extraction,
+    cover as cover,
     extract as extract,
     luminance as luminance,
+)
+from .familiarity import (
+    Familiarity as Familiarity,
+    energy_score as energy_score,
+    separation as separation,
 )
 from .guided_backpropagation import (
     guided_backpropagation as guided_backpropagation,
@@ -75,6 +82,11 @@ from .randomisation import (
     Randomisation as Randomisation,
     randomisation_check as randomisation_check,
 )
+from .reading import (
+    Reading as Reading,
+    added_by_each as added_by_each,
+    strongest_read as strongest_read,
+)
 from .receptive_field import (
     effective_receptive_field as effective_receptive_field,
     effective_size as effective_size,
@@ -87,6 +99,7 @@ from .smooth_grad import (
 )
 from .snapshots import (
     Snapshot as Snapshot,
+    cosine_with_start as cosine_with_start,
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
@@ -95,6 +108,10 @@ from .snapshots import (
 from .spectrum import (
     kernel_spectrum as kernel_spectrum,
     random_spectrum as random_spectrum,
+)
+from .tuning import (
+    KernelTuning as KernelTuning,
+    kernel_tuning as kernel_tuning,
 )
 from .unit_pass import (
     unit_pass as unit_pass,
@@ -110,29 +127,37 @@ __all__ = [
     "Architecture",
     "Comparison",
     "ConceptsCollector",
+    "Cover",
     "Curves",
     "Embedding",
     "Extraction",
+    "Familiarity",
+    "KernelTuning",
     "Maximization",
     "NamedKernel",
     "Neighbours",
     "Network",
     "PatchesCollector",
     "Randomisation",
+    "Reading",
     "Snapshot",
     "StatisticsCollector",
     "ablate",
     "ablate_shares",
     "activation_maximization",
+    "added_by_each",
     "architecture",
     "class_logits",
     "compare",
     "completeness_gap",
+    "cosine_with_start",
     "concept_scores",
+    "cover",
     "deletion_insertion",
     "effective_receptive_field",
     "effective_size",
     "embedding",
+    "energy_score",
     "examples_of_confusions",
     "extract",
     "features_layer",
@@ -143,6 +168,7 @@ __all__ = [
     "integrated_gradients",
     "kernel_difference",
     "kernel_spectrum",
+    "kernel_tuning",
     "luminance",
     "named_kernels",
     "nearest_neighbours",
@@ -153,9 +179,11 @@ __all__ = [
     "randomisation_check",
     "saliency",
     "score_cam",
+    "separation",
     "smooth_grad",
     "stack_snapshots",
     "strong_places",
+    "strongest_read",
     "table_csv",
     "top_patches",
     "unit_activations",

@@ -41,7 +41,7 @@ FORMAT = 1  # of a run's files, written into its run.json; runs of before there 
 FILES = "config.yaml", "model.keras", "labels.txt", "metrics.csv", "evaluation.json", "run.json", "train.log"
 FOLDERS = "checkpoints", "snapshots", "figures", "exports", "tensorboard", "tensorboard/train", "tensorboard/validation"
 # Bytes that are read of a file. The confusion matrix of 2,000 classes takes 40 MB.
-FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**27
+FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**28
 SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convlens.visualization import palette
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Caption:
 
 
 UNKNOWN = Caption()
+INSIDE = "zeros that pad the border make a false edge there, so cells inside set the scale"
 
 
 def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGIN) -> float:
@@ -37,14 +38,26 @@ def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGI
     return sheet.paragraph(x, y + 2, facts, width, palette.BODY_SIZE, color=palette.QUIET_TEXT) + 26
 
 
-def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False) -> None:
-    """What marks mean, under a figure: of dead units, and of values that are not finite."""
+def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False, beyond: float = 0.0) -> None:
+    """What marks mean, under a figure: of dead units, of values that are not finite, and of those beyond the scale.
+
+    `beyond` is the largest magnitude of the latter, 0 where there are none.
+    """
+    if beyond:
+        note = f"violet, or green below zero: beyond the scale, here up to {number(beyond)}; {INSIDE}"
+        y = sheet.paragraph(MARGIN, y, note, max(sheet.width - MARGIN, 800), palette.LABEL_SIZE, color=palette.TEXT)
     if dead:
         note = "dead: zero after ReLU everywhere on these images; another image may wake the unit"
         sheet.text(MARGIN, y, note, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
         y += line_height(palette.LABEL_SIZE)
     if not all(np.isfinite(array).all() for array in values):
         sheet.text(MARGIN, y, "yellow: not a finite number", palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+
+
+def beyond(maps: np.ndarray, limits: float | np.ndarray) -> float:
+    """The largest magnitude of maps beyond their limits, a number or, of maps (..., units), one a unit; 0 for none."""
+    maps = np.asarray(maps)
+    return float(np.abs(maps[palette.clipped(maps, limits)]).max(initial=0.0))
 
 
 def size(shape: Sequence[int]) -> str:
@@ -60,25 +73,34 @@ def choose_units(
     sort: str = "index",
     norm: np.ndarray | None = None,
     activation: np.ndarray | None = None,
+    rank: np.ndarray | None = None,
 ) -> np.ndarray:
     """Indices of the units to show, at most `max_units`, in the order to show them.
 
     `units` asks for certain ones; `sort` orders by "index", or strongest first by "norm" (of the kernel) or
-    "activation" (the mean), each an array of shape (count,). Raises ValueError for a unit that does not exist.
+    "activation" (the mean), each an array of shape (count,), or by "orientation", for which `rank` (count,) is each
+    unit's place. Raises ValueError for a unit that does not exist.
     """
     chosen = np.arange(count) if units is None else np.array(list(dict.fromkeys(units)), int)
     for unit in chosen:
         if not 0 <= unit < count:
             raise ValueError(f"unit {unit} does not exist: the layer has units 0 to {count - 1}")
     if sort != "index":
-        strength = {"norm": norm, "activation": activation}.get(sort)
+        strength = {"norm": norm, "activation": activation, "orientation": rank if rank is None else -rank}.get(sort)
         if strength is None:
-            raise ValueError(f"sort={sort!r} needs an array to sort by; expected 'index', or 'norm' or 'activation'")
+            raise ValueError(
+                f"sort={sort!r} needs an array to sort by; expected 'index', or 'norm', 'activation' or 'orientation'"
+            )
         chosen = chosen[np.argsort(-np.nan_to_num(np.asarray(strength))[chosen], kind="stable")]
     return chosen[:max_units]
 
 
 def told(shown: np.ndarray, count: int, sort: str) -> str:
     """In words, which units a figure shows."""
-    order = {"index": "by index", "norm": "largest kernel norm first", "activation": "strongest activation first"}[sort]
+    order = {
+        "index": "by index",
+        "norm": "largest kernel norm first",
+        "activation": "strongest activation first",
+        "orientation": "by orientation, then colour, then centre and surround",
+    }[sort]
     return f"{len(shown)} of {count} units, {order}" if len(shown) < count else f"all {count} units, {order}"

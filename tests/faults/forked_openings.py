@@ -1,5 +1,5 @@
-"""Opens hostile files in many short-lived processes without importing TensorFlow anew in each: a parent that imports
-and forks. `python forked_openings.py RUN GOOD FOLDER KIND` prints how each ended, as JSON lines.
+"""Opens hostile files in short-lived processes without importing TensorFlow anew in each: a parent that imports and
+forks. `python forked_openings.py RUN GOOD FOLDER KIND` prints how each ended, as JSON lines.
 
 KIND is "files" (the rows of hostile_files.py, on copies of RUN) or "models" (those of test_hostile_models.py, on copies
 of the model GOOD). FOLDER becomes the working folder and the first place from which Python imports, as a checkout is.
@@ -22,7 +22,8 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 RUN, GOOD, FOLDER = (Path(word).resolve() for word in sys.argv[1:4])
 TESTS = Path(__file__).resolve().parents[1]
 PICTURES = TESTS / "saved_runs/pictures"
-SLOW = 60  # seconds of waiting, after which a child is ended
+PLACES = ("runs", "model", "drawn", "outside")
+TOGETHER, SLOW = 12, 200  # rows of a child, as a fork of so much memory takes time, and seconds after which it is ended
 
 
 def imported() -> None:
@@ -91,8 +92,11 @@ class Heard(importlib.abc.MetaPathFinder):
 
     def __init__(self):
         self.on = False
-        self.imports, self.opened, self.done = [], [], []
+        self.clear()
         sys.addaudithook(self.hear)
+
+    def clear(self):
+        self.imports, self.opened, self.done = [], [], []
 
     def find_spec(self, name, path, target=None):
         if self.on:
@@ -158,32 +162,37 @@ def is_ours(name: str) -> bool:
     return not origin.startswith(str(FOLDER))
 
 
-def in_a_child(make, command: str, heard: Heard) -> dict:
-    receive, send = os.pipe()
+def in_a_child(rows: list, heard: Heard) -> None:
+    """Opens some rows in one child, which prints how each ended."""
     child = os.fork()
     if child == 0:
-        os.close(receive)
-        try:
-            path = make()
-            if path is None:
-                outcome = {"skipped": True}
-            else:
-                outcome = opened(command, path, heard)
-        except BaseException:
-            outcome = {"code": "the test", "line": traceback.format_exc()}
-        with os.fdopen(send, "w") as pipe:
-            pipe.write(json.dumps(outcome))
+        for name, command, make, words in rows:
+            heard.clear()
+            try:
+                before = prepared()
+                outcome = opened(command, make(), heard)
+                outcome["changed"] = listed(FOLDER / "outside") != before
+            except BaseException:
+                outcome = {"code": "the test", "line": traceback.format_exc(), "changed": False}
+            outcome |= {"name": name, "command": command, "words": words, "package": os.path.dirname(convlens.__file__)}
+            outcome["beside"] = sorted({path.name for path in FOLDER.iterdir()} - {*PLACES})
+            print(json.dumps(outcome), flush=True)
         os._exit(0)
-    os.close(send)
-    with os.fdopen(receive) as pipe:
-        import select
+    end = time.monotonic() + SLOW
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, 9)  # the row after the last one that was printed hangs
+        time.sleep(0.05)
 
-        ready, _, _ = select.select([pipe], [], [], SLOW)
-        text = pipe.read() if ready else ""
-    if not ready:
-        os.kill(child, 9)
-    os.waitpid(child, 0)
-    return json.loads(text) if text else {"code": "hung" if not ready else "died", "line": ""}
+
+def prepared() -> list:
+    """Clears away what the row before left, and gives what lies outside of the run."""
+    for left in PLACES:
+        shutil.rmtree(FOLDER / left, ignore_errors=True)
+    (FOLDER / "outside/folder/.0a1b2c3d").mkdir(parents=True)
+    for file in ("secret.txt", "log.txt", "folder/events.out", "folder/.0a1b2c3d/diary.txt"):
+        (FOLDER / "outside" / file).write_text("a\nb\nc\n")
+    return listed(FOLDER / "outside")
 
 
 def rows_of_files():
@@ -221,18 +230,10 @@ def main(kind: str) -> None:
     sys.path.insert(0, str(FOLDER))
     heard = Heard()
     sys.meta_path.insert(0, heard)
-    for name, command, make, words in rows_of_files() if kind == "files" else rows_of_models():
-        for left in ("runs", "model", "drawn", "outside"):
-            shutil.rmtree(FOLDER / left, ignore_errors=True)
-        (FOLDER / "outside/folder/.0a1b2c3d").mkdir(parents=True)
-        for file in ("secret.txt", "log.txt", "folder/events.out", "folder/.0a1b2c3d/diary.txt"):
-            (FOLDER / "outside" / file).write_text("a\nb\nc\n")
-        before = listed(FOLDER / "outside")
-        outcome = in_a_child(make, command, heard) | {"name": name, "command": command, "words": words}
-        outcome["package"] = os.path.dirname(convlens.__file__)
-        outcome["changed"] = listed(FOLDER / "outside") != before
-        outcome["beside"] = sorted({path.name for path in FOLDER.iterdir()} - {"runs", "model", "drawn", "outside"})
-        print(json.dumps(outcome), flush=True)
+    rows = list(rows_of_files() if kind == "files" else rows_of_models())
+    print(json.dumps({"rows": len(rows)}), flush=True)
+    for start in range(0, len(rows), TOGETHER):
+        in_a_child(rows[start : start + TOGETHER], heard)
 
 
 def listed(folder: Path) -> list:

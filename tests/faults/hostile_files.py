@@ -386,7 +386,7 @@ TEXTS: list[Row] = [
     *(
         (f"labels.txt: {name}", "evaluate", harm, words)
         for name, harm, words in [
-            ("100 MB", labels(b"a\n" * 50_000_000), "bytes; expected"),
+            ("100 MB", lambda run: labels(b"a\n" * 50_000_000)(run), "bytes; expected"),
             ("a million lines", labels(b"\n" * 10**6), "is damaged"),
             ("empty", labels(b""), "is damaged"),
             ("no end", labels(b"a\nb\nc"), "is damaged"),
@@ -406,7 +406,7 @@ TEXTS: list[Row] = [
             ("aliases", summed("config.yaml", b"a: &a [x]\nb: *a\n"), "anchor"),
             ("300 KB", summed("config.yaml", b"# " + b"x" * 300_000), "bytes; expected"),
             ("a target", config(**{"model._target_": "os.system"}), "_target_"),
-            ("huge images", config(**{"data.image_size": [30_000, 30_000]}), "takes images of shape (16, 16, 3)"),
+            ("huge images", config(**{"data.image_size": [16_000, 16_000]}), "takes images of shape (16, 16, 3)"),
             ("epochs: text", config(**{"training.epochs": "many"}), "training.epochs"),
             ("a NaN", config(**{"data.validation_share": float("nan")}), "data.validation_share"),
             ("another sum", lambda run: (run / "config.yaml").open("a").write("# more\n"), "SHA-256"),
@@ -471,8 +471,7 @@ SNAPSHOTS: list[Row] = [
         ("zip64", end_says(2, zip64=True), "zip64"),
         ("20,000 members", snapshot(archive({f"{n}": b"" for n in range(20_000)})), "20,000 members"),
         ("a member twice", snapshot(archive([*WHOLE.items(), ("epoch.npy", scalar(4))])), "holds epoch.npy 2 times"),
-        ("3 GB of zeros", snapshot(archive({**WHOLE, **{f"{n}.npy": bytes(10**8) for n in range(3)}})), "unpacked"),
-        ("200 MB", snapshot(archive({**WHOLE, "a.npy": bytes(200_000_000)}, zipfile.ZIP_STORED)), "bytes; expected"),
+        ("300 MB of zeros", lambda run: snapshot(archive({**WHOLE, "a.npy": bytes(3 * 10**8)}))(run), "unpacked"),
         ("lzma", snapshot(archive(WHOLE, zipfile.ZIP_LZMA)), "compressed in a way"),
         ("18 EiB, says a header", kernel(npy("(4611686018427387904, 3, 3, 4)")), "not one of"),
         ("40 GB, says a header", kernel(npy("(100000, 100000, 2, 1)")), "takes 0 bytes"),

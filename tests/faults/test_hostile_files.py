@@ -28,7 +28,10 @@ def opening(kind: str, backend: str, good: Path, folder: Path, **more: str) -> s
 
 def outcomes(process: subprocess.Popen, folder: Path) -> list[dict]:
     assert process.wait() == 0, (folder / "errors").read_text()[-3000:]
-    return [json.loads(line) for line in (folder / "said").read_text().splitlines() if line.startswith("{")]
+    lines = (folder / "said").read_text().splitlines()
+    first, *found = [json.loads(line) for line in lines if line.startswith("{")]
+    assert first["rows"] == len(found), f"the row after {found[-1:]} ended the process, or did not end"
+    return found
 
 
 def faults(outcome: dict) -> list[str]:

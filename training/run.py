@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of a run's files, written into its run.json; runs of before there was a number are of format 0
 FILES = "config.yaml", "model.keras", "labels.txt", "metrics.csv", "evaluation.json", "run.json", "train.log"
-FOLDERS = "checkpoints", "snapshots", "figures", "exports", "tensorboard", "tensorboard/train", "tensorboard/validation"
+FOLDERS = (
+    *("checkpoints", "snapshots", "figures", "exports", "tensorboard"),
+    *(f"tensorboard/{split}" for split in ("train", "validation", "test")),
+)
 # Bytes that are read of a file. The confusion matrix of 2,000 classes takes 40 MB.
 FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**28
 SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes

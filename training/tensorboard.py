@@ -12,6 +12,7 @@ import numpy as np
 from convlens.configs import Train
 from convlens.configs.schema import Section
 from convlens.core.backend import by_backend
+from convlens.core.files import make_folder
 from convlens.training.devices import start_profile, stop_profile
 from convlens.training.run import Run
 
@@ -243,4 +244,5 @@ def _is_due(epoch: int, every: int) -> bool:
 def _writer(run: Run, part: str):
     import tensorflow as tf
 
+    make_folder(run.tensorboard_dir / part)
     return tf.summary.create_file_writer(str(run.tensorboard_dir / part))

@@ -9,6 +9,7 @@ from convlens.models.keras_file.objects import check_dtype
 from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
 
 CALLS = 5_000  # of layers, when the graph is linked: a nested model called twice counts twice
+ENDS = 100  # inputs of a model, and outputs
 ROUNDS = 20  # in which Keras may link the graph; it tries every layer that is not linked yet in each of them
 
 
@@ -42,7 +43,10 @@ def check_graph(config: dict[str, Any]) -> None:
         name = next(name for name, nodes in waiting.items() if nodes)
         raise ModelError(f"cannot be linked: layer '{shown(name)}' waits for others, in a loop or in reverse order")
     for key in ("input_layers", "output_layers"):
-        for name, _ in _histories(config.get(key)):
+        ends = _histories(config.get(key))
+        if not 0 < len(ends) <= ENDS:
+            raise ModelError(f"has {len(ends):,} {key.replace('_', ' ')}; expected 1 to {ENDS}")
+        for name, _ in ends:
             if name not in linked:
                 raise ModelError(f"links to the layer '{shown(name)}', which it does not have")
     _check_use(config, sources)

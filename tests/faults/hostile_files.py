@@ -31,7 +31,7 @@ FILES = {
     "evaluation.json": "read",
     "train.log": "resume",
 }
-FOLDERS = ("checkpoints", "snapshots", "figures", "tensorboard", "tensorboard/train", "tensorboard/validation")
+FOLDERS = ("checkpoints", "snapshots", "figures", "tensorboard", "tensorboard/train", "tensorboard/test")
 
 
 def outside(run: Path) -> Path:

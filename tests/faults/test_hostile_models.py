@@ -369,6 +369,12 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         "links to the layer 'nowhere'",
     ),
     (
+        "5,000 outputs",
+        with_config(lambda c: c["config"].update(output_layers=[c["config"]["output_layers"]] * 5000)),
+        "has 5,000 output layers",
+    ),
+    ("no outputs", with_config(lambda c: c["config"].update(output_layers=[])), "has 0 output layers"),
+    (
         "two layers of one name",
         with_config(lambda c: c["config"]["layers"].append(c["config"]["layers"][0])),
         "two layers of the same name",

@@ -81,8 +81,8 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
         raise UserError(own.named_in(_one_line(error)) if own else _one_line(error)) from error
     if "name" in schema.model_fields and values["name"] is None:
         values["name"] = own.path.stem if own else _chosen(script, overrides).get("experiment")
+    _refuse_empty_text(values)
     config = checked(schema, values, script=script, overrides=overrides)
-    _refuse_empty_text(config.document())
     config.withhold(_from_environment(composed, values))
     config.remember(tuple(override.key_or_group for override in parse(overrides)))
     return config
@@ -177,7 +177,8 @@ def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
             prefix = ".".join(parts[:depth])
             names = [f"{prefix}.{name}" if prefix else name for name in section.model_fields]
             names += [name for name in group_names if not prefix and name not in names]
-            raise UserError(unknown("key", key, names, guess=_likely(key, _paths(schema) + names)))
+            alias = key_by_alias(key, [*_paths(schema), *group_names])
+            raise UserError(unknown("key", key, names, guess=alias or _likely(key, _paths(schema) + names)))
         inner = section_of(field.annotation)
         if inner is None:
             rest = parts[depth + 1 :]
@@ -211,10 +212,7 @@ def _refuse_empty_text(values: dict[str, Any], prefix: str = "") -> None:
 
 
 def _likely(key: str, paths: list[str]) -> str:
-    """The key that was probably meant: by an alias, else the same last word elsewhere, else the nearest in spelling."""
-    alias = key_by_alias(key, paths)
-    if alias:
-        return alias
+    """The key that was probably meant: the same last word elsewhere, else the nearest in spelling."""
     same = [path for path in paths if path.split(".")[-1] == key.split(".")[-1]]
     return nearest(key, same) or (same[0] if same else nearest(key, paths))
 

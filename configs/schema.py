@@ -317,7 +317,9 @@ class Training(Section):
     @model_validator(mode="after")
     def _choices_fit_together(self):
         if self.schedule.name == "step" and not self.schedule.step_epochs:
-            raise ValueError("training.schedule.name=step needs training.schedule.step_epochs, such as [10,15]")
+            raise ValueError(
+                "training.schedule.name=step needs the epochs in which the rate falls; give training.schedule.step_epochs=10,15"
+            )
         if self.schedule.warmup_epochs >= self.epochs and self.schedule.warmup_epochs > 0:
             raise ValueError(
                 f"training.schedule.warmup_epochs={self.schedule.warmup_epochs:g} leaves nothing of "

@@ -44,7 +44,7 @@ BAD = [
     ("train", "training.optimizer=adam", "training.optimizer"),
     ("train", "training.optimizer.momentum=1", "expected a number less than 1"),
     ("train", "training.schedule.name=cosin", "Did you mean 'cosine'?"),
-    ("train", "training.schedule.name=step", "needs training.schedule.step_epochs"),
+    ("train", "training.schedule.name=step", "give training.schedule.step_epochs=10,15"),
     ("train", "training.schedule.warmup_epochs=10", "leaves nothing of training.epochs=10"),
     ("train", "training.label_smoothing=1", "expected a number less than 1"),
     ("train", "training.precision=float16", "Did you mean 'mixed_float16'?"),

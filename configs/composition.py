@@ -198,7 +198,7 @@ def key_meant(script: str, schema: type[Section], name: str) -> str:
 
 def _several_values(override: Override, script: str) -> str:
     key, value = override.input_line.split("=", 1)
-    line = f"'{key}={value}' gives several values, and {key} takes one"
+    line = f"'{key}={value}' gives several values, and {key} takes one at a time"
     return f"{line}; add -m to run one job for each." if script == "train" else f"{line}."
 
 

@@ -318,7 +318,8 @@ class Training(Section):
     def _choices_fit_together(self):
         if self.schedule.name == "step" and not self.schedule.step_epochs:
             raise ValueError(
-                "training.schedule.name=step needs the epochs in which the rate falls; give training.schedule.step_epochs=10,15"
+                "training.schedule.name=step needs the epochs in which the rate falls; give "
+                "training.schedule.step_epochs=10,15"
             )
         if self.schedule.warmup_epochs >= self.epochs and self.schedule.warmup_epochs > 0:
             raise ValueError(

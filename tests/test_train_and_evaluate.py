@@ -223,6 +223,53 @@ def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, rea
     assert not list(tmp_path.iterdir())
 
 
+def test_a_training_that_is_refused_leaves_no_run_and_latest_where_it_was(photos, trained, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL)
+    for more, reason in (
+        ("training.steps_per_execution=4", "training.steps_per_execution=4 does not divide the 6 steps of an epoch"),
+        (f"init_from={trained[0]}", "layer 'block1_conv1' needs shapes"),
+    ):
+        done = script("train.py", *words, "model.filters=[5]", more, folder=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1) and reason in done.stderr
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("experiment=cars", "data.root=photos"), "data.root=photos is read with data=folder, and this training reads"),
+        (("data=folder", "data.root=photos", "data.name=beans"), "data.name=beans is not read with data=folder"),
+        (("data=folder", "data.root=photos", "data.data_dir=d"), "data.data_dir=d is not read with data=folder"),
+        (("data=folder", "data.root=/nope"), "data.root=/nope does not exist.\n"),
+    ],
+)
+def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason, tmp_path):
+    done = script("train.py", *words, folder=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and reason in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(trained):
+    done = script("evaluate.py", f"run={trained[0]}", "data.data_dir=/data", folder=trained[0])
+    assert done.returncode == 2
+    assert "data.data_dir=/data is not read: run" in done.stderr and "whose place is data.root" in done.stderr
+
+
+def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL, "training.schedule.name=constant")
+    assert script("train.py", *words, folder=tmp_path / "runs").returncode == 0
+    run = only_run(tmp_path / "runs")
+    twice = (
+        f"from convlens import train; train(['resume={run.name}']); train(['resume={run.name}', 'training.epochs=3'])"
+    )
+    done = subprocess.run([sys.executable, "-c", twice], cwd=run.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is finished; its best epoch is" in done.stdout
+    assert f"For more epochs: convlens train resume={run.name} training.epochs=4. For a new run" in done.stdout
+    assert "epoch 3/3" in done.stdout and f"--logdir {tmp_path / 'runs'}\n" in done.stdout
+    assert [row["epoch"] for row in csv.DictReader((run / "metrics.csv").open())] == ["1", "2", "3"]
+
+
 def test_a_missing_folder_of_photos_is_told_before_keras_is_loaded(tmp_path):
     done = script("train.py", "data=folder", "data.root=absent", folder=tmp_path)
     assert done.returncode == 2

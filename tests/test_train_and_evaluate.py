@@ -224,14 +224,20 @@ def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, rea
 
 
 def test_a_training_that_is_refused_leaves_no_run_and_latest_where_it_was(photos, trained, tmp_path):
-    words = ("data=folder", f"data.root={photos}", *SMALL)
-    for more, reason in (
-        ("training.steps_per_execution=4", "training.steps_per_execution=4 does not divide the 6 steps of an epoch"),
-        (f"init_from={trained[0]}", "layer 'block1_conv1' needs shapes"),
-    ):
-        done = script("train.py", *words, "model.filters=[5]", more, folder=tmp_path)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1) and reason in done.stderr
-        assert not list(tmp_path.iterdir())
+    words = ["data=folder", f"data.root={photos}", *SMALL, "model.filters=5", f"runs_dir={tmp_path}"]
+    bad = ["training.steps_per_execution=4", f"init_from={trained[0]}"]
+    code = (
+        "import convlens\n"
+        f"for bad in {bad}:\n"
+        f"    try: convlens.train([*{words}, bad])\n"
+        "    except convlens.UserError as error: print('refused:', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    refusals = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
+    assert len(refusals) == 2, done.stdout + done.stderr
+    assert "training.steps_per_execution=4 does not divide the 6 steps of an epoch" in refusals[0]
+    assert "layer 'block1_conv1' needs shapes" in refusals[1]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -250,18 +256,20 @@ def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason,
 
 
 def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(trained):
-    done = script("evaluate.py", f"run={trained[0]}", "data.data_dir=/data", folder=trained[0])
-    assert done.returncode == 2
-    assert "data.data_dir=/data is not read: run" in done.stderr and "whose place is data.root" in done.stderr
+    from convlens.configs.schema import Where
+    from convlens.core.errors import UserError
+    from convlens.training import Run
+
+    with pytest.raises(UserError, match=r"data\.data_dir=/data is not read: run .* whose place is data\.root"):
+        Run.open(trained[0]).open_data(Where(data_dir="/data"))
 
 
 def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path):
     words = ("data=folder", f"data.root={photos}", *SMALL, "training.schedule.name=constant")
     assert script("train.py", *words, folder=tmp_path / "runs").returncode == 0
     run = only_run(tmp_path / "runs")
-    twice = (
-        f"from convlens import train; train(['resume={run.name}']); train(['resume={run.name}', 'training.epochs=3'])"
-    )
+    words = f"'resume={run.name}'"
+    twice = f"from convlens import train; train([{words}]); train([{words}, 'training.epochs=3'])"
     done = subprocess.run([sys.executable, "-c", twice], cwd=run.parent, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "is finished; its best epoch is" in done.stdout

@@ -228,21 +228,25 @@ def _noticed(run: Run, data, evaluation) -> list[str]:
     """A line for each of the most important things that a person would notice of the training."""
     from convlens.training.diagnosis import diagnose, outcome_of
 
-    return diagnose(outcome_of(run, data, evaluation.matrix, _first_kernels(run)))
+    return diagnose(outcome_of(run, data, evaluation.matrix, *_first_layer(run)))
 
 
-def _first_kernels(run: Run) -> tuple | None:
-    """The first trained convolution: its name, its kernels at the start and now; None where no start is kept."""
-    from convlens.interpret import unpack_snapshot
+def _first_layer(run: Run) -> tuple[str, float | None]:
+    """The first convolution that was trained, and how alike its kernels are to their start, the median of the cosines;
+    None where their start is not kept."""
+    import numpy as np
+
+    from convlens.interpret import cosine_with_start, unpack_snapshot
     from convlens.models import conv_layers
 
     trained = {layer.name for layer in run.model.layers if layer.trainable}
-    for info in conv_layers(run.model)[: 2 if run.snapshots else 0]:  # a layer that whitens may stand before it
-        if info.name in trained:
-            snapshot = unpack_snapshot(run.snapshots[0].read_bytes())
-            start = snapshot.kernels.get(info.name) if snapshot.epoch == 0 else None
-            return None if start is None else (info.name, start, info.kernel)
-    return None
+    first = next((info for info in conv_layers(run.model) if info.name in trained), None)
+    if first is None or 0 not in run.snapshot_epochs:
+        return "", None
+    start = unpack_snapshot(run.snapshots[0].read_bytes()).kernels.get(first.name)
+    cosines = np.array([]) if start is None else cosine_with_start(first.kernel, start)
+    known = cosines[np.isfinite(cosines)]
+    return first.name, float(np.median(known)) if len(known) else None
 
 
 def _describe(info) -> str:

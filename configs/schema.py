@@ -203,7 +203,8 @@ class Model(Section):
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: Text = "he_normal"  # what kernels are before training: a Keras initializer's name
-    # At the start; so small a one (0.01) that learning shows in them.
+    first_kernel_size: Size | None = None  # of the first convolution, whose kernels are looked at; null: kernel_size
+    # At the start; after so small a one as 0.01 learning shows in them.
     first_stddev: Positive | None = None  # deviation of the first convolution's kernels; null: as initializer
     whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()
@@ -408,11 +409,12 @@ class Visualize(Section):
     layers: Texts | None = None  # convolutions by their names; null: every one
     units: Units | None = None  # of each of these layers, by index; null: all
     max_units: Count = 32  # tiles in a figure
-    sort: Literal["index", "norm", "activation"] = "index"  # in which order a layer's units stand
+    sort: Literal["index", "norm", "activation", "orientation"] | None = None  # null: as suits the figure
     #   index: as the layer numbers them
     #   norm: the largest kernel first
     #   activation: the most active on the images first
-    scale: Literal["unit", "layer", "global"] = "layer"  # which maps and kernels share a scale of colours
+    #   orientation: first layers, by what their kernels answer to
+    scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
     #   unit: each has its own
     #   layer: those of a layer
     #   global: those of all layers

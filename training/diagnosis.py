@@ -3,11 +3,15 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convlens.configs import Train
+
+if TYPE_CHECKING:
+    from convlens.training.run import Run
+    from convlens.training.training_data import TrainingData
 
 MOST_LINES = 2
 FEW_EPOCHS, FEW_STEPS = 3, 100  # a training of fewer says nothing yet
@@ -130,9 +134,8 @@ def _first_kernels_stayed(outcome: Outcome) -> str:
     model, advice = config.model, f"model.first_stddev={SMALL_START:g}"
     if model.first_stddev is not None and model.first_stddev <= SMALL_START:
         advice = _longer(config)
-    elif model.kernel_size[0] < 5 and model.convolutions[0] == 1:
-        sizes = ",".join(str(size) for size in (7, *model.kernel_size[1:]))
-        advice += f", with larger kernels: model.kernel_size={sizes}"
+    elif (model.first_kernel_size or model.kernel_size[0]) < 5:
+        advice += f", with larger kernels: model.first_kernel_size={7 if model.convolutions[0] == 1 else 5}"
     return (
         f"The kernels of {outcome.first_layer} are nearly those of the start (median cosine {outcome.cosine:.2f}): "
         f"their pictures show chance, not learning. Try {advice}."
@@ -171,20 +174,8 @@ def _longer(config: Train) -> str:
     return f"a longer training, training.epochs={2 * config.training.epochs}"
 
 
-def median_cosine(start: np.ndarray, now: np.ndarray) -> float:
-    """How alike kernels (height, width, inputs, units) are to what they were: 1 where learning turned none of them.
-
-    The start may lack the last inputs and units, as a snapshot of a wide layer does; they are left out.
-    """
-    _, _, inputs, units = start.shape
-    pairs = [np.asarray(kernels, np.float64)[:, :, :inputs, :units].reshape(-1, units) for kernels in (start, now)]
-    norms = [np.linalg.norm(kernels, axis=0) for kernels in pairs]
-    turned = (pairs[0] * pairs[1]).sum(axis=0) / np.maximum(norms[0] * norms[1], np.finfo(np.float64).tiny)
-    return float(np.median(turned))
-
-
-def outcome_of(run: Any, data: Any, matrix: np.ndarray, start: tuple[str, np.ndarray, np.ndarray] | None) -> Outcome:
-    """The outcome of a finished run on its data; `start`: the first layer's name, its kernels at the start and now."""
+def outcome_of(run: "Run", data: "TrainingData", matrix: np.ndarray, first_layer: str, cosine: float | None) -> Outcome:
+    """The outcome of a finished run on its data; the other arguments are attributes of `Outcome`."""
     labels = data.labels("train")
     return Outcome(
         config=run.config,
@@ -193,6 +184,6 @@ def outcome_of(run: Any, data: Any, matrix: np.ndarray, start: tuple[str, np.nda
         trained_on=np.bincount(labels, minlength=len(run.labels)),
         validated_on=data.info.sizes["validation"],
         matrix=matrix,
-        first_layer=start[0] if start else "",
-        cosine=median_cosine(*start[1:]) if start else None,
+        first_layer=first_layer,
+        cosine=cosine,
     )

@@ -85,6 +85,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "randaugment": ("data.augment.rand_augment",),
     "cutout": ("data.augment.erase",),
     "random_erasing": ("data.augment.erase",),
+    "model": ("run",),
     "arch": ("model", "run"),
     "architecture": ("model", "run"),
     "net": ("model", "run"),

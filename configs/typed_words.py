@@ -39,10 +39,15 @@ def fitting(word: str, schema: type[Section]) -> str:
         # 'a','b' begins with a quote and is a list all the same.
         several = value[:1] in ("'", '"') and takes_list(annotation) and _read(whole, Override.is_sweep_override)
         return f"{key}=[{value}]" if several else whole
-    if takes_list(annotation) and "," in value and not _FUNCTION.match(value):
-        return f"{key}=[{','.join(_element(item.strip(), annotation) for item in value.split(','))}]"
+    if "${" in value or _FUNCTION.match(value):
+        return f"{key}={value}"
+    if takes_list(annotation):
+        items = [_element(item.strip(), annotation) for item in value.split(",")]
+        return f"{key}={items[0]}" if len(items) == 1 else f"{key}=[{','.join(items)}]"
     if _is_text(annotation):
         return f"{key}={_text(value)}"
+    if str in _kinds(annotation) and "," not in value:
+        return f"{key}={as_value(value)}"
     return f"{key}={value}"
 
 
@@ -93,7 +98,7 @@ def _element(item: str, annotation: Any) -> str:
 
 def _text(value: str) -> str:
     """Text in quotes where Hydra would take it for a number, for true or false, or would not read it."""
-    if not value or value[0] in "'\"" or "," in value or "${" in value:
+    if not value or value[0] in "'\"" or "," in value:
         return value
     read = _read(f"key={value}", Override.value)
     if isinstance(read, str):

@@ -90,6 +90,8 @@ def test_a_list_of_one_needs_neither_comma_nor_bracket(word):
     ("word", "images"),
     [
         ("image=josé (1).jpg,it's.png", ["josé (1).jpg", "it's.png"]),
+        ("image=it's.jpg", ["it's.jpg"]),
+        ("image=${oc.env:HOME}", ["HOME"]),
         ("image='a, b.jpg',c.jpg", ["a, b.jpg", "c.jpg"]),
         ("image=3,car 1.jpg", [3, "car 1.jpg"]),
         ("image=~/a.jpg,~/b.jpg", ["HOME/a.jpg", "HOME/b.jpg"]),
@@ -110,6 +112,8 @@ def test_several_values_for_a_key_that_takes_one_are_refused_and_m_is_advised_wh
 def test_text_needs_no_quotes_whatever_it_looks_like(typed):
     config = compose("train", Train, [f"data.name={typed}", f"data.classes={typed},b"])
     assert (config.data.name, config.data.classes) == (typed, [typed, "b"])
+    if typed not in ("64", "0064", "1e3", "true", "no", "3.10"):  # of target, a number is an index
+        assert compose("visualize", Visualize, [f"target={typed}"]).target == typed
 
 
 def test_a_number_in_an_experiment_is_text_where_text_belongs(tmp_path):

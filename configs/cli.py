@@ -121,6 +121,7 @@ def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
     lines += ["  --help, -h        this text", "  --cfg             print the configuration and stop"]
     if sweeps:
         lines += ["  --multirun, -m    one job for each combination of comma-separated values: -m seed=0,1,2"]
+    lines += ["", f"A list takes commas, key=a,b{'; with -m it stands in brackets' if sweeps else ''}."]
     for group, choices in groups_of(name).items():
         lines += ["", f"{group}="]
         lines += [f"  {choice:18}{_first_comment(FOLDER / group / f'{choice}.yaml')}".rstrip() for choice in choices]

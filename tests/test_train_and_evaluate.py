@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from convlens.interpret import pack_snapshot
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("model.filters=[4]", "model.head.dense=[]", "training.batch_size=8", "training.epochs=2")
@@ -91,6 +94,22 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     model.get_layer("block2_conv1").trainable = False
     run.save_model(model, epoch=2, val_accuracy=0.6)
     assert _dead_units(Run.open(run.path), data) == []  # no learning rate would bring them back
+
+
+def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept(tmp_path):
+    from convlens.train import _first_layer
+    from convlens.training import Run
+
+    (saved,) = (ROOT / "tests" / "saved_runs" / "finished").iterdir()
+    shutil.copytree(saved, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    layer, cosine = _first_layer(run)
+    kernels = run.model.get_layer("block1_conv1").get_weights()[0]
+    assert layer == "block1_conv1" and 0 < cosine < 0.99999
+    run.write_snapshot(0, pack_snapshot(0, {"block1_conv1": -3 * kernels}))
+    assert _first_layer(run) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
+    run.drop_snapshot(0)
+    assert _first_layer(run) == ("", None)
 
 
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):

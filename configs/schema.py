@@ -379,8 +379,8 @@ class Extraction(Section):
     """How a kernel is applied in the figure Input -> Filter -> Detect -> Condense."""
 
     stride: Count = 1  # pixels from one place of the kernel to the next
-    padding: Literal["same", "valid"] = "same"  # what the kernel meets at the border
-    #   same: zeros around the image, so that the map keeps its size
+    padding: Literal["same", "valid"] = "valid"  # what the kernel meets at the border
+    #   same: zeros around the image, so that the map keeps its size; they make a false edge there
     #   valid: nothing; the kernel stays inside, and the map loses a border
     pooling: Literal["max", "average"] = "max"  # how what was detected is condensed
     #   max: the largest value of a window
@@ -421,6 +421,7 @@ class Visualize(Section):
     target: str | int | None = None  # the class to explain, by name or index; null: what the model says
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
     kernel: str | list[list[float]] | None = None  # one to try on images, by name or as rows; no network is needed
+    kernel_name: Text | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
     extraction: Extraction = Extraction()
     data: Where = Where()
 
@@ -428,6 +429,8 @@ class Visualize(Section):
     def _two_runs_or_one(self):
         if (self.a is None) != (self.b is None):
             raise ValueError("comparing takes two runs: a=runs/cars/latest b=runs/cars/another")
+        if self.kernel_name is not None and self.kernel is None:
+            raise ValueError("kernel_name= names the kernel that is typed; give kernel=, too")
         others = [name for name in ("run", "model", "kernel") if getattr(self, name) is not None]
         if self.a is not None and others:
             raise ValueError(f"a= and b= name the runs already; leave out {others[0]}=")

@@ -64,4 +64,3 @@ def _of_the_batch_alone(model: keras.Model, norms: list[keras.layers.Layer]) -> 
     finally:
         for (layer, name, _), value in zip(settings, before, strict=True):
             setattr(layer, name, value)
-

@@ -55,7 +55,7 @@ def photographs(images: int, side: int) -> dict[str, Any]:
 
 
 def _network(side: int) -> dict[str, Any]:
-    """Blocks until maps are a few pixels wide; where images are large, the first convolution makes them half as large."""
+    """Blocks until maps are a few pixels wide; the first convolution makes large images half as large."""
     halved = side >= 48
     blocks = min(max(int(math.log2(side / (2 if halved else 1))) - 1, 1), 4 if side <= 128 else 5)
     filters = [32, 64, 128, 256, 256][:blocks]
@@ -105,8 +105,8 @@ def explain(before: Train, config: Train, images: int, sizes: np.ndarray, device
     if before.recipe:
         training, model = config.training, config.model
         lines.append(
-            f"Chosen for {images:,} photographs to train on: {training.epochs} epochs, batches of {training.batch_size}, "
-            f"{training.optimizer.name} at {training.optimizer.learning_rate:g}, blocks of "
+            f"Chosen for {images:,} photographs to train on: {training.epochs} epochs in batches of "
+            f"{training.batch_size}, {training.optimizer.name} at {training.optimizer.learning_rate:g}, blocks of "
             f"{', '.join(map(str, model.filters))} kernels. What you type counts instead: training.epochs=20."
         )
     return lines
@@ -123,7 +123,9 @@ def _other_sides(side: int, median: int) -> str:
 def _arithmetic(side: int) -> int:
     """Multiplications of the convolutions for one image."""
     network, channels, multiplications = _network(side), 3, 0
-    blocks = zip(*(network[f"model.{key}"] for key in ("filters", "convolutions", "kernel_size", "stride")), strict=True)
+    blocks = zip(
+        *(network[f"model.{key}"] for key in ("filters", "convolutions", "kernel_size", "stride")), strict=True
+    )
     for filters, convolutions, kernel, stride in blocks:
         side //= stride
         for _ in range(convolutions):

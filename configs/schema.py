@@ -161,7 +161,7 @@ class Model(Section):
     pooling: Annotated[list[Literal["max", "average", "none"]], BeforeValidator(_as_list)] = ["max"]
     pool_size: Annotated[list[Size], BeforeValidator(_as_list)] = [2]
     batch_norm: bool = False
-    # Of its running averages. A new training chooses it for its number of steps; null in an older run means 0.99.
+    # Of its running averages. In a run of an earlier version, which has no such key, it was 0.99.
     batch_norm_momentum: Fraction | None = None  # null: chosen for the number of steps
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
@@ -282,8 +282,7 @@ class Train(Section):
     runs_dir: str = "runs"
     init_from: str | None = None  # a run or a .keras file whose weights the new run starts from
     resume: str | None = None  # a run to go on with, as it was configured
-    # photographs: keys of data, model and training that nobody writes are chosen for how many and how large they are
-    recipe: Literal["photographs"] | None = None
+    recipe: Literal["photographs"] | None = None  # photographs: what nobody writes is chosen for their number and size
     data: Data = Data()
     model: Model = Model()
     training: Training = Training()

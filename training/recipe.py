@@ -62,7 +62,8 @@ def _network(side: int) -> dict[str, Any]:
     return {
         "model.filters": filters,
         "model.convolutions": [1, 1 if side > 64 else 2, 2, 2, 2][:blocks],
-        "model.kernel_size": [7 if halved else 5, 3, 3, 3, 3][:blocks],
+        "model.kernel_size": [3] * blocks,
+        "model.first_kernel_size": 7 if halved else 5,
         "model.stride": [2 if halved else 1, 1, 1, 1, 1][:blocks],
         "model.first_stddev": 0.01,  # so that what the first kernels learn shows in them
         "model.dropout": [0.0] * blocks,
@@ -122,15 +123,14 @@ def _other_sides(side: int, median: int) -> str:
 
 def _arithmetic(side: int) -> int:
     """Multiplications of the convolutions for one image."""
-    network, channels, multiplications = _network(side), 3, 0
-    blocks = zip(
-        *(network[f"model.{key}"] for key in ("filters", "convolutions", "kernel_size", "stride")), strict=True
-    )
-    for filters, convolutions, kernel, stride in blocks:
+    network = _network(side)
+    channels, kernel, multiplications = 3, network["model.first_kernel_size"], 0
+    each = (network[f"model.{key}"] for key in ("filters", "convolutions", "stride"))
+    for filters, convolutions, stride in zip(*each, strict=True):
         side //= stride
         for _ in range(convolutions):
             multiplications += side * side * kernel * kernel * channels * filters
-            channels = filters
+            channels, kernel = filters, 3
         side //= 2
     return multiplications
 

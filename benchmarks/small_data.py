@@ -49,13 +49,13 @@ def make_cell(photos: Path, folder: Path, photographs: int, classes: int, side: 
     """`folder/train/<class>`, photographs chosen by the seed, and `folder/test/<class>`, always the same ones."""
     names = sorted(path.name for path in (photos / "train").iterdir() if path.is_dir())
     chosen = [names[index * len(names) // classes] for index in range(classes)]
-    for split, count, key in (("train", photographs, seed), ("test", test, 0)):
+    for split, count, key in (("train", photographs, (seed, photographs)), ("test", test, 0)):
         for name in chosen:
             files = sorted((photos / split / name).iterdir())
             if len(files) < count:
                 raise SystemExit(f"{photos / split / name} has {len(files)} photographs, fewer than {count}.")
             (folder / split / name).mkdir(parents=True)
-            for index in np.random.default_rng((key, photographs)).permutation(len(files))[:count]:
+            for index in np.random.default_rng(key).permutation(len(files))[:count]:
                 with Image.open(files[index]) as image:
                     resized = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
                 resized.save(folder / split / name / f"{files[index].stem}.png")

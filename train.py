@@ -15,6 +15,7 @@ from convlens.data import check_name, check_root
 from convlens.models import check_model
 from convlens.training import Run
 from convlens.training.checks import check_choices
+from convlens.training.recipe import explain, open_keys, settle, usual_side
 from convlens.training.resume import (
     changes,
     check_data,
@@ -61,7 +62,7 @@ def train(config: Train | Sequence[str]) -> Run:
         check_root(config.data.root)
     if config.data.source == "tfds":
         check_name(config.data)
-    if config.data.image_size:
+    if config.data.image_size and "model.filters" not in open_keys(config):
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)
 
@@ -126,16 +127,24 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     with quietly():
         keras.utils.set_random_seed(config.seed)  # TensorFlow's too, which is imported for it
 
-    data = run.open_data(moved) if run else open_dataset(config.data)
+    device = "cpu" if "cpu" in devices[0] else "gpu"
+    side_of = (lambda sizes: usual_side(sizes, device)) if "data.image_size" in open_keys(config) else None
+    data = run.open_data(moved) if run else open_dataset(config.data, side_of=side_of)
+    info, asked = data.info, config
     if run:
         check_data(run, data.fingerprint)
-    info = data.info
+    else:
+        config = settle(config, info.sizes["train"], info.image_size, len(devices))
+        settings = config.training
     check_model(config.model, info.image_size, info.channels, len(info.classes))
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
     steps = data.steps(settings.batch_size, settings.limit_batches, settings.overfit)
     steps_together(settings.steps_per_execution, steps)
     console.print(one_line(_describe(info)))
+    if not run and config.data.source == "folder":
+        for line in explain(asked, config, info.sizes["train"], data.stored_sizes(), device):
+            console.print(line)
     if info.sizes["train"] < settings.batch_size:
         console.print(
             f"{info.sizes['train']} images to train on are fewer than training.batch_size={settings.batch_size}: every "
@@ -193,8 +202,9 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
     for line in [*_dead_units(run, data), *_noticed(run, data, evaluation)]:
         console.print(one_line(line), style="yellow")
+    kept = "last" if settings.keep == "last" and run.epoch == settings.epochs else "best"
     console.print(
-        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "
+        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, {kept} epoch {run.epoch}, "
         f"{duration(time.perf_counter() - start)} in all\n"
         f"Run {run.path}\n\n"
         f"Next\n"

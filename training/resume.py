@@ -9,6 +9,7 @@ from convlens.configs import Train, Training
 from convlens.core.errors import UserError
 from convlens.core.program import word
 from convlens.training.checkpoint import State, newest_checkpoint
+from convlens.training.recipe import open_keys
 from convlens.training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
@@ -37,10 +38,14 @@ def check_request(config: Train, run: Run) -> Train:
     if "dataset" not in run.facts:
         raise UserError(f"Run {run.path} ended before its training began; there is nothing to resume. Start a new one.")
     asked, known = dict(_values(config)), dict(_values(run.config))
+    chosen = open_keys(config)  # for the data; whoever leaves them open takes what was chosen then
     differing = [
         key
         for key in dict.fromkeys([*asked, *known])
-        if _is_typed(key, config.typed) and key not in FREE and asked.get(key) != known.get(key)
+        if _is_typed(key, config.typed)
+        and key not in FREE
+        and not any(f"{key}.".startswith(f"{name}.") for name in chosen)
+        and asked.get(key) != known.get(key)
     ]
     if all(key in PLACES and key not in config.typed for key in differing):
         return run.config

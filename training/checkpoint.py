@@ -17,6 +17,7 @@ import numpy as np
 from convlens.core.errors import UserError
 from convlens.core.files import atomic_folder, make_folder, telling_full_disk
 from convlens.core.plain_json import parse_json
+from convlens.core.program import word
 from convlens.core.reading import read_regular
 
 ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
@@ -97,12 +98,18 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     return path
 
 
-def newest_checkpoint(folder: Path, tell: Callable[[str], None], most: int = MOST_BYTES) -> State | None:
-    """The state in the newest whole checkpoint, None where there is no checkpoint yet; tells where it stands.
+def newest_checkpoint(
+    folder: Path,
+    tell: Callable[[str], None],
+    fits: Callable[[State], bool] = lambda state: True,
+    *,
+    most: int = MOST_BYTES,
+) -> State | None:
+    """The state in the newest whole checkpoint that fits, None where there is no checkpoint yet; tells where it stands.
 
     One whose arrays or model take more than `most` bytes is none of this network's, and damaged.
 
-    Raises `UserError` when there are checkpoints and not one of them is whole.
+    Raises `UserError` when there are checkpoints and not one of them is whole and fits.
     """
     found = checkpoints(folder)
     for path in found:
@@ -111,10 +118,15 @@ def newest_checkpoint(folder: Path, tell: Callable[[str], None], most: int = MOS
         except Damaged as damage:
             tell(f"Checkpoint {path} is damaged: {damage}.")
         else:
+            if not fits(state):
+                continue
             tell(f"Going on after epoch {state.epoch}, step {state.step}, from {path}")
             return state
     if found:
-        raise UserError(f"No checkpoint in {folder} is whole. Start a new run; init_from= takes this one's best model.")
+        raise UserError(
+            f"No checkpoint in {folder} can be gone on from. Start a new run from the best model of this one: "
+            f"{word('init_from', folder.parent)}"
+        )
     return None
 
 

@@ -67,7 +67,7 @@ def checkpoint(path: Path) -> None:
     with ending_well("checkpoint"):
         try:
             folder = Run.open(path).checkpoints_dir
-            state = newest_checkpoint(folder, said.append, 2**26)
+            state = newest_checkpoint(folder, said.append, most=2**26)
             check_resumable(state.values, folder, ["KeepBest", "MetricsTable", "Clock"])
         except UserError as error:
             raise UserError(f"{error} {' '.join(said)}") from None

@@ -294,7 +294,7 @@ HONEST = [
 ]
 
 PARTS = MANIFEST, VALUES, ARRAYS, MODEL
-IS_LINK, NO_FILE = "out of", "is not a regular file"
+IS_LINK, NO_FILE, NO_STATE = "out of", "is not a regular file", "can be gone on from"
 DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
 ROW = "epoch,loss\n1,0.5\n"
 HEADER = '{\n  "finished": false'
@@ -501,30 +501,30 @@ CHECKPOINTS: list[Row] = [
     *(
         (f"a checkpoint: {name}", "checkpoint", harm, words)
         for name, harm, words in [
-            ("a file in its place", lambda run: emptied(newest(run)).write_text("x"), "is whole"),
+            ("a file in its place", lambda run: emptied(newest(run)).write_text("x"), NO_STATE),
             *((f"a FIFO for {name}", in_place_of(name, fifo), NO_FILE) for name in PARTS),
-            *((f"a sparse {name}", in_place_of(name, sparse), "is whole") for name in PARTS),
-            ("a manifest of a list", manifest(b"[]"), "is whole"),
-            ("a manifest of text", manifest(b'{"files": "all"}'), "is whole"),
-            ("a manifest of a path", manifest(b'{"files": {"../../../../outside/secret.txt": ""}}'), "is whole"),
-            ("a manifest without end", manifest(b"[" * 100_000), "is whole"),
-            ("no such sum", in_place_of(ARRAYS, lambda name: lambda run: (run / name).write_bytes(b"x")), "is whole"),
-            ("epoch -1", values(lambda v: v.update(epoch=-1)), "is whole"),
-            ("epoch: text", values(lambda v: v.update(epoch="3")), "is whole"),
-            ("no step", values(lambda v: v.pop("step") and None), "is whole"),
-            ("complete: 1", values(lambda v: v.update(complete=1)), "is whole"),
-            ("values: a list", in_checkpoint(VALUES, b"[]"), "is whole"),
-            ("values: NaN", in_checkpoint(VALUES, b'{"epoch": NaN}'), "is whole"),
-            ("a header of 18 EiB", in_checkpoint(ARRAYS, b"\xff" * 8 + b"{}"), "is whole"),
-            ("a header of text", arrays(b"text"), "is whole"),
-            ("a header without end", arrays(b'{"a":' * 50_000), "is whole"),
-            ("an array of 40 GB", arrays(array_of([10**5, 10**5], [0, 4 * 10**10])), "is whole"),
-            ("an array of a negative side", arrays(array_of([-1], [0, -4])), "is whole"),
-            ("an array before the file", arrays(array_of([1], [-4, 0]), bytes(4)), "is whole"),
-            ("shared bytes", arrays(dict.fromkeys("ab", array_of([1], [0, 4])["model.0"]), bytes(4)), "is whole"),
-            ("an array of objects", arrays(array_of([1], [0, 8], "object"), bytes(8)), "is whole"),
-            ("an array of a dtype that is a list", arrays(array_of([1], [0, 4], ["F32"]), bytes(4)), "is whole"),
-            ("more than its arrays", arrays(array_of([1], [0, 4]), bytes(400)), "is whole"),
+            *((f"a sparse {name}", in_place_of(name, sparse), NO_STATE) for name in PARTS),
+            ("a manifest of a list", manifest(b"[]"), NO_STATE),
+            ("a manifest of text", manifest(b'{"files": "all"}'), NO_STATE),
+            ("a manifest of a path", manifest(b'{"files": {"../../../../outside/secret.txt": ""}}'), NO_STATE),
+            ("a manifest without end", manifest(b"[" * 100_000), NO_STATE),
+            ("no such sum", in_place_of(ARRAYS, lambda name: lambda run: (run / name).write_bytes(b"x")), NO_STATE),
+            ("epoch -1", values(lambda v: v.update(epoch=-1)), NO_STATE),
+            ("epoch: text", values(lambda v: v.update(epoch="3")), NO_STATE),
+            ("no step", values(lambda v: v.pop("step") and None), NO_STATE),
+            ("complete: 1", values(lambda v: v.update(complete=1)), NO_STATE),
+            ("values: a list", in_checkpoint(VALUES, b"[]"), NO_STATE),
+            ("values: NaN", in_checkpoint(VALUES, b'{"epoch": NaN}'), NO_STATE),
+            ("a header of 18 EiB", in_checkpoint(ARRAYS, b"\xff" * 8 + b"{}"), NO_STATE),
+            ("a header of text", arrays(b"text"), NO_STATE),
+            ("a header without end", arrays(b'{"a":' * 50_000), NO_STATE),
+            ("an array of 40 GB", arrays(array_of([10**5, 10**5], [0, 4 * 10**10])), NO_STATE),
+            ("an array of a negative side", arrays(array_of([-1], [0, -4])), NO_STATE),
+            ("an array before the file", arrays(array_of([1], [-4, 0]), bytes(4)), NO_STATE),
+            ("shared bytes", arrays(dict.fromkeys("ab", array_of([1], [0, 4])["model.0"]), bytes(4)), NO_STATE),
+            ("an array of objects", arrays(array_of([1], [0, 8], "object"), bytes(8)), NO_STATE),
+            ("an array of a dtype that is a list", arrays(array_of([1], [0, 4], ["F32"]), bytes(4)), NO_STATE),
+            ("more than its arrays", arrays(array_of([1], [0, 4]), bytes(400)), NO_STATE),
         ]
     ),
     *(
@@ -537,7 +537,7 @@ CHECKPOINTS: list[Row] = [
             ("rows of text", values(lambda v: v["callbacks"]["MetricsTable"].update(rows=["x"])), "rows"),
             ("a log cut to -1", values(lambda v: v["logs"].update({"train.log": -1})), "logs"),
             ("best: null", values(lambda v: v.update(best=None)), "best"),
-            ("no checkpoint that is whole", manifest(b"{}"), "is whole"),
+            ("no checkpoint that is whole", manifest(b"{}"), NO_STATE),
         ]
     ),
 ]  # fmt: skip

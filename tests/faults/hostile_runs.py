@@ -114,7 +114,7 @@ DESCRIPTIONS = [
     ("a negative size", features(image=image(shape={"dimensions": ["-8", "8", "3"]})), "which cannot be"),
     ("a dtype that is none", features(image=image(dtype="(9999,9999)f8")), "which TFDS does not have"),
     ("a trillion classes", features(label=label(10**12)), "num_classes 1000000000000"),
-    ("features in features", nested(40), "nested deeper than"),
+    ("features in features", nested(40), "nested too deeply"),
     ("many features", features(**{f"n{number}": label() for number in range(2100)}), "more than 2,000 features"),
     ("deep JSON", "[" * 100_000 + "]" * 100_000, "features.json is damaged"),
     ("deep JSON in a text", {"pythonClassName": DICT, "jsonFeature": {"json": '{"a":' * 9999 + "1" + "}" * 9999}},

@@ -90,7 +90,9 @@ def kept_classes(available: Sequence[str], wanted: Sequence[str] | None) -> tupl
     """The classes that are wanted, in that order; all of them by default."""
     for name in wanted or ():
         if name not in available:
-            raise UserError(unknown("class in data.classes", name, available))
+            raise UserError(
+                unknown("class in data.classes", name, available, where="folders of data.root, or TFDS' catalogue")
+            )
     classes = tuple(wanted or available)
     if len(classes) < 2:
         number = f"Only one class found, '{classes[0]}'" if classes else "No class found"

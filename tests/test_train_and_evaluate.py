@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from convlens.interpret import pack_snapshot
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("model.filters=[4]", "model.head.dense=[]", "training.batch_size=8", "training.epochs=2")
@@ -91,6 +94,22 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     model.get_layer("block2_conv1").trainable = False
     run.save_model(model, epoch=2, val_accuracy=0.6)
     assert _dead_units(Run.open(run.path), data) == []  # no learning rate would bring them back
+
+
+def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept(tmp_path):
+    from convlens.train import _first_layer
+    from convlens.training import Run
+
+    (saved,) = (ROOT / "tests" / "saved_runs" / "finished").iterdir()
+    shutil.copytree(saved, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    layer, cosine = _first_layer(run)
+    kernels = run.model.get_layer("block1_conv1").get_weights()[0]
+    assert layer == "block1_conv1" and 0 < cosine < 0.99999
+    run.write_snapshot(0, pack_snapshot(0, {"block1_conv1": -3 * kernels}))
+    assert _first_layer(run) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
+    run.drop_snapshot(0)
+    assert _first_layer(run) == ("", None)
 
 
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
@@ -241,6 +260,61 @@ def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, rea
     assert done.returncode == 2
     assert reason in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_is_refused_leaves_no_run_and_latest_where_it_was(photos, trained, tmp_path):
+    words = ["data=folder", f"data.root={photos}", *SMALL, "model.filters=5", f"runs_dir={tmp_path}"]
+    bad = ["training.steps_per_execution=4", f"init_from={trained[0]}"]
+    code = (
+        "import convlens\n"
+        f"for bad in {bad}:\n"
+        f"    try: convlens.train([*{words}, bad])\n"
+        "    except convlens.UserError as error: print('refused:', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    refusals = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
+    assert len(refusals) == 2, done.stdout + done.stderr
+    assert "training.steps_per_execution=4 does not divide the 6 steps of an epoch" in refusals[0]
+    assert "layer 'block1_conv1' needs shapes" in refusals[1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("experiment=cars", "data.root=photos"), "data.root=photos is read with data=folder, and this training reads"),
+        (("data=folder", "data.root=photos", "data.name=beans"), "data.name=beans is not read with data=folder"),
+        (("data=folder", "data.root=photos", "data.data_dir=d"), "data.data_dir=d is not read with data=folder"),
+        (("data=folder", "data.root=/nope"), "data.root=/nope does not exist.\n"),
+    ],
+)
+def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason, tmp_path):
+    done = script("train.py", *words, folder=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and reason in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(trained):
+    from convlens.configs.schema import Where
+    from convlens.core.errors import UserError
+    from convlens.training import Run
+
+    with pytest.raises(UserError, match=r"data\.data_dir=/data is not read: run .* whose place is data\.root"):
+        Run.open(trained[0]).open_data(Where(data_dir="/data"))
+
+
+def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL, "training.schedule.name=constant")
+    assert script("train.py", *words, folder=tmp_path / "runs").returncode == 0
+    run = only_run(tmp_path / "runs")
+    words = f"'resume={run.name}'"
+    twice = f"from convlens import train; train([{words}]); train([{words}, 'training.epochs=3'])"
+    done = subprocess.run([sys.executable, "-c", twice], cwd=run.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is finished; its best epoch is" in done.stdout
+    assert f"For more epochs: convlens train resume={run.name} training.epochs=4. For a new run" in done.stdout
+    assert "epoch 3/3" in done.stdout and f"--logdir {tmp_path / 'runs'}\n" in done.stdout
+    assert [row["epoch"] for row in csv.DictReader((run / "metrics.csv").open())] == ["1", "2", "3"]
 
 
 def test_a_missing_folder_of_photos_is_told_before_keras_is_loaded(tmp_path):

@@ -21,6 +21,7 @@ from convlens.training.checkpoint import State
 from convlens.training.devices import one_hot_batches, weighted_batches, xla_pays_off
 from convlens.training.fused import fewer_passes
 from convlens.training.optimization import build_optimizer
+from convlens.training.resume import longer
 from convlens.training.run import Run
 from convlens.training.snapshots import Pack, Snapshots
 from convlens.training.state import Checkpoints, EpochDone, build_metrics
@@ -72,7 +73,7 @@ def fit_model(
     if config.model.whiten and not start:
         _whiten(model, data)
     steps = data.steps(training.batch_size, training.limit_batches, training.overfit)
-    together = _steps_together(training.steps_per_execution, steps)
+    together = steps_together(training.steps_per_execution, steps)
     confusion = callbacks.BalancedAccuracy(len(data.info.classes))
     model.compile(
         optimizer=build_optimizer(training, steps),
@@ -84,6 +85,7 @@ def fit_model(
     if on_device or (start and start.step):
         build_metrics(model)
     _go_back(run, start)
+    start = start and longer(start, training)
     if start and start.complete:
         return run.metrics
     resident, validation = None, None
@@ -167,7 +169,7 @@ def _whiten(model: keras.Model, data: "TrainingData") -> None:
     layer.set_weights(whitening.whitening(_spread(data, WHITENED_ON)))
 
 
-def _steps_together(together: int | str, steps: int) -> int:
+def steps_together(together: int | str, steps: int) -> int:
     """How many steps are executed in one call; they must not reach into the next epoch, or Keras trains on its batches.
 
     Raises `UserError`.

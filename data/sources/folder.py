@@ -225,5 +225,6 @@ def _no_folder(root: Path) -> str:
     if root.exists():
         return f"data.root={root} is a file; give a folder of images."
     parent = root.parent
-    guess = nearest(root.name, [entry.name for entry in parent.iterdir() if entry.is_dir()]) if parent.is_dir() else ""
+    beside = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
+    guess = nearest(root.name, beside, likeness=0.7)  # of all folders there are, one is always a little alike
     return f"data.root={root} does not exist." + (f" Did you mean '{parent / guess}'?" if guess else "")

@@ -18,7 +18,6 @@ USUAL_SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
 LARGEST_SIDE = {"cpu": 128, "gpu": 224}
 LOOKS = 1300  # epochs times the square root of the number of images: a quarter of the images, twice the epochs
 EPOCHS = (10, 120)  # the fewest, the most
-FEW = 4000
 REPORTS = 15  # how often in a training of many short epochs pictures are drawn and the state is saved
 
 REST = 0.05  # what is left in batch norm's running averages of what was so many steps ago:
@@ -40,10 +39,9 @@ def photographs(images: int, side: int) -> dict[str, Any]:
     return {
         "data.augment.flip": True,
         "data.augment.crop": max(1, side // 8),
-        "data.augment.cutmix": 1.0 if images < FEW else 0.0,  # few are soon known by heart, but not what is cut of two
         **_network(side),
         "training.epochs": epochs,
-        "training.batch_size": 64 if images >= FEW else 32 if images >= 200 else 16,
+        "training.batch_size": 64 if images >= 4000 else 32 if images >= 200 else 16,
         "training.optimizer.name": "muon",
         "training.optimizer.learning_rate": 0.01,
         "training.optimizer.weight_decay": 0.1,

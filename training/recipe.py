@@ -45,7 +45,12 @@ def photographs(images: int, side: int) -> dict[str, Any]:
         "training.optimizer.name": "muon",
         "training.optimizer.learning_rate": 0.01,
         "training.optimizer.weight_decay": 0.1,
-        "training.optimizer.options": {"adam_lr_ratio": 0.2, "adam_weight_decay": 0.004},
+        # AdamW for the first kernels, which Muon leaves rough: they are looked at.
+        "training.optimizer.options": {
+            "adam_lr_ratio": 0.2,
+            "adam_weight_decay": 0.004,
+            "exclude_layers": ["block1_conv1"],
+        },
         "training.schedule.name": "one_cycle",
         "training.keep": "last",  # the rate has gone to zero by then, and few validation images choose by chance
         "training.checkpoint.every_epochs": every,
@@ -65,7 +70,7 @@ def _network(side: int) -> dict[str, Any]:
         "model.kernel_size": [3] * blocks,
         "model.first_kernel_size": 7 if halved else 5,
         "model.stride": [2 if halved else 1, 1, 1, 1, 1][:blocks],
-        "model.first_stddev": 0.01,  # so that what the first kernels learn shows in them
+        "model.first_stddev": 0.003,  # so that what the first kernels learn shows in them
         "model.dropout": [0.0] * blocks,
     }
 

@@ -49,8 +49,8 @@ def _is_padding(encoded: bytes, warning: str) -> bool:
     end = encoded.rfind(_END)
     if not extra or end < 1:
         return False
-    rest = encoded[:end].rstrip(encoded[end - 1 : end])
-    return end - len(rest) <= int(extra[1]) + 1
+    repeated = end - len(encoded[:end].rstrip(encoded[end - 1 : end]))
+    return int(extra[1]) <= repeated <= int(extra[1]) + 1
 
 
 def _has_zeros(encoded: bytes) -> bool:

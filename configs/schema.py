@@ -6,7 +6,16 @@ neither Keras nor TensorFlow, so that a mistake is found before anything heavy i
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 
 def _as_list(value: Any) -> Any:
@@ -17,12 +26,19 @@ def _as_pair(value: Any) -> Any:
     return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _ascending(values: list[float]) -> list[float]:
+    if len(values) != 2 or values[0] >= values[1]:
+        raise ValueError("expected two numbers, the smaller first, such as [0,4095]")
+    return values
+
+
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ValueRange = Annotated[list[float], AfterValidator(_ascending)]
 Pair = Annotated[list[Size], Field(min_length=2, max_length=2), BeforeValidator(_as_pair)]
 
 
@@ -111,6 +127,8 @@ class Data(Section):
     image_size: Pair | None = None  # [height, width] or one number; null: the dataset's own
     channels: Literal[1, 3] | None = None  # null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
+    # Values in the files that become black and white: [low, high], or auto, as the training images have them.
+    value_range: ValueRange | Literal["auto"] | None = None  # null: all that the files' number of bits allows
     on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used; skip: left out, up to one in ten
     cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"  # for decoded images; auto: where they fit
     shuffle_buffer: Count = 10000  # images, where the dataset is streamed

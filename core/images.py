@@ -106,7 +106,9 @@ def fit_image(image: np.ndarray, image_size: tuple[int, int] | None, channels: i
         image = image[..., None]
     if image.dtype != np.uint8:
         return _fit_values(image.astype(np.float32), image_size, channels, resize)
-    return as_array(fit(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), channels, image_size, resize))
+    return as_array(
+        fit(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), channels, image_size, resize)
+    )
 
 
 def refuse_other_size(name: str, size: tuple[int, int], expected: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a JPEG holds the whole picture: libjpeg notices much of what is wrong with one, and Pillow does not pass it on."""
+"""Whether a JPEG holds the whole picture: libjpeg notices much of what is wrong with one, and Pillow keeps it back."""
 
 import re
 

@@ -14,15 +14,18 @@ from convlens.core.deep_png import is_deep
 from convlens.core.images import (
     BROKEN,
     MAX_PIXELS as MAX_PIXELS,
+    STEPS as STEPS,
     SUFFIXES as SUFFIXES,
     as_array,
     decode_image as decode_image,
     fit,
     fit_image as fit_image,
+    in_pixels as in_pixels,
     load_image,
     open_header,
     open_image,
     read_image as read_image,
+    read_stored as read_stored,
     refuse_other_size as refuse_other_size,
     stored_image as stored_image,
     stored_values,
@@ -124,5 +127,3 @@ def _is_plain(image: Image.Image) -> bool:
         return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
     except BROKEN:
         return False
-
-

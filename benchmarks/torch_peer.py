@@ -34,8 +34,9 @@ class Unit(nn.Module):
 def build(config: Model, side: int, classes: int) -> nn.Module:
     """The network that `models.build_model` builds, for square colour images (batch, 3, side, side) in [-1, 1]."""
     parts, channels = [], 3
+    first_size = config.first_kernel_size or config.kernel_size[0]
     if config.family == "resnet":
-        parts += _convolution(config, channels, config.filters[0], config.kernel_size[0])
+        parts += _convolution(config, channels, config.filters[0], first_size)
         channels = config.filters[0]
     for block, filters in enumerate(config.filters):
         for number in range(config.convolutions[block]):
@@ -43,7 +44,8 @@ def build(config: Model, side: int, classes: int) -> nn.Module:
             if config.family == "resnet":
                 parts.append(Unit(config, channels, filters, stride, config.kernel_size[block]))
             else:
-                parts += _convolution(config, channels, filters, config.kernel_size[block], stride)
+                kernel_size = first_size if block == number == 0 else config.kernel_size[block]
+                parts += _convolution(config, channels, filters, kernel_size, stride)
             channels, side = filters, -(-side // stride)
         if config.pooling[block] != "none":
             pooling = nn.MaxPool2d if config.pooling[block] == "max" else nn.AvgPool2d

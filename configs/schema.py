@@ -169,7 +169,8 @@ class Model(Section):
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: str = "he_normal"  # a Keras initializer's name
-    # Of the first convolution's kernels at the start; so small a start (0.01) that learning shows in them.
+    first_kernel_size: Size | None = None  # of the first convolution, whose kernels are looked at; null: kernel_size
+    # Of the first convolution's kernels at the start; after so small a start as 0.01 learning shows in them.
     first_stddev: Positive | None = None  # null: as model.initializer has it
     whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()
@@ -345,8 +346,9 @@ class Visualize(Section):
     layers: Annotated[list[str], BeforeValidator(_as_list)] | None = None  # null: every convolution
     units: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_as_list)] | None = None
     max_units: Count = 32  # tiles in a figure
-    sort: Literal["index", "norm", "activation"] = "index"
-    scale: Literal["unit", "layer", "global"] = "layer"
+    # Null: as suits the figure, which says it in its title. orientation: first layers, by what their kernels answer to.
+    sort: Literal["index", "norm", "activation", "orientation"] | None = None
+    scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
     target: str | int | None = None  # the class to explain, by name or index; null: what the model says
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
     kernel: str | list[list[float]] | None = None

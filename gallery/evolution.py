@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from convlens.gallery.material import Material
     from convlens.visualization import Drawing
 
@@ -23,7 +23,8 @@ def evolution(material: "Material") -> "Iterator[Drawing]":
         def draw(layer=layer):
             epochs, kernels, options = _over_epochs(material, layer)
             figure = visualization.evolution_frame(kernels, epochs, len(epochs) - 1, **options)
-            return figure, {"epochs": epochs, "kernels": kernels, "maps": options["maps"]}
+            arrays = {"epochs": epochs, "kernels": kernels, "maps": options["maps"]}
+            return figure, arrays | ({"changed": options["changed"]} if options["changed"] else {})
 
         yield visualization.Drawing(f"evolution-{layer}", draw)
 
@@ -57,5 +58,19 @@ def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarr
     if material.lacks_data is None:
         image = material.data.examples("validation", [0])[0][0]
     caption = visualization.Caption(material.source, layer, None, info.receptive_field)
-    options = {"maps": maps[:, 0], "image": image, "rgb": material.in_colour(info), "whole": info.kernel.shape}
+    changed = None
+    if epochs[0] == 0:
+        changed = [_median_cosine(kernel, kernels[0]) for kernel in kernels]
+    options = {
+        "changed": changed,
+        "maps": maps[:, 0],
+        "image": image,
+        "rgb": material.in_colour(info),
+        "whole": info.kernel.shape,
+    }
     return epochs, kernels, {**options, "max_units": material.config.max_units, "caption": caption}
+
+
+def _median_cosine(kernel: np.ndarray, start: np.ndarray) -> float:
+    cosines = interpret.cosine_with_start(kernel, start)
+    return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else float("nan")

@@ -254,6 +254,20 @@ class Material:
         except UserError as error:
             raise UserError(f"Snapshots of run {self.run.path}: {error}.") from None
 
+    def start_of(self, info: "ConvInfo") -> np.ndarray | None:
+        """What a layer's kernels were before learning, as far as the first snapshot kept them; None where none did."""
+        if self.run is None or not self.run.snapshots:
+            return None
+        first = self.snapshots[0]
+        start = first.kernels.get(info.name) if first.epoch == 0 else None
+        return start if start is not None and info.kind == "Conv2D" else None
+
+    def _tuning(self, info: "ConvInfo", kernel: np.ndarray) -> "interpret.KernelTuning | None":
+        """What kernels that read the image itself answer to, where they are large enough to answer to anything."""
+        sees_image = info is next(iter(self._all_convolutions.values())) and info.reads is None
+        fits = kernel.shape[2] in (1, 3) and min(kernel.shape[:2]) >= 3
+        return interpret.kernel_tuning(kernel) if sees_image and fits else None
+
     @cached_property
     def scene(self) -> "visualization.Scene":
         """Kernels and, from one forward pass, the maps of the images."""
@@ -265,8 +279,12 @@ class Material:
         layers = []
         for name, info in self.convolutions.items():
             kernel, paired = kernels_of(info), info.kind != "SeparableConv2D"
-            rgb = self.in_colour(info)
-            layers.append(visualization.Layer(name, kernel, maps[name], info.receptive_field, rgb, paired))
+            rgb, start = self.in_colour(info), self.start_of(info)
+            changed = None if start is None else interpret.cosine_with_start(kernel, start)
+            tuning = self._tuning(info, kernel) if paired else None
+            layers.append(
+                visualization.Layer(name, kernel, maps[name], info.receptive_field, rgb, paired, start, changed, tuning)
+            )
         labels = self.run.labels if self.run else None
         return visualization.Scene(layers, self.images, self.names, self.source, self.epoch, self._shares(), labels)
 

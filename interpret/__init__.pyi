@@ -87,6 +87,7 @@ from .smooth_grad import (
 )
 from .snapshots import (
     Snapshot as Snapshot,
+    cosine_with_start as cosine_with_start,
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
@@ -94,6 +95,10 @@ from .snapshots import (
 from .spectrum import (
     kernel_spectrum as kernel_spectrum,
     random_spectrum as random_spectrum,
+)
+from .tuning import (
+    KernelTuning as KernelTuning,
+    kernel_tuning as kernel_tuning,
 )
 from .unit_pass import (
     unit_pass as unit_pass,
@@ -112,6 +117,7 @@ __all__ = [
     "Curves",
     "Embedding",
     "Extraction",
+    "KernelTuning",
     "Maximization",
     "NamedKernel",
     "Neighbours",
@@ -127,6 +133,7 @@ __all__ = [
     "class_logits",
     "compare",
     "completeness_gap",
+    "cosine_with_start",
     "concept_scores",
     "deletion_insertion",
     "effective_receptive_field",
@@ -142,6 +149,7 @@ __all__ = [
     "integrated_gradients",
     "kernel_difference",
     "kernel_spectrum",
+    "kernel_tuning",
     "luminance",
     "named_kernels",
     "nearest_neighbours",

@@ -11,6 +11,7 @@ from convlens.core.errors import UserError
 
 MOST_UNITS, MOST_INPUTS = 64, 16  # what pictures of a layer have room for
 MOST_SIDE = 64  # pixels of a feature map
+MOST_WHOLE = 2**20  # weights of a layer that is kept whole
 FORMAT = 1
 
 
@@ -23,17 +24,26 @@ class Snapshot:
     maps: dict[str, np.ndarray]
 
 
-def pack_snapshot(epoch: int, kernels: Mapping[str, np.ndarray], maps: Mapping[str, np.ndarray] | None = None) -> bytes:
+def pack_snapshot(
+    epoch: int,
+    kernels: Mapping[str, np.ndarray],
+    maps: Mapping[str, np.ndarray] | None = None,
+    *,
+    whole: bool = False,
+) -> bytes:
     """An epoch's kernels and feature maps as the bytes of an `.npz` file, to be kept where the caller likes.
 
     `kernels` are (height, width, inputs, units) and `maps` (n, height, width, units), by layer. The first 64 units
     and 16 inputs are kept, always the same ones, and maps are thinned to at most 64 places a side; as float16 of their
     share of the largest magnitude, which is kept exactly: at most 0.05% off each value, or 6e-8 of the largest. Values
-    that are not finite stay what they are. `unpack_snapshot` gives them back.
+    that are not finite stay what they are. `unpack_snapshot` gives them back. `whole` keeps every unit and input of
+    kernels of up to a million weights: what they began as, with which they are compared later.
     """
     arrays = {"format": np.array(FORMAT), "epoch": np.array(epoch)}
     for layer, kernel in kernels.items():
-        _pack(arrays, f"kernels/{layer}", np.asarray(kernel)[:, :, :MOST_INPUTS, :MOST_UNITS])
+        kernel = np.asarray(kernel)
+        kept = kernel if whole and kernel.size <= MOST_WHOLE else kernel[:, :, :MOST_INPUTS, :MOST_UNITS]
+        _pack(arrays, f"kernels/{layer}", kept)
     for layer, values in (maps or {}).items():
         step = max(1, -(-max(values.shape[1:3]) // MOST_SIDE))
         _pack(arrays, f"maps/{layer}", np.asarray(values)[:, ::step, ::step, :MOST_UNITS])
@@ -62,6 +72,7 @@ def unpack_snapshot(content: bytes) -> Snapshot:
 def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tuple[list[int], np.ndarray]:
     """The epochs, in order, and a layer's arrays of them, (epochs, ...). `kind` is "kernels" or "maps".
 
+    Of kernels, what all of them hold: the first may have more inputs and units than the later ones.
     Raises UserError where a snapshot lacks the layer, or its shape changed.
     """
     ordered = sorted(snapshots, key=lambda snapshot: snapshot.epoch)
@@ -71,9 +82,28 @@ def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tup
         if layer not in by_layer:
             raise UserError(f"epoch {snapshot.epoch} has no {kind} of layer '{layer}'; it has {', '.join(by_layer)}")
         arrays.append(by_layer[layer])
+    if kind == "kernels" and len({array.shape[:2] for array in arrays}) == 1:
+        inputs, units = np.min([array.shape[2:] for array in arrays], axis=0)
+        arrays = [array[:, :, :inputs, :units] for array in arrays]
     if len({array.shape for array in arrays}) != 1:
         raise UserError(f"the {kind} of layer '{layer}' have the shapes {sorted({array.shape for array in arrays})}")
     return [snapshot.epoch for snapshot in ordered], np.stack(arrays)
+
+
+def cosine_with_start(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The cosine of each kernel with what it began as, (units,) in [-1, 1]: 1 where at most its size changed.
+
+    `kernel` is (height, width, inputs, units), `start` the same or, as a snapshot has it, the first inputs and units of
+    it; compared is what both hold. nan for a kernel of zeros.
+    """
+    kernel, start = np.asarray(kernel, np.float64), np.asarray(start, np.float64)
+    inputs, units = start.shape[2:]
+    if kernel.shape[:2] != start.shape[:2] or inputs > kernel.shape[2] or units > kernel.shape[3]:
+        raise UserError(f"kernels of shape {kernel.shape} did not begin as kernels of shape {start.shape}")
+    kernel = kernel[:, :, :inputs, :units]
+    sizes = np.sqrt((kernel**2).sum(axis=(0, 1, 2)) * (start**2).sum(axis=(0, 1, 2)))
+    dots = (kernel * start).sum(axis=(0, 1, 2))
+    return np.divide(dots, sizes, out=np.full(units, np.nan), where=sizes > 0)
 
 
 def _pack(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:

@@ -18,7 +18,7 @@ class BlockBuilder:
     def __init__(self, config: Any, seed: int | None):
         self.config = config
         self.seed = seed
-        self._sees_images = True  # whether the next convolution is the first
+        self._is_first = True  # whether the next convolution is the network's first
 
     def images(self, height: int, width: int, channels: int) -> tuple[KerasTensor, KerasTensor]:
         """The network's input, pixels in [0, 255], and the same in [-1, 1], or what is whitened of it.
@@ -40,14 +40,17 @@ class BlockBuilder:
     ) -> KerasTensor:
         """Filter and detect: a convolution, batch norm if configured, then ReLU.
 
+        The network's first one has the size and the start that `config` gives it.
         `name` ends in the convolution's own name, "block1_conv1"; its batch norm is "block1_bn1". `relu` names the ReLU
         where it must be a layer of its own; None leaves the ReLU out.
         """
         batch_norm = self.config.batch_norm
         start = self._start(name)
-        if self._sees_images and self.config.first_stddev is not None:
-            start = initializers.RandomNormal(stddev=self.config.first_stddev, seed=self._layer_seed(name))
-        self._sees_images = False
+        if self._is_first:
+            kernel_size = self.config.first_kernel_size or kernel_size
+            if self.config.first_stddev is not None:
+                start = initializers.RandomNormal(stddev=self.config.first_stddev, seed=self._layer_seed(name))
+        self._is_first = False
         x = layers.Conv2D(
             filters,
             kernel_size,

@@ -74,6 +74,7 @@ class _Base:
         self.shape = shape
         self.parameters = 0
         self.blocks: list[BlockShape] = []
+        self._is_first = True  # whether the next convolution is the network's first
         if config.whiten:
             if min(shape[:2]) < whitening.SIZE:
                 raise ModelError(f"model.whiten=true needs images of 2x2 pixels or more, these are {self._image()}")
@@ -81,6 +82,9 @@ class _Base:
             self.parameters = (whitening.SIZE**2 * shape[2] + 1) * self.shape[2]
 
     def convolve(self, name: str, kernel: int, filters: int, stride: int, padding: str, dilation: int) -> None:
+        if self._is_first:
+            kernel = self.config.first_kernel_size or kernel
+        self._is_first = False
         self._check_kernel(name, kernel, padding, dilation)
         height, width, channels = self.shape
         reach = (kernel - 1) * dilation if padding == "valid" else 0

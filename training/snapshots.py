@@ -1,6 +1,7 @@
 """What the network looks like as it begins and after epochs, kept so that its history can be told afterwards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -8,7 +9,13 @@ import numpy as np
 from convlens.training.run import Run
 
 Arrays = Mapping[str, np.ndarray]
-Pack = Callable[[int, Arrays, Arrays], bytes]  # an epoch, kernels and feature maps by layer: the bytes of a file
+
+
+class Pack(Protocol):
+    """Gives the bytes of a file."""
+
+    def __call__(self, epoch: int, kernels: Arrays, maps: Arrays, *, whole: bool) -> bytes:
+        """Of an epoch's kernels and feature maps by layer; `whole`: nothing of the kernels may be left out."""
 
 
 class Snapshots(keras.callbacks.Callback):
@@ -39,4 +46,4 @@ class Snapshots(keras.callbacks.Callback):
     def _keep(self, epoch: int) -> None:
         kernels = {layer.name: keras.ops.convert_to_numpy(layer.kernel) for layer in self.layers}
         maps = {layer: stages["detect"] for layer, stages in self.extractor(self.image[None]).items()}
-        self.run.write_snapshot(epoch, self.pack(epoch, kernels, maps))
+        self.run.write_snapshot(epoch, self.pack(epoch, kernels, maps, whole=epoch == 0))

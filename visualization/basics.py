@@ -1,8 +1,9 @@
 """A network that looks at images, as arrays, and the figures that are drawn from them alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,9 +12,12 @@ from convlens.visualization.caption import Caption
 from convlens.visualization.extraction import extraction_figure
 from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
 from convlens.visualization.forward_pass import Stop, pipeline_figure
-from convlens.visualization.kernels import kernels_figure, show_kernel
+from convlens.visualization.kernels import kernels_figure, reads_image, show_kernel
 from convlens.visualization.palette import largest
 from convlens.visualization.relu import relu_figure
+
+if TYPE_CHECKING:
+    from convlens.interpret import KernelTuning
 
 Arrays = dict[str, np.ndarray]
 
@@ -32,6 +36,9 @@ class Layer:
     receptive_field: tuple[int, int] | None = None
     rgb: bool = False
     paired: bool = True
+    start: np.ndarray | None = None  # (height, width, channels, units), or the first of both, before learning
+    changed: np.ndarray | None = None  # (units of start,) cosine of each kernel with its start
+    tuning: "KernelTuning | None" = None  # of kernels that read an image
 
     @cached_property
     def activation(self) -> np.ndarray:
@@ -82,8 +89,12 @@ class Look:
 
     units: Sequence[int] | None = None
     max_units: int = 32
-    sort: str = "index"
-    scale: str = "layer"
+    sort: str | None = None  # null: as suits the figure
+    scale: str | None = None
+
+    def filled(self, sort: str, scale: str) -> "Look":
+        """The same, with what suits a figure where nothing was chosen."""
+        return replace(self, sort=self.sort or sort, scale=self.scale or scale)
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Drawing:
 
 def plan(scene: Scene, figure: str, look: Look) -> list[Drawing]:
     """Every drawing that a figure of `FIGURES` stands for, none of them drawn yet; none where nothing fits it."""
-    return list(FIGURES[figure](scene, look))
+    return list(FIGURES[figure](scene, look if figure == "kernels" else look.filled("index", "layer")))
 
 
 def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
@@ -104,14 +115,23 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
     for layer in scene.layers:
 
         def draw(layer=layer):
+            chosen = look.filled("norm", "unit" if reads_image(layer.kernel, layer.rgb) else "layer")
             # A separable convolution's kernels are not its units: neither activation nor death is theirs.
-            sort, units = (look.sort, look.units) if layer.paired else ("index", None)
+            sort, units = (chosen.sort, look.units) if layer.paired else ("index", None)
+            if sort == "orientation" and layer.tuning is None:
+                sort = "norm"
             marks = {"activation": layer.activation, "dead": layer.dead} if layer.paired else {}
+            learned = {"start": layer.start, "changed": layer.changed} if layer.start is not None else {}
             figure = kernels_figure(
-                layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks,
-                units=units, max_units=look.max_units, sort=sort, scale=look.scale,
+                layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks, **learned,
+                units=units, max_units=look.max_units, sort=sort, scale=chosen.scale, tuning=layer.tuning,
             )  # fmt: skip
-            return figure, {"kernel": layer.kernel, **marks}
+            return figure, {
+                "kernel": layer.kernel,
+                **marks,
+                **learned,
+                **(layer.tuning.arrays() if layer.tuning else {}),
+            }
 
         yield Drawing(f"kernels-{layer.name}", draw)
 
@@ -148,7 +168,7 @@ def _kernels_and_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
             figure = kernels_and_maps_figure(
                 layer.kernel, scene.images, layer.maps["filter"], caption=scene.caption(layer), rgb=layer.rgb,
                 limits=limits, activation=layer.activation, dead=layer.dead,
-                units=look.units, max_units=look.max_units, sort=look.sort, scale=look.scale,
+                units=look.units, max_units=look.max_units, sort=_sort(look, layer), scale=look.scale,
             )  # fmt: skip
             return figure, {"kernel": layer.kernel, "images": scene.images, "filter": layer.maps["filter"]}
 
@@ -162,7 +182,7 @@ def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
 
             def draw(layer=layer, index=index, name=name):
                 maps = {stage: array[index] for stage, array in layer.maps.items()}
-                sort = "index" if look.sort == "norm" and not layer.paired else look.sort
+                sort = _sort(look, layer)
                 figure = feature_maps_figure(
                     scene.images[index], maps, caption=scene.caption(layer), image_name=name, limit=limit,
                     norm=layer.norm, dead=layer.dead,
@@ -241,6 +261,11 @@ FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
 
 def _largest_activation(scene: Scene) -> float:
     return largest(np.array([largest(layer.maps["filter"]) for layer in scene.layers]))
+
+
+def _sort(look: Look, layer: Layer) -> str:
+    """The order that was chosen, or by index where a layer has nothing to be ordered by."""
+    return "index" if look.sort == "orientation" or (look.sort == "norm" and not layer.paired) else look.sort
 
 
 def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:

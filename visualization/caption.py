@@ -60,25 +60,34 @@ def choose_units(
     sort: str = "index",
     norm: np.ndarray | None = None,
     activation: np.ndarray | None = None,
+    rank: np.ndarray | None = None,
 ) -> np.ndarray:
     """Indices of the units to show, at most `max_units`, in the order to show them.
 
     `units` asks for certain ones; `sort` orders by "index", or strongest first by "norm" (of the kernel) or
-    "activation" (the mean), each an array of shape (count,). Raises ValueError for a unit that does not exist.
+    "activation" (the mean), each an array of shape (count,), or by "orientation", for which `rank` (count,) is each
+    unit's place. Raises ValueError for a unit that does not exist.
     """
     chosen = np.arange(count) if units is None else np.array(list(dict.fromkeys(units)), int)
     for unit in chosen:
         if not 0 <= unit < count:
             raise ValueError(f"unit {unit} does not exist: the layer has units 0 to {count - 1}")
     if sort != "index":
-        strength = {"norm": norm, "activation": activation}.get(sort)
+        strength = {"norm": norm, "activation": activation, "orientation": rank if rank is None else -rank}.get(sort)
         if strength is None:
-            raise ValueError(f"sort={sort!r} needs an array to sort by; expected 'index', or 'norm' or 'activation'")
+            raise ValueError(
+                f"sort={sort!r} needs an array to sort by; expected 'index', or 'norm', 'activation' or 'orientation'"
+            )
         chosen = chosen[np.argsort(-np.nan_to_num(np.asarray(strength))[chosen], kind="stable")]
     return chosen[:max_units]
 
 
 def told(shown: np.ndarray, count: int, sort: str) -> str:
     """In words, which units a figure shows."""
-    order = {"index": "by index", "norm": "largest kernel norm first", "activation": "strongest activation first"}[sort]
+    order = {
+        "index": "by index",
+        "norm": "largest kernel norm first",
+        "activation": "strongest activation first",
+        "orientation": "by orientation, then colour, then centre and surround",
+    }[sort]
     return f"{len(shown)} of {count} units, {order}" if len(shown) < count else f"all {count} units, {order}"

@@ -13,6 +13,7 @@ from PIL import Image
 from convlens.core.files import atomic_write
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, size
+from convlens.visualization.kernels import signed
 from convlens.visualization.overlays import fitted
 from convlens.visualization.save import DPI
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number
@@ -36,6 +37,7 @@ def write_evolution(
     whole: Sequence[int] | None = None,
     max_units: int = 32,
     seconds: float = 0.4,
+    changed: Sequence[float] | None = None,
     caption: Caption = UNKNOWN,
 ) -> Path:
     """An animated GIF or, where `path` ends in .png or .apng, an animated PNG of what `evolution_frame` shows.
@@ -54,7 +56,8 @@ def write_evolution(
             f"{len(epochs)} epochs for kernels of {len(kernels)}"
             + (f" and maps of {len(maps)}" if maps is not None else "")
         )
-    options = {"maps": maps, "image": image, "rgb": rgb, "whole": whole, "max_units": max_units, "caption": caption}
+    options = {"maps": maps, "image": image, "rgb": rgb, "whole": whole, "max_units": max_units}
+    options |= {"changed": changed, "caption": caption}
     frames = [_pixels(evolution_frame(kernels, epochs, place, **options)) for place in range(len(epochs))]
     lasting = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     animation = {"save_all": True, "duration": lasting, "loop": 0}
@@ -80,13 +83,15 @@ def evolution_frame(
     rgb: bool = False,
     whole: Sequence[int] | None = None,
     max_units: int = 32,
+    changed: Sequence[float] | None = None,
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """The kernels of a layer, and their maps of one image, at the epoch `epochs[place]`; norms are those of all epochs.
 
     Shapes are those of `write_evolution`. Of a kernel of many inputs the strongest of the unit at the last epoch is
     drawn, the same in every frame. `whole` (height, width, inputs, units) is the layer's own shape, where `kernels`
-    hold only the first of its inputs and units.
+    hold only the first of its inputs and units. `changed` is the median cosine of the kernels with the first ones, at
+    each epoch.
     """
     kernels = np.asarray(kernels, np.float32)
     if kernels.ndim != 5 or not len(kernels):
@@ -109,7 +114,7 @@ def evolution_frame(
         inputs += f" among the first {kernels.shape[3]}"
     facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one norm for all epochs")
     y = heading(sheet, f"How {caption.layer or 'a layer'} came to be", facts, WIDTH - 60)
-    y = _draw_time(sheet, y, epochs, place)
+    y = _draw_time(sheet, y, epochs, place, changed)
     columns = min(len(shown), 8 if maps is not None and len(shown) > 4 else 12)
     step = _block_width(columns) + 70
     for index, (title, drawn, never) in enumerate(blocks):
@@ -161,7 +166,7 @@ def _block_width(columns: int) -> int:
     return columns * (SIDE + GAP) - GAP
 
 
-def _draw_time(sheet: Sheet, y: float, epochs: Sequence[int], place: int) -> float:
+def _draw_time(sheet: Sheet, y: float, epochs: Sequence[int], place: int, changed: Sequence[float] | None) -> float:
     """The epoch, in words and as a bar that fills up."""
     told = f"epoch {epochs[place]}" + (" (not trained yet)" if epochs[place] == 0 else f" of {epochs[-1]}")
     sheet.text(MARGIN, y, told, palette.HEADING_SIZE, weight="bold")
@@ -170,6 +175,10 @@ def _draw_time(sheet: Sheet, y: float, epochs: Sequence[int], place: int) -> flo
     span = max(epochs[-1] - epochs[0], 1)
     bar[:, : round(600 * (epochs[place] - epochs[0]) / span)] = palette.AGREEMENT[170]
     sheet.paint(MARGIN + 420, y + 10, bar)
+    if changed is not None and np.isfinite(changed[place]):
+        y += line_height(palette.HEADING_SIZE)
+        told = f"cosine with the start {signed(changed[place])} in the median: 1 is unchanged, 0 is all new"
+        sheet.text(MARGIN, y, told, palette.LABEL_SIZE)
     return y + line_height(palette.HEADING_SIZE) + 20
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +13,15 @@ from convlens.visualization.groups import Group, draw_groups
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, text_width
 from convlens.visualization.tiles import cell_size
 
+if TYPE_CHECKING:
+    from convlens.interpret import KernelTuning
+
 WIDTH = 1900
+CHANGES = (  # from which median cosine with the start, and what it says
+    (0.9, "Learning hardly changed these kernels: what is seen is nearly all how they began."),
+    (0.5, "Learning changed these kernels in part; some of what is seen is how they began."),
+    (-2.0, "What is seen here was learned."),
+)
 
 
 def kernels_figure(
@@ -28,55 +37,163 @@ def kernels_figure(
     limit: float | None = None,
     activation: np.ndarray | None = None,
     dead: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    changed: np.ndarray | None = None,
+    tuning: "KernelTuning | None" = None,
 ) -> Figure:
-    """The kernels of one convolution, shape (height, width, channels, units).
+    """The kernels of one convolution, shape (height, width, channels, units), and what they were before learning.
 
     With `rgb` (the layer sees a colour image) each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
     channels. A layer that sees one channel has one signed tile a unit. Any other layer is a matrix: the strongest
     input channels down, the units across. `limit` is the largest magnitude over all layers, for scale "global".
-    `activation` and `dead`, of shape (units,), order and mark the units.
+    `activation` and `dead`, of shape (units,), order and mark the units. `start` is what the kernels began as, or
+    their first channels and units, drawn on the same scale; `changed` is the cosine of each with its start; `tuning`,
+    what kernels that read an image answer to, is written beside each unit.
     """
     kernel = np.asarray(kernel)
     count = kernel.shape[-1]
     norm = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
-    shown = choose_units(count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation)
+    rank = None if tuning is None else np.argsort(tuning.order)
+    shown = choose_units(
+        count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation, rank=rank
+    )
     ranges = palette.limits(kernel, scale, limit)
     dead = np.zeros(count, bool) if dead is None else np.asarray(dead)
 
     sheet = Sheet(width=1000)
-    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", told(shown, count, sort), f"scale: {scale}")
+    scales = {"unit": "scale: each unit has its own", "layer": "scale: layer", "global": "scale: global"}
+    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", told(shown, count, sort), scales[scale])
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, WIDTH)
-    draw = _draw_rows if rgb or kernel.shape[2] == 1 else _draw_matrix
-    y = draw(sheet, y, kernel, shown, ranges, dead, rgb, scale, max_channels)
+    for line in (_change(changed, kernel, start), _counts(tuning)):
+        if line:
+            y = sheet.paragraph(MARGIN, y - 20, line, WIDTH, palette.BODY_SIZE) + 26
+    if reads_image(kernel, rgb):
+        y = _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning)
+    else:
+        y = _draw_matrix(sheet, y, kernel, shown, ranges, dead, scale, max_channels)
+        if start is not None:
+            rows = _strongest_channels(kernel, shown, max_channels)
+            sheet.text(MARGIN, y + 14, "Start: before learning", palette.BODY_SIZE, weight="bold")
+            dead_at_start = np.zeros_like(dead)
+            y = _draw_matrix(sheet, y + 56, start, shown, ranges, dead_at_start, scale, max_channels, rows)
     if scale != "unit":
         y = sheet.colour_bar(MARGIN, y + 10, float(ranges[0]), "weight")
+    y = _legend(sheet, y, rgb, start is not None, tuning is not None)
     footnotes(sheet, y, [kernel[..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()
 
 
-def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, _max_channels) -> float:
+def reads_image(kernel: np.ndarray, rgb: bool) -> bool:
+    """Whether each kernel (height, width, channels, units) is drawn as a picture: it sees colours, or one channel."""
+    return rgb or kernel.shape[2] == 1
+
+
+def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | None) -> str:
+    """How far learning moved the kernels, in words."""
+    if changed is None:
+        return "What these kernels began as is not known: the picture cannot tell what was learned."
+    known = changed[np.isfinite(changed)]
+    if not len(known):
+        return "These kernels are zero, or began as zero."
+    part = ""
+    if start.shape[2] < kernel.shape[2] or start.shape[3] < kernel.shape[3]:
+        part = f", of their first {start.shape[2]} channels and {start.shape[3]} units"
+    middle = float(np.median(known))
+    moved = next(words for least, words in CHANGES if middle >= least)
+    span = f"{signed(known.min())} to {signed(known.max())}"
+    return f"Cosine with the start: {signed(middle)} in the median, {span}{part}. {moved}"
+
+
+def _counts(tuning: "KernelTuning | None") -> str:
+    if tuning is None:
+        return ""
+    kind = tuning.kind
+    names = ("orientation", "colour", "centre-surround")
+    counted = ", ".join(f"{int((kind == name).sum())} {name}" for name in names)
+    return f"{int((kind != '').sum())} of {len(kind)} units answer to something nameable, above chance: {counted}."
+
+
+def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning) -> float:
     height, width, channels, _ = kernel.shape
     cell = cell_size(max(height, width), 84, largest_cell=28)
+    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if start is not None else ""]
+    if start is not None:
+        headings.insert(0, "start")
     groups = []
     for unit in shown:
         limit = ranges[unit]
         tiles = [palette.colour_weights(kernel[:, :, channel, unit], limit) for channel in range(channels)]
         if rgb:
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
-        notes = [f"±{number(limit)}"] if scale == "unit" else []
+        if start is not None:
+            tiles.insert(0, _start_tile(start, unit, channels, limit, rgb, (height * cell, width * cell)))
+        notes = [_name(tuning, unit)] if tuning is not None and _name(tuning, unit) else []
+        notes += [f"±{number(limit)}"] if scale == "unit" else []
         groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
-    headings = ["RGB", "R", "G", "B"] if rgb else [""]
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
 
 
-def _draw_matrix(sheet, y, kernel, shown, ranges, dead, _rgb, scale, max_channels) -> float:
-    height, width, channels, _ = kernel.shape
+def _start_tile(start, unit, channels, limit, rgb, pixels) -> np.ndarray:
+    if unit >= start.shape[-1] or start.shape[2] < channels:
+        return palette.hatch(*pixels)
+    if rgb:
+        return palette.colour_rgb_kernel(start[..., unit], limit)
+    return palette.colour_weights(start[:, :, 0, unit], limit)
+
+
+def _name(tuning: "KernelTuning", unit: int) -> str:
+    kind = tuning.kind[unit]
+    if kind == "orientation":
+        return f"{tuning.orientation[unit]:.0f}°"
+    return {
+        "colour": {"red-green": "r–g", "blue-yellow": "b–y"}.get(tuning.opposition[unit], ""),
+        "centre-surround": "c–s",
+    }.get(kind, "")
+
+
+def _legend(sheet: Sheet, y: float, rgb: bool, has_start: bool, has_tuning: bool) -> float:
+    """What the marks of kernels mean."""
+    lines = []
+    if rgb:
+        lines.append("RGB: mid-grey is zero.")
+    if has_start:
+        lines.append("Start: before learning, in the colours of the learned kernel beside it.")
+    if has_tuning:
+        lines.append(
+            "Beside a unit: the angle of the stripes that it answers to most (0° level, 90° upright), r–g or b–y where "
+            "it answers to that opposition of colours at least twice as strongly as to brightness, c–s for a centre "
+            "and its surround; nothing where none of these is stronger than in 95% of random kernels."
+        )
+    if not lines:
+        return y
+    return sheet.paragraph(MARGIN, y + 6, " ".join(lines), WIDTH, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+
+
+def signed(value: float) -> str:
+    """A cosine in two decimals with a proper minus sign."""
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def _strongest_channels(kernel: np.ndarray, shown: np.ndarray, most: int) -> np.ndarray:
     strength = np.sqrt((kernel[..., shown].astype(np.float64) ** 2).sum(axis=(0, 1, 3)))
-    rows = np.sort(np.argsort(-strength, kind="stable")[:max_channels])
+    return np.sort(np.argsort(-strength, kind="stable")[:most])
+
+
+def _draw_matrix(sheet, y, kernel, shown, ranges, dead, scale, max_channels, rows=None) -> float:
+    """`rows` are the input channels to draw, where not the strongest; what `kernel` lacks of them is hatched."""
+    height, width, channels, units = kernel.shape
+    again = rows is not None
+    rows = rows if again else _strongest_channels(kernel, shown, max_channels)
     cell = cell_size(max(height, width), 42, largest_cell=14)
     gutter = cell + 8
     left = MARGIN + 90
-    told_rows = f"the {len(rows)} strongest of {channels}" if len(rows) < channels else f"all {channels}"
+    told_rows = (
+        "the same ones"
+        if again
+        else f"the {len(rows)} strongest of {channels}"
+        if len(rows) < channels
+        else f"all {channels}"
+    )
     sheet.text(MARGIN, y, f"down: input channel, {told_rows}; across: unit", palette.LABEL_SIZE)
     y += line_height(palette.LABEL_SIZE) + 12
     labels = [f"{unit} ±{number(ranges[unit])}" if scale == "unit" else str(unit) for unit in shown]
@@ -89,8 +206,11 @@ def _draw_matrix(sheet, y, kernel, shown, ranges, dead, _rgb, scale, max_channel
         place = (x + width * cell / 2, y)
         sheet.text(*place, label, palette.LABEL_SIZE, ha="center", va="bottom", color=ink, rotation=90)
         for row, channel in enumerate(rows):
-            colours = palette.colour_weights(kernel[:, :, channel, unit], ranges[unit])
             place = (x, y + 10 + row * step_y)
+            if channel >= channels or unit >= units:
+                sheet.empty(*place, width * cell, height * cell)
+                continue
+            colours = palette.colour_weights(kernel[:, :, channel, unit], ranges[unit])
             sheet.tile(*place, colours, width * cell, height * cell, dead=bool(dead[unit]))
     for row, channel in enumerate(rows):
         middle = y + 10 + row * step_y + height * cell / 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convlens.interpret.snapshots import pack_snapshot, stack_snapshots, unpack_snapshot
+from convlens.interpret.snapshots import cosine_with_start, pack_snapshot, stack_snapshots, unpack_snapshot
 
 
 def kernel(seed=0, shape=(3, 3, 5, 7), scale=1.0):
@@ -50,6 +50,32 @@ def test_epochs_are_stacked_in_their_order():
     other = unpack_snapshot(pack_snapshot(7, {"conv": kernel(shape=(5, 5, 5, 7))}))
     with pytest.raises(ValueError, match="have the shapes"):
         stack_snapshots([*snapshots, other], "kernels", "conv")
+
+
+def test_the_start_is_kept_whole_and_stacked_by_what_all_epochs_hold():
+    wide = kernel(shape=(3, 3, 40, 80))
+    start = unpack_snapshot(pack_snapshot(0, {"conv": wide}, whole=True))
+    later = unpack_snapshot(pack_snapshot(1, {"conv": wide}))
+    assert start.kernels["conv"].shape == wide.shape and later.kernels["conv"].shape == (3, 3, 16, 64)
+    assert stack_snapshots([start, later], "kernels", "conv")[1].shape == (2, 3, 3, 16, 64)
+    huge = {"conv": np.zeros((3, 3, 512, 512), np.float32)}
+    assert unpack_snapshot(pack_snapshot(0, huge, whole=True)).kernels["conv"].shape == (3, 3, 16, 64)
+
+
+def test_the_cosine_with_the_start_says_how_far_a_kernel_moved():
+    start = kernel()
+    moved = start.copy()
+    moved[..., 0] *= 5
+    moved[..., 1] *= -1
+    moved[..., 2] = 0
+    cosines = cosine_with_start(moved, start)
+    np.testing.assert_allclose(cosines[[0, 1, 3]], [1, -1, 1])
+    assert np.isnan(cosines[2])
+    one = np.dot(kernel(1)[:, :, :2, 4].ravel(), start[:, :, :2, 4].ravel())
+    one /= np.linalg.norm(kernel(1)[:, :, :2, 4]) * np.linalg.norm(start[:, :, :2, 4])
+    assert cosine_with_start(kernel(1), start[:, :, :2, :5])[4] == pytest.approx(one)
+    with pytest.raises(ValueError, match="did not begin as"):
+        cosine_with_start(start, kernel(shape=(5, 5, 5, 7)))
 
 
 def test_damaged_bytes_are_refused():

@@ -12,7 +12,7 @@ import yaml
 from convlens.configs import Model
 from convlens.configs.schema import __file__ as schema
 from convlens.core.errors import ModelError
-from convlens.models import build_model
+from convlens.models import build_model, check_model
 
 SMALL = {"filters": [4, 6], "head": {"dense": [5], "dropout": 0.5}}
 NETWORKS = {
@@ -54,6 +54,24 @@ def test_layers_have_the_names_that_users_rely_on():
         *("block1_conv1", "block1_bn1", "block1_relu1", "block1_conv2", "block1_bn2", "block1_relu2"),
         *("block1_pool", "block1_dropout"),
     ]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_first_convolution_may_have_a_size_and_a_start_of_its_own(name):
+    usual = build(name)
+    network = build(name, first_kernel_size=5, first_stddev=0.01)
+    first, *rest = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    kernel = np.asarray(first.kernel)
+    assert kernel.shape == (5, 5, 3, 4) and np.std(kernel) == pytest.approx(0.01, rel=0.15)
+    for layer in rest:
+        assert np.array_equal(layer.kernel, usual.get_layer(layer.name).kernel)
+    shapes = check_model(Model(**NETWORKS[name], first_kernel_size=5), (16, 20), 3, classes=3)
+    made = sum(np.prod(weight.shape) for weight in network.weights if not weight.path.startswith(("head", "logits")))
+    assert sum(shape.parameters for shape in shapes) + (0 if name != "residual" else _stem(network)) == made
+
+
+def _stem(network: keras.Model) -> int:
+    return sum(np.prod(weight.shape) for weight in network.weights if weight.path.startswith("stem"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,6 +1,7 @@
 import warnings
 import xml.dom.minidom
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +90,40 @@ def test_titles_name_run_epoch_layer_shape_receptive_field_and_scale(figure):
     told = " ".join(texts(drawn))
     for fact in ("run cars/1", "epoch 7", "block1_conv1", "receptive field 5×5 px", "scale: "):
         assert fact in told
+
+
+def test_kernels_say_how_far_learning_moved_them_and_show_what_they_were():
+    unknown = layer("block1_conv1", rgb=True)
+    start = np.zeros_like(unknown.kernel)
+    start[..., 0] = 2 * unknown.kernel[..., 0].max()  # drawn in the full colour of the learned kernel beside it
+    for cosine, said in ((0.97, "hardly changed"), (0.7, "in part"), (0.1, "was learned")):
+        known = replace(unknown, start=start, changed=np.full(6, cosine))
+        drawn, arrays = plan(scene(known), "kernels", Look())[0].draw()
+        told = " ".join(texts(drawn))
+        assert f"Cosine with the start: {cosine:.2f} in the median" in told and said in told
+        assert texts(drawn).count("start") == texts(drawn).count("RGB") > 0
+        assert arrays["start"] is start
+    told = " ".join(texts(plan(scene(unknown), "kernels", Look())[0].draw()[0]))
+    assert "cannot tell what was learned" in told and "start " not in told
+
+    deep = replace(layer(channels=20), start=start[:, :, :2, :3], changed=np.zeros(3))
+    drawn, _ = plan(scene(deep), "kernels", Look())[0].draw()
+    assert "of their first 2 channels and 3 units" in " ".join(texts(drawn))
+    assert "Start: before learning" in texts(drawn) and shows(drawn, palette.HATCH[0])
+
+
+def test_kernels_are_ordered_and_labelled_by_what_they_answer_to():
+    kernel = np.random.default_rng(0).normal(size=(5, 5, 1, 4)).astype(np.float32)
+    tuning = SimpleNamespace(
+        kind=np.array(["", "orientation", "colour", "centre-surround"]),
+        orientation=np.array([0.0, 35.0, 0, 0]),
+        opposition=np.array(["", "", "red-green", ""]),
+        order=np.array([2, 1, 3, 0]),
+    )
+    drawn = kernels_figure(kernel, sort="orientation", tuning=tuning)
+    written = [text for text in texts(drawn) if text in {"0", "1", "2", "3", "35°", "r–g", "c–s"}]
+    assert written == ["2", "r–g", "1", "35°", "3", "c–s", "0"]
+    assert "3 of 4 units answer to something nameable" in " ".join(texts(drawn))
 
 
 def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():

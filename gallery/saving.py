@@ -1,11 +1,11 @@
 """Drawn figures on disk: each as PNG, SVG and arrays, and a page on which all of a folder are found."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
+from convlens.gallery.file_names import FileNames
 from convlens.gallery.index import write_page
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ def save(plans: "Sequence[Plan]", folder: Path) -> None:
     """Draws every figure, writes it as PNG, SVG and arrays with what stands beside it, and prints where."""
     from convlens.visualization import save_figure
 
-    names, beside = [], []
+    names, beside, files = [], [], FileNames(folder)
     with progress_bar("Drawing", sum(len(plan.drawings) for plan in plans)) as progress:
         for plan in plans:
             before = len(names)
             for name, figure, arrays in drawn(plan):
-                names.append(_file_name(name))
+                names.append(files.of(name))
                 save_figure(figure, arrays, folder / names[-1])
                 progress(len(names))
             if plan.beside and len(names) == before + len(plan.drawings):
@@ -67,8 +67,3 @@ def _give_up(plan: "Plan", error: UserError) -> None:
     if plan.by_name:
         raise error
     print(f"No figure '{plan.figure}': {error}")
-
-
-def _file_name(name: str) -> str:
-    """A drawing's name as that of a file, without suffix."""
-    return re.sub(r"[^\w.@-]+", "_", name)[:150]

@@ -124,6 +124,8 @@ class Data(Section):
     splits: Splits = Splits()
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # carved from train where there is no validation split
     classes: list[str] | None = None  # keep only these classes, in this order; null: all
+    # Classes that other splits may lack, learned and never scored; null: every split needs every class.
+    train_only: Annotated[list[str], BeforeValidator(_as_list)] | None = None
     image_size: Pair | None = None  # [height, width] or one number; null: the dataset's own
     channels: Literal[1, 3] | None = None  # null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit

@@ -148,6 +148,22 @@ def inspection_or_problem(inspect: Callable[..., Inspection], *given: object) ->
         return str(problem)
 
 
+def contradiction_notes(
+    splits: Mapping[str, Split], inspections: Mapping[str, Sequence[Inspection]], classes: Sequence[str]
+) -> list[str]:
+    """A line where the same image has two labels: of one photo, at most one can be right."""
+    first: dict[str, tuple[str, int]] = {}
+    pairs = []
+    for role, split in splits.items():
+        for name, label, inspection in zip(split.names, split.labels.tolist(), inspections[role], strict=True):
+            other, other_label = first.setdefault(inspection.pixels, (name, label))
+            if other_label != label:
+                pairs.append(f"{other} ({classes[other_label]}) = {name} ({classes[label]})")
+    if not pairs:
+        return []
+    return [f"The same image is in two classes {len(pairs):,} times, such as {pairs[0]}. Remove the wrong ones."]
+
+
 def shared_image_notes(splits: Mapping[str, Split], inspections: Mapping[str, Sequence[Inspection]]) -> list[str]:
     """A line for each two roles that share photos, whatever their names and whether or not they were saved anew.
 

@@ -25,8 +25,8 @@ from convlens.data.sources.tfds_shards import (
     shard_paths,
 )
 from convlens.data.sources.tfds_split import BATCH, TfdsSplit, count_records, read_feature
-from convlens.data.splits import carve_missing, kept_classes, named_split
-from convlens.data.survey import InspectionCache, Survey, shared_image_notes, signature_of
+from convlens.data.splits import carve_missing, kept_classes, known_classes, named_split
+from convlens.data.survey import InspectionCache, Survey, contradiction_notes, shared_image_notes, signature_of
 
 
 class TfdsSource:
@@ -60,9 +60,11 @@ class TfdsSource:
                 self._refuse_missing_classes(role, split.expression, split.labels)
         self._usable = survey.usable
         keys = [str(position) for position in splits["train"].positions]
-        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, self.name)
+        train_only = known_classes("data.train_only", config.train_only, self.classes)
+        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, self.name, train_only)
         self.inspections = survey.of(self.splits)
         self.notes += carved + survey.notes(self.skipped) + shared_image_notes(self.splits, self.inspections)
+        self.notes += contradiction_notes(self.splits, self.inspections, self.classes)
 
     @cached_property
     def fingerprint(self) -> str:

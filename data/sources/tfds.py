@@ -14,6 +14,7 @@ from convlens.core.progress import progress_bar
 from convlens.data.base import ROLES
 from convlens.data.images import Inspection, differing_sizes
 from convlens.data.rendered_cars import PARTS
+from convlens.data.sources.tfds_features import image_and_label
 from convlens.data.sources.tfds_shards import (
     edge_bytes,
     exchanged_shard_notes,
@@ -44,7 +45,7 @@ class TfdsSource:
         self.builder = builder
         self.name = builder.info.full_name
         self.notes: list[str] = []
-        self.image_key, self.label_key = _keys(builder)
+        self.image_key, self.label_key = image_and_label(builder)
         names = builder.info.features[self.label_key].names
         self.classes = kept_classes(names, config.classes)
         expressions = self._expressions(config)
@@ -205,20 +206,3 @@ class TfdsSource:
 def _without(split: TfdsSplit, problems: Mapping[str, str]) -> TfdsSplit:
     """The split without the images of these names."""
     return split.take(np.flatnonzero([name not in problems for name in split.names]))
-
-
-def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
-    """The features that hold the image and its class: the supervised pair, or the first of each kind."""
-    features = builder.info.features
-    pair = builder.info.supervised_keys or ()
-    keys = [key for key in pair if isinstance(key, str) and key in features] + list(features)
-    images = [key for key in keys if isinstance(features[key], tfds.features.Image) and _is_plain(features[key])]
-    labels = [key for key in keys if isinstance(features[key], tfds.features.ClassLabel)]
-    if not images or not labels:
-        held = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
-        raise UserError(f"{builder.info.full_name} needs an 8- or 16-bit Image and a ClassLabel; it has {held}.")
-    return images[0], labels[0]
-
-
-def _is_plain(image: tfds.features.Image) -> bool:
-    return image.np_dtype in (np.uint8, np.uint16)

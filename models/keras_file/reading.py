@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import CONFIG, METADATA, opened, shown, size_of
 from convlens.models.keras_file.configuration import Weight, expected_weights
+from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.weights import checked_weights, copy_weights
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.
     Raises ModelError, one line with the reason, for a file that is damaged, hostile or not a model.
     """
     path = Path(path)
+    if other_format(path):
+        raise ModelError(other_format(path))
     try:
         with opened(path, sha256) as archive, tempfile.TemporaryDirectory(prefix="convlens-") as folder:
             _check_version(archive.json(METADATA))

@@ -104,7 +104,7 @@ def test_a_mistake_is_answered_in_one_line(from_tfds, keys, message):
 def test_a_dataset_that_cannot_be_downloaded_is_refused_in_seconds_with_a_way_out(from_tfds, tmp_path, monkeypatch):
     monkeypatch.setattr("convlens.data.sources.tfds_preparation._answers", lambda url: False)
     began = time.monotonic()
-    with pytest.raises(UserError, match="cs.toronto.edu does not answer.*tfds build cifar10.*data_dir.*data=folder"):
+    with pytest.raises(UserError, match="cs.toronto.edu does not answer.*tfds.builder.*cifar10.*data_dir.*data=folder"):
         from_tfds("cifar10", data_dir=str(tmp_path))
     assert time.monotonic() - began < 10
 

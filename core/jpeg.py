@@ -24,9 +24,10 @@ def jpeg_damage(encoded: bytes, mode: str) -> str | None:
     if warning and not warning.startswith(_DAMAGE):
         # Only the first warning is passed on, and this one is about a note beside the picture.
         warning = _warning(_bare(encoded), mode)
-    if warning and warning.startswith(_DAMAGE) and not _is_padding(encoded, warning):
+    padded = _is_padding(encoded, warning)
+    if warning.startswith(_DAMAGE) and not padded:
         return warning.removeprefix("Corrupt JPEG data: ")
-    return "it has a stretch of zeros in place of the picture" if _has_zeros(encoded) else None
+    return "it has a stretch of zeros in place of the picture" if _has_zeros(encoded, padded) else None
 
 
 def _warning(encoded: bytes, mode: str) -> str:
@@ -53,8 +54,11 @@ def _is_padding(encoded: bytes, warning: str) -> bool:
     return int(extra[1]) <= repeated <= int(extra[1]) + 1
 
 
-def _has_zeros(encoded: bytes) -> bool:
-    """Whether a part of the codes was overwritten with zeros, which libjpeg takes for codes of faint patterns."""
+def _has_zeros(encoded: bytes, padded: bool) -> bool:
+    """Whether a part of the codes was overwritten with zeros, which libjpeg takes for codes of faint patterns.
+
+    `padded`: those before the end are not codes.
+    """
     first = encoded.find(bytes(_ZEROS))
     if first < 0:
         return False
@@ -69,8 +73,8 @@ def _has_zeros(encoded: bytes) -> bool:
     if not (start and is_plain and table and table[16]):
         return False
     end = encoded.find(_END, start)
-    codes = encoded[start : end if end > 0 else len(encoded)].rstrip(b"\0")
-    return bytes(_ZEROS) in codes
+    codes = encoded[start : end if end > 0 else len(encoded)]
+    return bytes(_ZEROS) in (codes.rstrip(b"\0") if padded else codes)
 
 
 def _of_brightness(tables: bytes) -> bytes | None:

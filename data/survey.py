@@ -51,10 +51,11 @@ class Survey:
         if not problems:
             return ()
         total = len(self.usable) + len(problems)
-        if on_error == "fail":
+        too_many = len(problems) > SKIPPED_SHARE * total
+        if on_error == "fail" and not too_many:
             others = f" {len(problems) - 1:,} more images cannot be used." if len(problems) > 1 else ""
             raise UserError(f"{problems[0]}{others} To leave out what cannot be used: data.on_error=skip")
-        if len(problems) > SKIPPED_SHARE * total:
+        if too_many:
             raise UserError(
                 f"{len(problems):,} of {total:,} images cannot be used, more than the {SKIPPED_SHARE:.0%} that "
                 f"data.on_error=skip leaves out. The first: {problems[0]}"

@@ -126,8 +126,12 @@ class FolderSource:
             _refuse_one_folder_twice(folders)
             return folders
         if folders:
-            other = next(iter(folders.values())).name
-            raise UserError(f"{self.root} has a folder '{other}' but no folder 'train'; give data.splits.train=...")
+            other = next(iter(folders.values()))
+            rest = [name for name in inside if name not in {path.name for path in folders.values()} and name[0] != "."]
+            instead = ("data.splits.train", nearest("train", rest) or rest[0]) if rest else ("data.root", str(other))
+            advice = shlex.quote(f"{instead[0]}={as_value(instead[1])}")
+            what = "name the one to train on" if rest else "to have its images split by itself"
+            raise UserError(f"{self.root} has a folder '{other.name}' but no folder 'train'; {what}: {advice}")
         return {"train": self.root}
 
     def _find_images(self, folders: Mapping[str, Path]) -> dict[str, dict[str, list[str]]]:

@@ -1,6 +1,7 @@
 """A prepared TFDS dataset: its classes, its roles, and what each of its images holds."""
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -169,7 +170,7 @@ class TfdsSource:
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
             raise UserError(
                 f"{self.name}, {expression}: record {position} has label {own[position]} but labels go from 0 to "
-                f"{len(names) - 1} (-1 means that they are kept secret); give another split as data.splits.{role}."
+                f"{len(names) - 1} (-1 means that they are kept secret). {self._labelled_splits(role)}"
             )
         kept = np.full(len(names), -1, np.int32)
         kept[[names.index(name) for name in self.classes]] = np.arange(len(self.classes))
@@ -178,6 +179,17 @@ class TfdsSource:
         labels = labels[positions]
         self._refuse_missing_classes(role, expression, labels)
         return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
+
+    def _labelled_splits(self, role: str) -> str:
+        """Which splits to give where those of a role have no labels."""
+        available = list(self.builder.info.splits)
+        source = "validation" if role == "test" and named_split("validation", available) else "train"
+        name = named_split(source, available)
+        if role == "train" or name is None:
+            return f"Give another split as data.splits.{role}."
+        share = "50%" if source == "validation" else "90%"
+        words = (f"data.splits.{source}={name}[:{share}]", f"data.splits.{role}={name}[{share}:]")
+        return f"Take a part of another split: {shlex.join(words)}"
 
     def _refuse_missing_classes(self, role: str, expression: str, labels: np.ndarray) -> None:
         counts = np.bincount(labels, minlength=len(self.classes))

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -219,7 +220,8 @@ def test_what_is_used_with_a_doubt_is_told_by_name(harm, words, photos):
 def test_too_many_bad_photos_are_not_left_out(photos):
     for index in range(7):
         (photos / f"train/cat/{index}.png").write_bytes(b"")
-    refusal("7 of 60 images cannot be used, more than the 10%", lambda: open_folder(photos, on_error="skip"))
+    for on_error in ("skip", "fail"):  # to skip them would not help
+        refusal("7 of 60 images cannot be used, more than the 10%", partial(open_folder, photos, on_error=on_error))
 
 
 def test_a_photo_that_is_lost_while_training_reads_from_disk_is_named(photos):

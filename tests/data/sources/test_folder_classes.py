@@ -136,5 +136,17 @@ def test_names_with_signs_are_advised_as_the_shell_and_the_configuration_take_th
     assert compose("train", Train, words).data.train_only == names
 
 
+@pytest.mark.parametrize("other", ["learning", "training"])
+def test_a_test_folder_without_one_to_train_on_is_answered_with_the_other_folder(other, photos):
+    root = photos({f"{folder}/{name}": 12 for folder in ("test", other) for name in ("cat", "dog")})
+    line = refused(root, "name the one to train on")
+    assert opened(root, splits={"train": advised(line, "splits.train")}).info.sizes["test"] == 24
+
+
+def test_a_test_folder_alone_can_be_split_by_itself(photos):
+    line = refused(photos({"test/cat": 12, "test/dog": 12}), "no folder 'train'; to have its images split by itself")
+    assert opened(advised(line, "root")).info.sizes == {"train": 20, "validation": 2, "test": 2}
+
+
 def test_all_classes_in_train_alone_are_refused(photos):
     refused(photos({"cat": 12, "dog": 12}), "every class", train_only=["cat", "dog"])

@@ -6,6 +6,7 @@ import simplejpeg
 
 _END = b"\xff\xd9"
 _ZEROS = 16  # bytes in a row that no photograph has where zero bits mean other than "the rest of the block is zero"
+_AHEAD = 8  # bytes that libjpeg takes before it needs them, and does not count
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
 _STANDALONE = (0x01, *range(0xD0, 0xD8))  # markers without a length
 
@@ -51,7 +52,7 @@ def _is_padding(encoded: bytes, warning: str) -> bool:
     if not extra or end < 1:
         return False
     repeated = end - len(encoded[:end].rstrip(encoded[end - 1 : end]))
-    return int(extra[1]) <= repeated <= int(extra[1]) + 1
+    return int(extra[1]) <= repeated <= int(extra[1]) + _AHEAD
 
 
 def _has_zeros(encoded: bytes, padded: bool) -> bool:

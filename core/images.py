@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from convlens.core.deep_png import deep_values, is_deep
 from convlens.core.errors import UserError
 from convlens.core.jpeg import jpeg_damage
+from convlens.core.webp import webp_damage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 MAX_PIXELS = 100_000_000
@@ -241,10 +242,10 @@ def load_image(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
 
 
 def _damage(image: Image.Image, file: BinaryIO) -> str | None:
-    if image.format not in ("JPEG", "MPO"):
-        return None
+    if image.format not in ("JPEG", "MPO", "WEBP"):
+        return None  # PNG has checksums; in the others, any bytes are a picture
     file.seek(0)
-    return jpeg_damage(file.read(), image.mode)
+    return webp_damage(file.read()) if image.format == "WEBP" else jpeg_damage(file.read(), image.mode)
 
 
 def _complaint(file: BinaryIO, error: Exception | str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from convlens.configs import Visualize
 from convlens.configs.cli import command
 from convlens.core.quiet import quietly
-from convlens.gallery.choices import check_choices
+from convlens.gallery.choices import check_choices, described_layers
 from convlens.gallery.extraction import kernel_drawings
 from convlens.gallery.material import Material
 from convlens.gallery.photos import asks_for_data
@@ -22,7 +22,7 @@ def visualize(config: Visualize) -> Path:
     run = open_run(config)
     plans = plans_of_kernel(config, run) if config.kernel is not None else plans_of_network(config, run)
     folder = folder_of(config, run)
-    save(plans, folder)
+    save(plans, folder, layers_of(config, run))
     return folder
 
 
@@ -60,6 +60,12 @@ def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:
     with quietly():
         import keras  # noqa: F401  here, so that whatever needs it first does so in silence
     return planned(material)
+
+
+def layers_of(config: Visualize, run: Run | None) -> list[str]:
+    """The convolutions of the network, in its order."""
+    path = run.model_path if run else config.model
+    return list(described_layers(Path(path))) if path else []
 
 
 def folder_of(config: Visualize, run: Run | None) -> Path:

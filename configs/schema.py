@@ -325,7 +325,7 @@ class Extraction(Section):
     """How a kernel is applied in the figure Input -> Filter -> Detect -> Condense."""
 
     stride: Count = 1
-    padding: Literal["same", "valid"] = "same"
+    padding: Literal["same", "valid"] = "valid"  # same: zeros outside of the picture, which make a false edge there
     pooling: Literal["max", "average"] = "max"
     pool_size: Count = 2
     pool_stride: Count | None = None  # null: the pool's size
@@ -353,7 +353,8 @@ class Visualize(Section):
     scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
     target: str | int | None = None  # the class to explain, by name or index; null: what the model says
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
-    kernel: str | list[list[float]] | None = None
+    kernel: str | list[list[float]] | None = None  # by name or by numbers
+    kernel_name: str | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
     extraction: Extraction = Extraction()
     data: Where = Where()
 
@@ -361,6 +362,8 @@ class Visualize(Section):
     def _two_runs_or_one(self):
         if (self.a is None) != (self.b is None):
             raise ValueError("comparing takes two runs: a=runs/cars/latest b=runs/cars/another")
+        if self.kernel_name is not None and self.kernel is None:
+            raise ValueError("kernel_name= names the kernel that is typed; give kernel=, too")
         others = [name for name in ("run", "model", "kernel") if getattr(self, name) is not None]
         if self.a is not None and others:
             raise ValueError(f"a= and b= name the runs already; leave out {others[0]}=")

@@ -69,9 +69,15 @@ def _draw_maps(material: "Material", maps: "dict[str, np.ndarray]", rows: slice)
     figure = visualization.attribution_figure(
         images, {METHODS[method]: values for method, values in shown.items()}, targets=targets, logits=logits,
         labels=material.labels, true=material.true_labels(rows), by_root={METHODS[method] for method in BY_ROOT},
+        notes=[_notes(*both) for both in zip(material.notes[rows], material.verdicts[rows], strict=True)],
         caption=material.caption(),
     )  # fmt: skip
     return figure, {"images": images, "logits": logits, "targets": targets, **shown}
+
+
+def _notes(done: str, verdict: str) -> list[str]:
+    """What is written under an image: what is to be said of its class, and what was done to it."""
+    return [note for note in (verdict, done) if note]
 
 
 def _maps(material: "Material", method: str) -> "np.ndarray":

@@ -13,14 +13,22 @@ def check_choices(model_path: Path, config: Visualize) -> None:
     """Refuse unknown layers and units from the model's own description, before Keras takes its seconds to load."""
     if config.layers is None and config.units is None:
         return
+    layers = described_layers(model_path)
+    if layers:
+        refuse_unknown(config, layers)
+
+
+def described_layers(model_path: Path) -> dict[str, int | None]:
+    """The convolutions that a saved model describes, in its order, with their numbers of units where it tells.
+
+    None at all where it cannot be read: loading the model says what is wrong with it.
+    """
     try:
         with zipfile.ZipFile(model_path) as archive:
             described = json.loads(archive.open("config.json").read(50_000_000))
-        layers = dict(_described_convolutions(described["config"]))
+        return dict(_described_convolutions(described["config"]))
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError):
-        return  # loading the model says what is wrong with it
-    if layers:
-        refuse_unknown(config, layers)
+        return {}
 
 
 def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:

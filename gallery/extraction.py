@@ -1,6 +1,6 @@
 """What one kernel that the user gives does to photographs; no trained network is needed."""
 
-import re
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +9,7 @@ import numpy as np
 
 from convlens.configs import Visualize
 from convlens.configs.schema import Extraction
-from convlens.core.errors import UserError
-from convlens.gallery.photos import asks_for_data, read_files, read_photos
+from convlens.gallery.photos import PICTURE, asks_for_data, read_files, read_photos
 
 if TYPE_CHECKING:
     from convlens.interpret import Extraction as Extracted
@@ -25,31 +24,63 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
 
     kernel = parse_kernel(config.kernel)
     if config.image is None and run is None:
-        raise UserError("kernel= needs an image to act on; give image=path/to/photo.jpg")
+        config = config.model_copy(update={"image": [str(PICTURE)]})
     dataset = run.open_data(config.data) if run and asks_for_data(config) else None
     photos = read_photos(config, run, read_files(config), dataset)
-    by_name = isinstance(config.kernel, str) and re.fullmatch(r"\w+", config.kernel.strip())
-    name = config.kernel.strip() if by_name else "given"
+    name = config.kernel_name or name_of(kernel)
 
     drawings = [Drawing(f"kernel-{name}", lambda: (show_kernel(kernel, name=name), {"kernel": kernel}))]
     stems = [Path(photo.name).stem for photo in photos]
     for index, photo in enumerate(photos):
         extraction = _extracted(photo.pixels, kernel, config.extraction)
         number = f"-{index}" if stems.count(stems[index]) > 1 else ""  # two folders may hold a car.jpg each
-        draw = partial(_draw_extraction, extraction, kernel, name, config.extraction)
-        drawings.append(Drawing(f"extraction-{name}-{stems[index]}{number}", draw))
+        draw = partial(_draw_extraction, extraction, kernel, name, config.extraction, photo.name)
+        drawings.append(Drawing(f"extraction-{name}-{stems[index]}{number}{_told(config.extraction)}", draw))
     return drawings
 
 
-def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, steps: Extraction):
+def name_of(kernel: np.ndarray) -> str:
+    """The kernel's name, where it has one; else its size and a short digest of its numbers, another one for each."""
+    from convlens.interpret import named_kernels
+
+    for name, known in named_kernels().items():
+        if np.array_equal(known.array, kernel):
+            return name
+    numbers = np.ascontiguousarray(kernel, "<f4") + 0.0  # a negative zero is the same number
+    digest = hashlib.sha256(numbers.tobytes()).hexdigest()
+    return f"{kernel.shape[0]}x{kernel.shape[1]}-{digest[:6]}"
+
+
+def _told(steps: Extraction) -> str:
+    """The settings that differ from the usual ones, for a file's name: the same kernel may be drawn with several."""
+    changed = {key: value for key, value in steps.model_dump().items() if value != getattr(Extraction(), key)}
+    return "".join(f"-{key}_{value}" for key, value in changed.items())
+
+
+def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, steps: Extraction, photo: str):
+    from convlens.interpret import cover
     from convlens.visualization import extraction_figure
 
-    facts = [f"on luminance in [0, 1], stride {steps.stride}, padding {steps.padding}"]
+    chosen = steps.model_dump(include={"stride", "padding", "pool_size", "pool_stride"})
+    covered = cover(extraction.input.shape, kernel.shape, **chosen)
+    facts = [f"on luminance in [0, 1], stride {steps.stride}", _border(steps.padding, covered.inside)]
     facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {steps.pool_stride or steps.pool_size}")
     stages = {stage: [getattr(extraction, stage)] for stage in ("filter", "detect", "condense")}
     image = extraction.input * 255
-    figure = extraction_figure([image], stages, name=f"the kernel {name}", kernel=kernel, facts=facts)
+    figure = extraction_figure(
+        [image], stages, name=f"the kernel {name}", names=[photo], kernel=kernel, facts=facts,
+        inside=covered.inside, boxes=covered.boxes if steps.padding == "valid" else None,
+    )  # fmt: skip
     return figure, {"kernel": kernel, **vars(extraction)}
+
+
+def _border(padding: str, inside: np.ndarray) -> str:
+    """What padding does to the border of the picture, in words."""
+    if inside.all():
+        return f"padding {padding}: the kernel stays on the picture"
+    return (
+        "padding same: the outermost cells also see zeros, black, outside of the picture; edges there are not its own"
+    )
 
 
 def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":

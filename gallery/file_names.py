@@ -44,6 +44,11 @@ def file_name(name: str, count: int = 0) -> str:
     return figure + (f"-{_subject(subject, count)}" if subject else "") + rest
 
 
+def names_of_layer(layer: str) -> tuple[str, str]:
+    """What a layer is called in the names of files: usually, and where another one is called so on some disks."""
+    return _subject(layer, 0), _subject(layer, 1)
+
+
 def _subject(subject: str, count: int) -> str:
     plain = _plain(subject)
     while len(plain.encode()) > _LONGEST:

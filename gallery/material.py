@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.configs import Visualize
-from convlens.core.errors import UserError, unknown
+from convlens.core.errors import ModelError, UserError, unknown
 from convlens.core.progress import progress_bar
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import refuse_unknown
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from convlens.training import Run
 
 BATCH = 64
+KNOWN = 500  # validation images that say what is like the training data
+UNLIKE = "none of these, perhaps: it is unlike the images of the dataset"
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
 
@@ -117,10 +119,13 @@ class Material:
         refuse_unknown(self.config, {name: info.output_shape[-1] for name, info in convolutions.items()})
         return convolutions
 
+    def reads_image(self, info: "ConvInfo") -> bool:
+        """Whether a convolution reads the image itself."""
+        return info is next(iter(self._all_convolutions.values())) and info.reads is None
+
     def in_colour(self, info: "ConvInfo") -> bool:
         """Whether a convolution's kernels read the red, green and blue of the image itself."""
-        first = info is next(iter(self._all_convolutions.values()))
-        return first and info.reads is None and kernels_of(info).shape[2] == 3
+        return self.reads_image(info) and kernels_of(info).shape[2] == 3
 
     @property
     def split(self) -> str:
@@ -175,14 +180,24 @@ class Material:
         from convlens.models.inspection.graph import image_shape
 
         height, width, channels = image_shape(self.model) or (None, None, 3)
-        resize = self.run.config.data.resize if self.run else "crop"
         # Where a model takes any size, the first image's own is everyone's.
         size = tuple(side or own for side, own in zip((height, width), self.photos[0].pixels.shape[:2], strict=True))
-        return np.stack([fit_image(photo.pixels, size, channels, resize) for photo in self.photos])
+        return np.stack([fit_image(photo.pixels, size, channels, self._resize) for photo in self.photos])
+
+    @property
+    def _resize(self) -> str:
+        """How images are brought to the model's shape."""
+        return self.run.config.data.resize if self.run else "crop"
 
     @property
     def names(self) -> list[str]:
         return [photo.name for photo in self.photos]
+
+    @property
+    def notes(self) -> list[str]:
+        """Of each image, what was done to its shape before the network saw it."""
+        size = self.images.shape[1:3]
+        return [told_fit(photo.pixels.shape[:2], size, self._resize) for photo in self.photos]
 
     def true_labels(self, rows: slice = slice(None)) -> list[int] | None:
         """The right class of each image; None where that of any is not known."""
@@ -198,6 +213,31 @@ class Material:
     def targets(self) -> np.ndarray:
         """The class that is explained of each image, (n,): the one that the user named, or what the model says."""
         return self.logits.argmax(axis=1) if self.target is None else np.full(len(self.images), self.target)
+
+    @cached_property
+    def familiarity(self) -> "interpret.Familiarity | None":
+        """What the network's scores are on its run's validation images; None where there are none to be had."""
+        if self.run is None or self.lacks_data:
+            return None
+        split = "validation" if self.data.info.sizes.get("validation") else self.config.split
+        total, logits = min(KNOWN, self.data.info.sizes[split]), []
+        with progress_bar("Looking at known images", total) as progress:
+            for images, _, _ in self.data.sample(split, BATCH, total):
+                logits.append(interpret.class_logits(self.network, images))
+                progress(sum(map(len, logits)), total)
+        return interpret.Familiarity(interpret.energy_score(np.concatenate(logits)))
+
+    @cached_property
+    def verdicts(self) -> list[str]:
+        """Of each image that is of no split: that it is perhaps of none of the classes, where it is unlike them."""
+        strangers = [photo.label is None for photo in self.photos]
+        try:
+            unlike = any(strangers) and self.familiarity and self.familiarity.unlike(self.logits)
+        except ModelError:  # no classifier, or one that is out of reach: nothing is said
+            unlike = None
+        if unlike is None or unlike is False:
+            return [""] * len(strangers)
+        return [UNLIKE if stranger and far else "" for stranger, far in zip(strangers, unlike, strict=True)]
 
     @cached_property
     def target(self) -> int | None:
@@ -272,21 +312,30 @@ class Material:
     def scene(self) -> "visualization.Scene":
         """Kernels and, from one forward pass, the maps of the images."""
         with quietly():
-            from convlens.models import feature_extractor
+            from convlens.models import feature_extractor, inside_cells
+            from convlens.models.inspection.graph import STAGES
 
-            extractor = feature_extractor(self.model, list(self.convolutions))
+            stages = (*STAGES, "input") if "extraction" in self.figures else STAGES
+            extractor = feature_extractor(self.model, list(self.convolutions), stages)
+            inside = inside_cells(self.model, image_size=self.images.shape[1:3])
         maps = extractor(self.images)
         layers = []
         for name, info in self.convolutions.items():
+            read = maps[name].pop("input", None)
             kernel, paired = kernels_of(info), info.kind != "SeparableConv2D"
-            rgb, start = self.in_colour(info), self.start_of(info)
-            changed = None if start is None else interpret.cosine_with_start(kernel, start)
-            tuning = self._tuning(info, kernel) if paired else None
-            layers.append(
-                visualization.Layer(name, kernel, maps[name], info.receptive_field, rgb, paired, start, changed, tuning)
-            )
+            start = self.start_of(info)
+            layer = visualization.Layer(
+                name, kernel, maps[name], info.receptive_field, self.in_colour(info), paired,
+                start=start, changed=None if start is None else interpret.cosine_with_start(kernel, start),
+                tuning=self._tuning(info, kernel) if paired else None, inside=inside[name],
+                reading=None if read is None or self.reads_image(info) else partial(read_by, info, read, inside),
+            )  # fmt: skip
+            layers.append(layer)
         labels = self.run.labels if self.run else None
-        return visualization.Scene(layers, self.images, self.names, self.source, self.epoch, self._shares(), labels)
+        return visualization.Scene(
+            layers, self.images, self.names, self.source, self.epoch, self._shares(), labels, self.notes,
+            self.verdicts if "pipeline" in self.figures else (),
+        )  # fmt: skip
 
     @property
     def look(self) -> "visualization.Look":
@@ -342,6 +391,42 @@ class Material:
                 self.model, batches, list(self.convolutions), collectors=list(collectors.values()), progress=progress
             )
         return UnitResults(**dict(zip(collectors, results, strict=True)))
+
+
+def told_fit(own: tuple[int, int], size: tuple[int, int], resize: str) -> str:
+    """What bringing an image of its `own` (height, width) to another size does to its shape; "" for nothing."""
+    height, width = own
+    factor = max(size[0] / height, size[1] / width)
+    shown = min(height, round(size[0] / factor)), min(width, round(size[1] / factor))
+    if height - shown[0] < 2 and width - shown[1] < 2:
+        return ""
+    if resize == "crop":
+        return f"cropped: the middle {shown[0]}×{shown[1]} of {height}×{width}"
+    return f"{'stretched' if resize == 'stretch' else 'between black bars'}: it was {height}×{width}"
+
+
+def read_by(
+    info: "ConvInfo", maps: np.ndarray, inside: dict[str, dict[str, np.ndarray]], unit: int
+) -> "interpret.Reading":
+    """What a unit of a convolution reads of the layer's input `maps` (n, height, width, channels).
+
+    `inside` are the cells that padding does not reach, by layer and stage: those of the layer that made the maps count.
+    """
+    options = {"strides": info.strides, "padding": info.padding, "dilation": info.dilation}
+    if info.kind == "Conv2D":
+        inputs = info.kernel.shape[2]
+        first = unit // (info.output_shape[-1] // info.groups) * inputs
+        channels, kernel = np.arange(first, first + inputs), info.kernel[..., unit]
+    elif info.kind == "DepthwiseConv2D":
+        multiplier = info.kernel.shape[3]
+        channels = np.array([unit // multiplier])
+        kernel = info.kernel[:, :, channels, unit % multiplier]
+    else:  # a separable convolution's units read every channel, each by a mixture of the kernels that it has
+        channels = np.arange(info.kernel.shape[2])
+        kernel = np.einsum("rcim,im->rci", info.kernel, info.pointwise[..., unit])
+    made = [cells for cells in inside.get(info.reads, {}).values() if cells.shape == maps.shape[1:3]]
+    options["inside"] = made[-1] if made else None
+    return interpret.strongest_read(maps[..., channels], kernel, channels=channels, layer=info.reads, **options)
 
 
 def kernels_of(info: "ConvInfo") -> np.ndarray:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from convlens.data import Dataset
     from convlens.training import Run
 
+PICTURE = Path(__file__).parents[1] / "car.jpg"  # rendered as `rendered_cars` are, 512 pixels: comes with the package
 CLASSES_SHOWN = 3  # where no image is named: an example of each of so many classes
 
 

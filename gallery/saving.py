@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
-from convlens.gallery.file_names import FileNames
+from convlens.gallery.file_names import FileNames, names_of_layer
 from convlens.gallery.index import write_page
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from convlens.gallery.registry import Plan
 
 
-def save(plans: "Sequence[Plan]", folder: Path) -> None:
-    """Draws every figure, writes it as PNG, SVG and arrays with what stands beside it, and prints where."""
+def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) -> None:
+    """Draws every figure, writes it as PNG, SVG and arrays with what stands beside it, and prints where.
+
+    `layers` are the network's in its order, in which they stand on the page of all figures.
+    """
     from convlens.visualization import save_figure
 
     names, beside, files = [], [], FileNames(folder)
@@ -31,7 +34,7 @@ def save(plans: "Sequence[Plan]", folder: Path) -> None:
                 progress(len(names))
             if plan.beside and len(names) == before + len(plan.drawings):
                 beside += _written_beside(plan, folder)
-    page = write_page(folder, f"Figures of {folder}")
+    page = write_page(folder, f"Figures of {folder}", [name for layer in layers for name in names_of_layer(layer)])
     if names:
         print(f"{len(names)} figures in {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
     for name in names:

@@ -33,9 +33,16 @@ from .deletion_insertion import (
     deletion_insertion as deletion_insertion,
 )
 from .extraction import (
+    Cover as Cover,
     Extraction as Extraction,
+    cover as cover,
     extract as extract,
     luminance as luminance,
+)
+from .familiarity import (
+    Familiarity as Familiarity,
+    energy_score as energy_score,
+    separation as separation,
 )
 from .guided_backpropagation import (
     guided_backpropagation as guided_backpropagation,
@@ -74,6 +81,11 @@ from .patches import (
 from .randomisation import (
     Randomisation as Randomisation,
     randomisation_check as randomisation_check,
+)
+from .reading import (
+    Reading as Reading,
+    added_by_each as added_by_each,
+    strongest_read as strongest_read,
 )
 from .receptive_field import (
     effective_receptive_field as effective_receptive_field,
@@ -114,9 +126,11 @@ __all__ = [
     "Architecture",
     "Comparison",
     "ConceptsCollector",
+    "Cover",
     "Curves",
     "Embedding",
     "Extraction",
+    "Familiarity",
     "KernelTuning",
     "Maximization",
     "NamedKernel",
@@ -124,21 +138,25 @@ __all__ = [
     "Network",
     "PatchesCollector",
     "Randomisation",
+    "Reading",
     "Snapshot",
     "StatisticsCollector",
     "ablate",
     "ablate_shares",
     "activation_maximization",
+    "added_by_each",
     "architecture",
     "class_logits",
     "compare",
     "completeness_gap",
     "cosine_with_start",
     "concept_scores",
+    "cover",
     "deletion_insertion",
     "effective_receptive_field",
     "effective_size",
     "embedding",
+    "energy_score",
     "examples_of_confusions",
     "extract",
     "features_layer",
@@ -160,9 +178,11 @@ __all__ = [
     "randomisation_check",
     "saliency",
     "score_cam",
+    "separation",
     "smooth_grad",
     "stack_snapshots",
     "strong_places",
+    "strongest_read",
     "table_csv",
     "top_patches",
     "unit_activations",

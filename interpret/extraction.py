@@ -44,16 +44,18 @@ def extract(
     kernel: np.ndarray,
     *,
     stride: int = 1,
-    padding: str = "same",
+    padding: str = "valid",
     pooling: str = "max",
     pool_size: int = 2,
     pool_stride: int | None = None,
 ) -> Extraction:
     """Filter an image with a kernel of shape (height, width), cut its negative part away, pool what remains.
 
-    The kernel acts on the image's luminance in [0, 1], by cross-correlation. `padding` ("same" or "valid") holds for
-    the convolution and for the pooling; `pooling` is "max" or "average", over squares of `pool_size` pixels every
-    `pool_stride` pixels (by default its size). Equals `keras.ops.conv`, `relu` and `max_pool` or `average_pool`.
+    The kernel acts on the image's luminance in [0, 1], by cross-correlation. `padding` holds for the convolution and
+    for the pooling: with "valid" the kernel stays on the image; with "same" zeros stand in for what lies outside, as if
+    the image were framed in black, and an edge kernel finds that frame. `pooling` is "max" or "average", over squares
+    of `pool_size` pixels every `pool_stride` pixels (by default its size). Equals `keras.ops.conv`, `relu` and
+    `max_pool` or `average_pool`.
 
     Raises UserError when "valid" padding leaves nothing of the image.
     """
@@ -62,6 +64,60 @@ def extract(
     detected = np.maximum(filtered, 0)
     condensed = _pool(detected, pooling, pool_size, pool_stride or pool_size, padding)
     return Extraction(grey, filtered, detected, condensed)
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Where the maps of an extraction lie on the image.
+
+    `boxes` holds for "filter", "detect" and "condense" the part of the image, (top, left, bottom, right) in pixels,
+    that its cells stand for; `inside` which cells of filter, booleans (height, width), see nothing outside the image.
+    """
+
+    boxes: dict[str, tuple[float, float, float, float]]
+    inside: np.ndarray
+
+
+def cover(
+    image_size: tuple[int, int],
+    kernel_size: tuple[int, int],
+    *,
+    stride: int = 1,
+    padding: str = "valid",
+    pool_size: int = 2,
+    pool_stride: int | None = None,
+) -> Cover:
+    """Where what `extract` makes, with the same settings, of an image of (height, width) lies on the image.
+
+    A cell stands for as many pixels as there are between its middle and its neighbour's, around its middle.
+    """
+    spans: dict[str, list[tuple[float, float]]] = {"filter": [], "condense": []}
+    inside = []
+    for length, reach in zip(image_size, kernel_size, strict=True):
+        cells, before = _cells(length, reach, stride, padding)
+        first = stride * np.arange(cells) - before
+        inside.append((first >= 0) & (first + reach <= length))
+        pooled, pool_before = _cells(cells, pool_size, pool_stride or pool_size, padding)
+        middle = (reach - 1) / 2 - before
+        spans["filter"].append(_span(middle, stride, cells))
+        middle += stride * ((pool_size - 1) / 2 - pool_before)
+        spans["condense"].append(_span(middle, stride * (pool_stride or pool_size), pooled))
+    boxes = {stage: (rows[0], columns[0], rows[1], columns[1]) for stage, (rows, columns) in spans.items()}
+    return Cover(boxes | {"detect": boxes["filter"]}, np.logical_and.outer(*inside))
+
+
+def _cells(length: int, reach: int, stride: int, padding: str) -> tuple[int, int]:
+    """How many windows there are along a side, and how many pixels outside of it the first begins."""
+    if padding == "valid":
+        return (length - reach) // stride + 1, 0
+    cells = -(-length // stride)
+    return cells, max((cells - 1) * stride + reach - length, 0) // 2
+
+
+def _span(middle: float, step: int, cells: int) -> tuple[float, float]:
+    """From where to where cells reach whose middles are `step` pixels apart, the first at pixel `middle`."""
+    start = middle + 0.5 - step / 2
+    return start, start + step * cells
 
 
 def _convolve(grey: np.ndarray, kernel: np.ndarray, stride: int, padding: str) -> np.ndarray:

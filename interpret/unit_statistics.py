@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ COLUMNS = [
     ("twin", "i4"),
     ("twin_correlation", "f8"),
     ("twin_cosine", "f8"),
+    ("preference_p", "f8"),
 ]
 
 
@@ -45,6 +47,8 @@ class UnitStatistics:
     class_mean: np.ndarray | None  # (classes, units) mean of what is above zero; NaN for a class without images
     correlation: np.ndarray  # (units, units) of the maps, place by place; NaN for a unit that is always the same
     cosine: np.ndarray | None  # (units, units) between kernels; None where units have none of their own
+    class_images: np.ndarray | None = None  # (classes,) how many were looked at
+    class_variance: np.ndarray | None = None  # (classes, units) of the images' means about their class_mean
 
     @property
     def dead(self) -> np.ndarray:
@@ -71,6 +75,33 @@ class UnitStatistics:
         best = means.max(axis=0)
         others = (means.sum(axis=0) - best) / (len(means) - 1)
         return _ratio(best - others, best + others)
+
+    @cached_property
+    def preference_p(self) -> np.ndarray:
+        """(units,) how often chance alone sets some class as far apart as the preferred one, at most.
+
+        One-sided, by Welch's test of the class's images against all others (Welch, "The generalization of Student's
+        problem when several different population variances are involved", Biometrika 1947), times the number of
+        classes that the preferred one was chosen from (Bonferroni). 1 for dead units, and where there is nothing to
+        compare: without labels, and for a class of which fewer than two images were seen.
+        """
+        chances = np.ones(len(self.active))
+        if self.class_images is None or (self.class_images > 0).sum() < 2:
+            return chances
+        counts, means = self.class_images.astype(float), np.nan_to_num(self.class_mean)
+        squares = counts[:, None] * np.nan_to_num(self.class_variance)  # sums about each class's mean
+        for unit in np.flatnonzero(self.preferred_class >= 0):
+            best = self.preferred_class[unit]
+            rest = np.flatnonzero((counts > 0) & (np.arange(len(counts)) != best))
+            many, others = counts[best], counts[rest].sum()
+            if many < 2 or others < 2:
+                continue
+            mean = (counts[rest] * means[rest, unit]).sum() / others
+            spread = squares[rest, unit].sum() + (counts[rest] * (means[rest, unit] - mean) ** 2).sum()
+            errors = squares[best, unit] / (many - 1) / many, spread / (others - 1) / others
+            chance = _welch(means[best, unit] - mean, errors, (many - 1, others - 1))
+            chances[unit] = min(1.0, chance * (counts > 0).sum())
+        return chances
 
     @cached_property
     def class_entropy(self) -> np.ndarray:
@@ -141,7 +172,7 @@ class _Tally:
         self._maximum = np.full(layer.units, -np.inf)
         self._moments = np.zeros((layer.units, layer.units))
         self._centre: np.ndarray | None = None
-        self._class_sums = np.zeros((0, layer.units))
+        self._class_sums, self._class_squares = np.zeros((2, 0, layer.units))
         self._class_images = np.zeros(0, np.int64)
 
     def add(self, maps: np.ndarray, labels: np.ndarray | None) -> None:
@@ -167,8 +198,10 @@ class _Tally:
         new = int(labels.max()) + 1 - len(self._class_images)
         if new > 0:
             self._class_sums = np.pad(self._class_sums, ((0, new), (0, 0)))
+            self._class_squares = np.pad(self._class_squares, ((0, new), (0, 0)))
             self._class_images = np.pad(self._class_images, (0, new))
         np.add.at(self._class_sums, labels, means)
+        np.add.at(self._class_squares, labels, means**2)
         np.add.at(self._class_images, labels, 1)
 
     def result(self) -> UnitStatistics:
@@ -180,6 +213,9 @@ class _Tally:
         variance[(self._active == 0) | (variance <= 1e-12 * (mean**2 + 1e-30))] = np.nan
         deviation = np.sqrt(variance)
         kernel = self._layer.kernel
+        images = self._class_images if len(self._class_images) else None
+        class_mean = None if images is None else _ratio(self._class_sums, images[:, None])
+        within = None if images is None else _ratio(self._class_squares, images[:, None]) - class_mean**2
         return UnitStatistics(
             layer=self._layer.name,
             images=self._images,
@@ -187,10 +223,36 @@ class _Tally:
             active_images=self._active_images / self._images,
             mean=mean,
             maximum=self._maximum,
-            class_mean=_ratio(self._class_sums, self._class_images[:, None]) if len(self._class_images) else None,
+            class_mean=class_mean,
             correlation=np.clip(covariance / np.outer(deviation, deviation), -1, 1),
             cosine=None if kernel is None else kernel_cosines(kernel),
+            class_images=images,
+            class_variance=None if within is None else np.where(within > 1e-12 * class_mean**2, within, 0),
         )
+
+
+def _welch(difference: float, errors: tuple[float, float], freedom: tuple[float, float]) -> float:
+    """How likely a difference of two means is at least so large by chance, given their squared standard errors."""
+    error = sum(errors)
+    if difference <= 0:
+        return 1.0
+    if error == 0:  # each side is all alike: then as likely as this side being drawn from both together
+        return 1.0 / math.comb(int(sum(freedom)) + 2, int(freedom[0]) + 1)
+    joint = error**2 / sum(each**2 / free for each, free in zip(errors, freedom, strict=True))
+    return _student_tail(difference / math.sqrt(error), joint)
+
+
+def _student_tail(t: float, freedom: float) -> float:
+    """The probability that Student's t exceeds `t` >= 0: the integral of its density after t = sqrt(freedom) tan(x)."""
+    start = math.atan(t / math.sqrt(freedom))
+    end = min(math.pi / 2, start + 40 / math.sqrt(freedom))
+    nodes, weights = _GAUSS
+    x = start + (nodes + 1) / 2 * (end - start)
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    return float(scale * (weights * np.cos(x) ** (freedom - 1)).sum() * (end - start) / 2)
+
+
+_GAUSS = np.polynomial.legendre.leggauss(200)
 
 
 def kernel_cosines(kernel: np.ndarray) -> np.ndarray:
@@ -223,7 +285,7 @@ def unit_table(statistics: Mapping[str, UnitStatistics], sort: str | None = None
 def _rows(one: UnitStatistics) -> np.ndarray:
     rows = np.zeros(len(one.active), COLUMNS)
     rows["layer"], rows["unit"] = one.layer, np.arange(len(rows))
-    for name in rows.dtype.names[2:11]:
+    for name in (*rows.dtype.names[2:11], "preference_p"):
         rows[name] = getattr(one, name)
     has_twin = one.twin >= 0
     pair = np.arange(len(rows)), np.maximum(one.twin, 0)

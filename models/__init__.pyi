@@ -13,6 +13,9 @@ from .inspection.features import (
     feature_extractor as feature_extractor,
     feature_maps as feature_maps,
 )
+from .inspection.inside import (
+    inside_cells as inside_cells,
+)
 from .inspection.inspection import (
     Inspection as Inspection,
 )
@@ -39,5 +42,6 @@ __all__ = [
     "conv_layers",
     "feature_extractor",
     "feature_maps",
+    "inside_cells",
     "read_model",
 ]

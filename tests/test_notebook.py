@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "filter_detect_condense.ipynb"
 
@@ -15,6 +18,14 @@ def test_every_cell_of_the_notebook_runs(cars_dir, tmp_path):
     environment = os.environ | {"TFDS_DATA_DIR": str(cars_dir), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_place_that_is_worked_out_by_hand_lies_on_an_edge_of_the_picture():
+    cells = {cell["id"]: cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]}
+    by_hand, steps = ("".join(cells[name]["outputs"][0]["data"]["text/plain"]) for name in ("78489093", "df914e45"))
+    value, stronger = re.fullmatch(r"\(np\.float32\((.+)\), (.+)\)", steps).groups()
+    assert float(value) == pytest.approx(float(re.search(r"\((.+)\)", by_hand)[1]), abs=1e-5)
+    assert float(stronger) < 0.01  # of all places answer more strongly
 
 
 def test_the_notebook_was_run_and_shows_its_figures():

@@ -34,11 +34,11 @@ print(sorted(features["block2_conv1"]), features["block2_conv1"]["detect"].shape
 
 
 def packaged() -> list[str]:
-    """The files that a wheel holds, below convlens/: modules, stubs and the configuration."""
+    """The files that a wheel holds, below convlens/: modules, stubs, the configuration, a picture."""
     listed = PROJECT["tool"]["setuptools"]["packages"]
     folders = [Path(*package.split(".")[1:]) for package in listed]
     files = [file for folder in folders for ending in ("py", "pyi") for file in (ROOT / folder).glob(f"*.{ending}")]
-    files += [*(ROOT / "configs").rglob("*.yaml"), ROOT / "py.typed"]
+    files += [*(ROOT / "configs").rglob("*.yaml"), ROOT / "py.typed", ROOT / "car.jpg"]
     return sorted(str(file.relative_to(ROOT)) for file in files)
 
 

@@ -27,7 +27,8 @@ class Drawings:
     """How arrays become pictures, uint8 (height, width, 3) or figures. Scripts give functions of `visualization`."""
 
     kernels: Callable[[np.ndarray], np.ndarray]  # a kernel (height, width, channels, units)
-    maps: Callable[[np.ndarray], np.ndarray]  # one image's feature maps (height, width, units)
+    # One image's feature maps (height, width, units), and which of their cells no padding reaches (height, width)
+    maps: Callable[[np.ndarray, np.ndarray], np.ndarray]
     confusion: Callable[[np.ndarray, Sequence[str]], "Figure"]  # a matrix (classes, classes) and the classes' names
 
 
@@ -94,8 +95,9 @@ class Pictures(keras.callbacks.Callback):
         self.classes, self.matrix, self.every, self.inputs = classes, matrix, every, inputs
 
     def on_train_begin(self, logs=None):
-        from convlens.models import conv_layers, feature_extractor
+        from convlens.models import conv_layers, feature_extractor, inside_cells
 
+        self.inside = inside_cells(self.model, image_size=self.images.shape[1:3])
         self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
         self.extractor = feature_extractor(self.model, stages=("detect",))
         if self.inputs:
@@ -112,7 +114,8 @@ class Pictures(keras.callbacks.Callback):
             _write_picture(writers.training, f"kernels/{layer.name}", kernel, step)
         for layer, stages in self.extractor(self.images).items():
             for number, maps in enumerate(stages["detect"], start=1):
-                _write_picture(writers.validation, f"image_{number}/{layer}", self.drawings.maps(maps), step)
+                drawn = self.drawings.maps(maps, self.inside[layer]["filter"])
+                _write_picture(writers.validation, f"image_{number}/{layer}", drawn, step)
         confusion = self.drawings.confusion(self.matrix(), self.classes)
         _write_picture(writers.validation, "confusion_matrix", _pixels(confusion), step)
         writers.flush()

@@ -26,6 +26,7 @@ def attribution_figure(
     by_root: Collection[str] = (),
     title: str = "Why this class?",
     across: int = 1,
+    notes: Sequence[Sequence[str]] = (),
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """What each method answers to "why this class?": a row an image, a column a method, over the image and alone.
@@ -34,7 +35,7 @@ def attribution_figure(
     of any resolution, drawn as they are; each has its own norm, from zero or, where a value is negative, about zero,
     and its range stands under it. Alone, the methods in `by_root` have colours by square root; over the image, opacity
     is the value itself. `targets` (n,) are the classes explained, `logits` (n, classes) what the model said, `true`
-    (n,) the right classes; `across` is how many images stand in a row.
+    (n,) the right classes; `across` is how many images stand in a row, `notes` what is written under each.
     """
     sheet = Sheet(width=900)
     count, across = len(images), min(across, len(images))
@@ -57,16 +58,20 @@ def attribution_figure(
             )
     y += LINE + 8
     wide, high = _fitted(images[0])
+    lowest = y
     for index, image in enumerate(np.asarray(images)):
         left = lefts[index % across]
         sheet.photo(left, y, image, wide, high)
         right = None if true is None else true[index]
-        _draw_answer(sheet, left, y + high + 10, logits[index], targets[index], labels, right)
+        answered = _draw_answer(sheet, left, y + high + 10, logits[index], targets[index], labels, right)
+        for note in notes[index] if notes else ():
+            answered = sheet.paragraph(left, answered, note, SIDE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+        lowest = max(lowest, answered + 40)
         for column, (name, of_images) in enumerate(maps.items(), 1):
             x = left + column * (SIDE + GAP)
             _draw_map(sheet, x, y, image, np.asarray(of_images)[index], wide, high, name in by_root)
         if left == lefts[-1] or index == count - 1:
-            y += max(2 * high + 10 + STRIP + LINE + 40, high + 10 + 5 * LINE + 40)
+            y = lowest = max(y + 2 * high + 10 + STRIP + LINE + 40, y + high + 10 + 5 * LINE + 40, lowest)
     footnotes(sheet, y, list(maps.values()))
     return sheet.figure()
 
@@ -196,7 +201,8 @@ def _fitted(image: np.ndarray, side: int = SIDE) -> tuple[int, int]:
     return max(1, round(width * side / max(height, width))), max(1, round(height * side / max(height, width)))
 
 
-def _draw_answer(sheet, x, y, logits, target, labels, true) -> None:
+def _draw_answer(sheet, x, y, logits, target, labels, true) -> float:
+    """Returns the y below it."""
     logits = np.asarray(logits, np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
@@ -211,6 +217,7 @@ def _draw_answer(sheet, x, y, logits, target, labels, true) -> None:
         ink = palette.POSITIVE if wrong else palette.QUIET_TEXT
         sheet.text(x, y, shorten(fact, SIDE, palette.LABEL_SIZE), palette.LABEL_SIZE, color=ink)
         y += LINE
+    return y
 
 
 def _draw_map(sheet, x, y, image, values, wide, high, by_root) -> None:

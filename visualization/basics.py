@@ -1,7 +1,7 @@
 """A network that looks at images, as arrays, and the figures that are drawn from them alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,11 @@ from convlens.visualization.extraction import extraction_figure
 from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
 from convlens.visualization.forward_pass import Stop, pipeline_figure
 from convlens.visualization.kernels import kernels_figure, reads_image, show_kernel
-from convlens.visualization.palette import largest
+from convlens.visualization.palette import largest, largest_inside
 from convlens.visualization.relu import relu_figure
 
 if TYPE_CHECKING:
-    from convlens.interpret import KernelTuning
+    from convlens.interpret import KernelTuning, Reading
 
 Arrays = dict[str, np.ndarray]
 
@@ -27,7 +27,9 @@ class Layer:
     """A convolution: its kernel (height, width, channels, units), and its maps on the images of a scene.
 
     `maps` holds arrays (n, height, width, units) under "filter", "detect" and "condense", as far as they follow.
-    `paired` says that kernel i makes map i; a separable convolution mixes its kernels before a map comes out.
+    `paired` says that kernel i makes map i; a separable convolution mixes its kernels before a map comes out. `inside`
+    are the cells of each stage that no padding reaches, booleans (height, width); they set the colour scale. `reading`
+    gives what a unit reads, of a layer that does not read the image itself.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Layer:
     start: np.ndarray | None = None  # (height, width, channels, units), or the first of both, before learning
     changed: np.ndarray | None = None  # (units of start,) cosine of each kernel with its start
     tuning: "KernelTuning | None" = None  # of kernels that read an image
+    inside: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reading: "Callable[[int], Reading] | None" = None
+
+    def largest(self, stage: str = "filter") -> float:
+        """The largest magnitude of the maps at a stage, inside."""
+        return largest_inside(self.maps[stage], self.inside.get(stage))
 
     @cached_property
     def activation(self) -> np.ndarray:
@@ -66,7 +74,8 @@ class Layer:
 class Scene:
     """A network that looks at images, as arrays: what every figure is drawn from.
 
-    `images` is (n, height, width, channels) in [0, 255]; `shares` are the class probabilities, (n, classes).
+    `images` is (n, height, width, channels) in [0, 255]; `shares` are the class probabilities, (n, classes). `notes`
+    say of each image what was done to it before the network saw it, `verdicts` what else is to be said of its class.
     """
 
     layers: Sequence[Layer]
@@ -76,6 +85,17 @@ class Scene:
     epoch: int | None = None
     shares: np.ndarray | None = None
     labels: Sequence[str] | None = None
+    notes: Sequence[str] = ()
+    verdicts: Sequence[str] = ()
+
+    def told(self, index: int) -> str:
+        """An image's name, and what was done to it."""
+        return f"{self.names[index]} ({self.notes[index]})" if self.notes and self.notes[index] else self.names[index]
+
+    @property
+    def changed(self) -> str:
+        """What was done to the images, where all of it can be said at once."""
+        return "; ".join(dict.fromkeys(note for note in self.notes if note))
 
     def caption(self, layer: Layer | None = None) -> Caption:
         if layer is None:
@@ -160,14 +180,15 @@ def _kernels_and_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
         return
     limits = (
         largest(np.array([largest(layer.kernel) for layer in paired])),
-        largest(np.array([largest(layer.maps["filter"]) for layer in paired])),
+        largest(np.array([layer.largest() for layer in paired])),
     )
     for layer in paired:
 
         def draw(layer=layer):
             figure = kernels_and_maps_figure(
                 layer.kernel, scene.images, layer.maps["filter"], caption=scene.caption(layer), rgb=layer.rgb,
-                limits=limits, activation=layer.activation, dead=layer.dead,
+                limits=limits, activation=layer.activation, dead=layer.dead, inside=layer.inside.get("filter"),
+                notes=[scene.changed] if scene.changed else [],
                 units=look.units, max_units=look.max_units, sort=_sort(look, layer), scale=look.scale,
             )  # fmt: skip
             return figure, {"kernel": layer.kernel, "images": scene.images, "filter": layer.maps["filter"]}
@@ -178,14 +199,15 @@ def _kernels_and_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
 def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
     limit = _largest_activation(scene)
     for layer in scene.layers:
-        for index, name in enumerate(scene.names):
+        for index in range(len(scene.names)):
 
-            def draw(layer=layer, index=index, name=name):
+            def draw(layer=layer, index=index):
+                name = scene.told(index)
                 maps = {stage: array[index] for stage, array in layer.maps.items()}
                 sort = _sort(look, layer)
                 figure = feature_maps_figure(
                     scene.images[index], maps, caption=scene.caption(layer), image_name=name, limit=limit,
-                    norm=layer.norm, dead=layer.dead,
+                    norm=layer.norm, dead=layer.dead, inside=layer.inside.get("filter"),
                     units=look.units, max_units=look.max_units, sort=sort, scale=look.scale,
                 )  # fmt: skip
                 return figure, {"image": scene.images[index], **maps}
@@ -200,15 +222,19 @@ def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
 
             def draw(layer=layer, unit=unit):
                 stages = {stage: array[..., unit] for stage, array in layer.maps.items()}
-                drawn = layer.rgb or layer.kernel.shape[2] == 1
+                reading = layer.reading(unit) if layer.reading else None
+                drawn = reading is None and (layer.rgb or layer.kernel.shape[2] == 1)
                 kernel = layer.kernel[..., unit] if drawn and layer.paired else None
                 figure = extraction_figure(
                     scene.images, stages, caption=scene.caption(layer), name=f"unit {unit}",
+                    names=[scene.told(index) for index in range(len(scene.names))], reading=reading,
                     kernel=kernel if kernel is None or layer.rgb else kernel[..., 0], scale=look.scale,
-                    limit=overall if look.scale == "global" else largest(layer.maps["filter"]),
+                    limit=overall if look.scale == "global" else layer.largest(), inside=layer.inside.get("filter"),
                 )  # fmt: skip
-                kernels = {"kernel": layer.kernel[..., unit]} if layer.paired else {}
-                return figure, {"images": scene.images, **kernels, **stages}
+                arrays = {"kernel": layer.kernel[..., unit]} if layer.paired else {}
+                if reading is not None:
+                    arrays |= {"read": reading.maps, "read_channels": reading.channels, "read_shares": reading.shares}
+                return figure, {"images": scene.images, **arrays, **stages}
 
             yield Drawing(f"extraction-{layer.name}-unit{unit}", draw)
 
@@ -221,7 +247,11 @@ def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
         def draw(layer=layer):
             units = _chosen(layer, look, 3)
             values = [layer.maps["filter"][..., unit] for unit in units]
-            figure = relu_figure(values, units=units, caption=scene.caption(layer), images=len(scene.images))
+            inside = layer.inside.get("filter")
+            figure = relu_figure(
+                values, units=units, reasons=_reasons(layer, look, units), caption=scene.caption(layer),
+                images=len(scene.images), limit=largest_inside(np.stack(values, axis=-1), inside),
+            )  # fmt: skip
             return figure, {"units": units, "filter": np.stack(values)}
 
         yield Drawing(f"relu-{layer.name}", draw)
@@ -229,18 +259,20 @@ def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
 
 def _pipeline(scene: Scene, look: Look) -> Iterator[Drawing]:
     layers = last_of_each_block(scene.layers)
-    for index, name in enumerate(scene.names):
+    for index in range(len(scene.names)):
 
-        def draw(index=index, name=name):
+        def draw(index=index):
             stops = []
             for layer in layers:
                 stage = [stage for stage in ("filter", "detect", "condense") if stage in layer.maps][-1]
-                stops.append(Stop(layer.name, stage, layer.maps[stage][index], layer.receptive_field))
-            limit = largest(np.array([largest(stop.maps) for stop in stops]))
+                maps, inside = layer.maps[stage][index], layer.inside.get(stage)
+                stops.append(Stop(layer.name, stage, maps, layer.receptive_field, inside))
+            limit = largest(np.array([largest_inside(stop.maps, stop.inside) for stop in stops]))
             shares = None if scene.shares is None else scene.shares[index]
             figure = pipeline_figure(
-                scene.images[index], stops, caption=scene.caption(), image_name=name, scale=look.scale, limit=limit,
-                shares=shares, labels=scene.labels,
+                scene.images[index], stops, caption=scene.caption(), image_name=scene.told(index), scale=look.scale,
+                limit=limit, shares=shares, labels=scene.labels,
+                verdict=scene.verdicts[index] if scene.verdicts else "",
             )  # fmt: skip
             arrays = {f"{stop.layer}:{stop.stage}".replace("/", ":"): stop.maps for stop in stops}
             return figure, {"image": scene.images[index], **arrays, **({} if shares is None else {"shares": shares})}
@@ -260,7 +292,7 @@ FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
 
 
 def _largest_activation(scene: Scene) -> float:
-    return largest(np.array([largest(layer.maps["filter"]) for layer in scene.layers]))
+    return largest(np.array([layer.largest() for layer in scene.layers]))
 
 
 def _sort(look: Look, layer: Layer) -> str:
@@ -277,6 +309,17 @@ def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
     order = alive if len(alive) else order
     places = [0] if count == 1 else np.linspace(0, len(order) - 1, count).astype(int)
     return np.unique(order[places]) if len(order) < count else order[places]
+
+
+def _reasons(layer: Layer, look: Look, units: np.ndarray) -> list[str]:
+    """Why each unit of `_chosen(layer, look, 3)` is shown."""
+    if look.units is not None:
+        return ["asked for"] * len(units)
+    alive = int((~layer.dead).sum())
+    if len(units) < 3:
+        return [f"one of the {alive} that are alive" if alive else "no unit is alive"] * len(units)
+    of = "the weakest of those alive" if alive else "all are dead"
+    return ["strongest mean activation", "the middle one", of]
 
 
 def last_of_each_block(layers: Sequence[Layer], most: int = 8) -> list[Layer]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convlens.visualization import palette
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Caption:
 
 
 UNKNOWN = Caption()
+INSIDE = "zeros that pad the border make a false edge there, so cells inside set the scale"
 
 
 def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGIN) -> float:
@@ -37,14 +38,26 @@ def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGI
     return sheet.paragraph(x, y + 2, facts, width, palette.BODY_SIZE, color=palette.QUIET_TEXT) + 26
 
 
-def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False) -> None:
-    """What marks mean, under a figure: of dead units, and of values that are not finite."""
+def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False, beyond: float = 0.0) -> None:
+    """What marks mean, under a figure: of dead units, of values that are not finite, and of those beyond the scale.
+
+    `beyond` is the largest magnitude of the latter, 0 where there are none.
+    """
+    if beyond:
+        note = f"violet, or green below zero: beyond the scale, here up to {number(beyond)}; {INSIDE}"
+        y = sheet.paragraph(MARGIN, y, note, max(sheet.width - MARGIN, 800), palette.LABEL_SIZE, color=palette.TEXT)
     if dead:
         note = "dead: zero after ReLU everywhere on these images; another image may wake the unit"
         sheet.text(MARGIN, y, note, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
         y += line_height(palette.LABEL_SIZE)
     if not all(np.isfinite(array).all() for array in values):
         sheet.text(MARGIN, y, "yellow: not a finite number", palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+
+
+def beyond(maps: np.ndarray, limits: float | np.ndarray) -> float:
+    """The largest magnitude of maps beyond their limits, a number or, of maps (..., units), one a unit; 0 for none."""
+    maps = np.asarray(maps)
+    return float(np.abs(maps[palette.clipped(maps, limits)]).max(initial=0.0))
 
 
 def size(shape: Sequence[int]) -> str:

@@ -126,12 +126,13 @@ def matched_units_figure(
         f"{shown}, best match first",
         f"{names[0]}'s unit ~ {names[1]}'s",
         "r: correlation of their maps",
+        f"right: what {names[1]}'s kernel has more, {names[1]} − {names[0]}",
         f"one norm for all tiles, ±{number(limit)}" + ("; mid-grey is zero" if rgb else ""),
     )
     sheet = Sheet(width=1300)
     title = f"Which units of {names[0]} and {names[1]} do the same in {caption.layer or 'a layer'}?"
     y = heading(sheet, title, facts, 1900)
-    tops = [shorten(name, width * side + 10, palette.LABEL_SIZE) for name in (*names, "difference")]
+    tops = [shorten(name, width * side + 10, palette.LABEL_SIZE) for name in (*names, f"{names[1]} − {names[0]}")]
     y = draw_groups(sheet, MARGIN + 40, y, groups, tops, [(width * side, height * side)] * 3, 22)
     if not rgb:
         sheet.colour_bar(MARGIN, y + 10, limit, "weight")
@@ -160,7 +161,7 @@ def class_accuracy_figure(
     accuracies = both[1].sum() / total, both[:, 1].sum() / total
     sheet = Sheet(width=1300)
     overall = [f"{name} {share:.1%}" for name, share in zip(names, accuracies, strict=True)]
-    facts = caption.facts(f"{total:,} images", *overall, "largest difference first")
+    facts = caption.facts(f"{total:,} images", *overall, f"difference: {names[1]} − {names[0]}, largest first")
     y = heading(sheet, f"What do {names[0]} and {names[1]} recognise?", facts, 1400)
     written = [shorten(labels[one], 360, palette.LABEL_SIZE) for one in order]
     left = MARGIN + max(text_width(one, palette.LABEL_SIZE) for one in written) + 30
@@ -171,6 +172,8 @@ def class_accuracy_figure(
             x, y, f"● {shorten(name, 400, palette.LABEL_SIZE, 'bold')}", palette.LABEL_SIZE, color=ink, weight="bold"
         )
         x += text_width(f"● {name}", palette.LABEL_SIZE, "bold") + 40
+    head = shorten(f"{names[1]} − {names[0]}", 300, palette.LABEL_SIZE, "bold")
+    sheet.text(left + TRACK + 24, y, head, palette.LABEL_SIZE, weight="bold")
     y += LINE + 14
     low = max(0.0, math.floor(10 * (np.nanmin(class_accuracy, initial=1.0) - 0.02)) / 10)
     axes = sheet.axes(left, y, TRACK, ROW * len(order))

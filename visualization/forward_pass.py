@@ -7,23 +7,28 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading, size
+from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 from convlens.visualization.tiles import cell_size
 
 SIDE = 210
-GAP = 70
+GAP = 96
+PAD = 14  # pixels of ground around the maps of a block
 BAR = 260
 
 
 @dataclass(frozen=True)
 class Stop:
-    """What an image is at the end of one block: maps (height, width, units) of a layer, at a stage."""
+    """What an image is at the end of one block: maps (height, width, units) of a layer, at a stage.
+
+    `inside` are the cells that no padding reaches, booleans (height, width): they set the colour scale.
+    """
 
     layer: str
     stage: str
     maps: np.ndarray
     receptive_field: tuple[int, int] | None = None
+    inside: np.ndarray | None = None
 
 
 def pipeline_figure(
@@ -37,16 +42,19 @@ def pipeline_figure(
     limit: float | None = None,
     shares: np.ndarray | None = None,
     labels: Sequence[str] | None = None,
+    verdict: str = "",
 ) -> Figure:
     """An image, (height, width, channels) in [0, 255], through every block: the strongest units at each.
 
     Units are ordered by their mean activation on this image, which is written under each. `shares` are the class
-    probabilities, shape (classes,), drawn at the end with their `labels`.
+    probabilities, shape (classes,), drawn at the end with their `labels` and, if there is one, a `verdict` on them.
     """
-    limits = [palette.limits(stop.maps, scale, limit) for stop in stops]
+    limits = [palette.limits(stop.maps, scale, limit, stop.inside) for stop in stops]
     sheet = Sheet(width=1300)
     facts = caption.facts(
-        f"the {strongest} units with the largest mean activation", f"scale: {scale}, colours by square root"
+        f"the {strongest} units with the largest mean activation of each block, strongest first",
+        "a block reads all maps of the one before, not only those beside it",
+        f"scale: {scale}, colours by square root",
     )
     y = heading(sheet, "From the image to the class" if shares is not None else "Through every block", facts, 1800)
     top = y + 4 * line_height(palette.LABEL_SIZE) + 10
@@ -56,28 +64,44 @@ def pipeline_figure(
     highest = max(_tile_size(stop.maps)[1] for stop in stops)
     step = round(highest + note_height + 50)
 
-    sheet.text(MARGIN, y, "image", palette.LABEL_SIZE, weight="bold")
-    sheet.text(MARGIN, y + note_height, size(image.shape), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
-    sheet.photo(MARGIN, top, image, width, height)
+    # Maps of a block stand on one ground, and arrows lead from ground to ground: no row is a chain of units.
+    bottom = top + strongest * step
+    middle = (top + bottom) / 2 - PAD
+    photo = middle - height / 2
+    sheet.text(MARGIN, photo - 2 * note_height - 10, "image", palette.LABEL_SIZE, weight="bold")
+    sheet.text(MARGIN, photo - note_height - 8, size(image.shape), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    sheet.photo(MARGIN, photo, image, width, height)
     if image_name:
-        sheet.text(MARGIN, top + height + 6, shorten(image_name, SIDE + 40, palette.LABEL_SIZE), palette.LABEL_SIZE)
+        sheet.paragraph(MARGIN, photo + height + 6, image_name, SIDE + 10, palette.LABEL_SIZE)
 
     x = MARGIN
     for stop, ranges in zip(stops, limits, strict=True):
         x += SIDE + GAP
-        sheet.text(
-            x - GAP / 2, top + min(height, highest) / 2, "→", 14, ha="center", va="center", color=palette.QUIET_TEXT
-        )
+        ground = np.empty((round(bottom - top), SIDE + 2 * PAD, 3), np.uint8)
+        ground[:] = palette.HATCH[0]
+        sheet.paint(x - PAD, top - PAD, ground)
+        _draw_arrow(sheet, x - GAP / 2, middle)
         _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale)
-    bottom = top + strongest * step
     if scale == "global":
         signed = any(np.min(stop.maps) < 0 for stop in stops)
         limit = float(limits[0][0])
         bottom = sheet.activation_bar(MARGIN + SIDE + GAP, bottom, limit, "the same norm everywhere", signed=signed)
-    footnotes(sheet, bottom, [stop.maps for stop in stops])
+    out = max(beyond(stop.maps[..., _strongest(stop.maps, strongest)], ranges[_strongest(stop.maps, strongest)])
+              for stop, ranges in zip(stops, limits, strict=True))  # fmt: skip
+    footnotes(sheet, bottom, [stop.maps for stop in stops], beyond=out)
     if shares is not None:
-        _draw_shares(sheet, x + SIDE + GAP, y, top, np.asarray(shares), labels)
+        _draw_arrow(sheet, x + SIDE + GAP / 2, middle)
+        _draw_shares(sheet, x + SIDE + GAP, y, middle, np.asarray(shares), labels, verdict)
     return sheet.figure()
+
+
+def _draw_arrow(sheet: Sheet, x: float, y: float) -> None:
+    sheet.text(x, y, "→", 14, ha="center", va="center", color=palette.TEXT)
+
+
+def _strongest(maps: np.ndarray, count: int) -> np.ndarray:
+    """The units (height, width, units) with the largest mean, strongest first."""
+    return np.argsort(-np.nan_to_num(np.asarray(maps).mean(axis=(0, 1))), kind="stable")[:count]
 
 
 def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
@@ -97,7 +121,7 @@ def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
         told = f"colours ±{limit}" if maps.min() < 0 else f"colours 0 to {limit}"
         sheet.text(x, y + 3 * line, told, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     wide, high = _tile_size(maps)
-    order = np.argsort(-np.nan_to_num(means), kind="stable")[:strongest]
+    order = _strongest(maps, strongest)
     for place in range(strongest):
         if place >= count:
             sheet.empty(x, top + place * step, wide, high)
@@ -121,15 +145,23 @@ def _tile_size(maps: np.ndarray) -> tuple[int, int]:
     return max(1, round(width * cell * factor)), max(1, round(height * cell * factor))
 
 
-def _draw_shares(sheet, x, y, top, shares, labels) -> None:
+def _draw_shares(sheet, x, least, middle, shares, labels, verdict) -> None:
+    """The largest shares, as bars, half of them above `middle`, none of it above `least`."""
+    line = line_height(palette.LABEL_SIZE)
+    row = 2 * line + 16
+    order = np.argsort(-shares, kind="stable")[:8]
+    y = max(least, middle - (len(order) * row + 2 * line) / 2)
     sheet.text(x, y, "class", palette.LABEL_SIZE, weight="bold")
-    sheet.text(x, y + line_height(palette.LABEL_SIZE), "softmax share", palette.LABEL_SIZE, color=palette.QUIET_TEXT)
-    row = 2 * line_height(palette.LABEL_SIZE) + 16
-    for place, index in enumerate(np.argsort(-shares, kind="stable")[:8]):
+    sheet.text(x, y + line, "softmax share", palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    y += 2 * line + 14
+    if verdict:
+        y = sheet.paragraph(x, y, verdict, BAR + 60, palette.LABEL_SIZE, color=palette.DEAD_TEXT) + 14
+    for index in order:
         label = labels[index] if labels is not None else f"class {index}"
         text = f"{shorten(label, BAR - 60, palette.LABEL_SIZE)}  {shares[index]:.1%}"
-        sheet.text(x, top + place * row, text, palette.LABEL_SIZE)
+        sheet.text(x, y, text, palette.LABEL_SIZE)
         bar = np.empty((18, BAR, 3), np.uint8)
         bar[:] = palette.GUTTER
         bar[:, : round(BAR * float(shares[index]))] = palette.AGREEMENT[200]
-        sheet.paint(x, top + place * row + line_height(palette.LABEL_SIZE) + 4, bar)
+        sheet.paint(x, y + line + 4, bar)
+        y += row

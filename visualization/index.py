@@ -23,6 +23,9 @@ class Entry:
     layer: str | None = None
     unit: int | None = None
     note: str = ""  # what else tells it apart: the image's name, the class
+    reading: str = ""  # a sentence on how to read it
+    page: str = ""  # the document that says more
+    address: str = ""  # where that lies, as seen from the page; "": it is not at hand
 
 
 def write_index(
@@ -103,8 +106,22 @@ def _card(folder: Path, entry: Entry) -> str:
     return (
         f'<figure data-words="{words.lower()}"><a href="{_address(picture)}">'
         f'<img src="{_address(picture)}" alt="{words}" loading="lazy"></a>'
-        f"<figcaption><b>{_text(entry.figure)}</b>{note} <small>{' '.join(others)}</small></figcaption></figure>"
+        f"<figcaption><b>{_text(entry.figure)}</b>{note} <small>{' '.join(others)}</small>"
+        f"{_reading(entry)}</figcaption></figure>"
     )
+
+
+def _reading(entry: Entry) -> str:
+    """How a figure is read, and where that is explained."""
+    if not entry.reading:
+        return ""
+    page = _text(entry.page)
+    if entry.address:
+        # A run is opened in a browser from its folder: what a link leads to is a file beside it.
+        path, _, anchor = entry.address.partition("#")
+        page = f'<a href="{html.escape(quote(path))}#{html.escape(quote(anchor))}">{page}</a>'
+    more = f" More: {page}." if page else ""
+    return f"<p>{_text(entry.reading)}{more}</p>"
 
 
 def _address(path: Path) -> str:
@@ -151,6 +168,7 @@ _PAGE = """\
   img {{ max-width: 100%; max-height: 250px; object-fit: contain; }}
   figcaption {{ padding: 7px 12px; background: {paper}; border-top: 1px solid {line}; overflow-wrap: anywhere; }}
   figcaption span {{ color: {quiet}; }}
+  figcaption p {{ margin: 2px 0 0; font-size: 13px; }}
   figcaption small {{ float: right; }}
   [hidden] {{ display: none !important; }}
 </style>

@@ -22,6 +22,7 @@ GUTTER = (203, 208, 215)
 OUTLINE = (150, 157, 168)
 DEAD = (230, 130, 0)
 NOT_FINITE = (240, 228, 66)
+OVER, UNDER = (118, 42, 131), (27, 120, 55)  # beyond either end of the scale: ColorBrewer's PRGn, neither red nor blue
 HATCH = ((244, 245, 247), (216, 220, 226))
 
 TEXT = "#1d2530"
@@ -54,17 +55,28 @@ def largest(values: np.ndarray) -> float:
     return float(found) or 1.0
 
 
-def limits(values: np.ndarray, scale: str, limit: float | None = None) -> np.ndarray:
+def largest_inside(maps: np.ndarray, inside: np.ndarray | None = None) -> float:
+    """The `largest` of maps (..., height, width, units) over the cells that are `inside`, booleans (height, width).
+
+    Where there is nothing but zeros inside, or `inside` is None, that of all cells.
+    """
+    maps = np.asarray(maps)
+    if inside is None or not np.any(within := maps[..., inside, :]):
+        return largest(maps)
+    return largest(within)
+
+
+def limits(values: np.ndarray, scale: str, limit: float | None = None, inside: np.ndarray | None = None) -> np.ndarray:
     """The norm's limit for each unit, shape (units,), of values whose last axis is the unit.
 
     `scale` says who shares a norm: each "unit" has its own, a "layer" has one, "global" takes the `limit` that the
-    caller found over every layer.
+    caller found over every layer. Of maps (..., height, width, units), the cells `inside` alone set it.
     """
     values = np.asarray(values)
     if scale == "unit":
-        return np.array([largest(values[..., unit]) for unit in range(values.shape[-1])])
+        return np.array([largest_inside(values[..., [unit]], inside) for unit in range(values.shape[-1])])
     if scale == "layer":
-        return np.full(values.shape[-1], largest(values))
+        return np.full(values.shape[-1], largest_inside(values, inside))
     if scale == "global" and limit is not None:
         return np.full(values.shape[-1], float(limit))
     raise ValueError(f"scale={scale!r} with limit={limit}; expected 'unit', 'layer', or 'global' with its limit")
@@ -79,9 +91,18 @@ def colour_activations(activations: np.ndarray, limit: float) -> np.ndarray:
     """Colours of activations, shape (..., 3) uint8, by their square root, on the norm from -limit to limit.
 
     Units of one layer differ tenfold and more; on a linear norm all but the strongest would look blank. The root
-    keeps the order, the sign and the zero, and cuts nothing off.
+    keeps the order, the sign and the zero. What is beyond the limit has a colour of its own on either side.
     """
-    return _diverging(activations, limit, np.sqrt)
+    colours = _diverging(activations, limit, np.sqrt)
+    beyond = clipped(activations, limit)
+    colours[beyond] = np.where(np.asarray(activations)[beyond][..., None] > 0, OVER, UNDER)
+    return colours
+
+
+def clipped(values: np.ndarray, limit: float | np.ndarray) -> np.ndarray:
+    """Which values are beyond the norm from -limit to limit, by more than rounding."""
+    values = np.asarray(values, np.float64)
+    return np.isfinite(values) & (np.abs(values) > np.asarray(limit) * (1 + 1e-6))
 
 
 def _diverging(values: np.ndarray, limit: float, shape: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -75,15 +75,16 @@ def kernel_tiles(kernel: np.ndarray, *, max_units: int = 64, max_channels: int =
     return tile_grid(tiles, columns=columns, cell=cell)
 
 
-def map_tiles(maps: np.ndarray, *, max_units: int = 64, side: int = 64) -> np.ndarray:
+def map_tiles(maps: np.ndarray, inside: np.ndarray | None = None, *, max_units: int = 64, side: int = 64) -> np.ndarray:
     """Feature maps of one image as one picture, on one norm for the layer; shape (height, width, 3) uint8.
 
-    `maps` is (height, width, units); the first units are drawn, and those that are zero everywhere are framed.
+    `maps` is (height, width, units); the first units are drawn, and those that are zero everywhere are framed. The norm
+    is that of the cells `inside`, booleans (height, width), by default of all; cells beyond it are marked.
     """
     maps = np.asarray(maps, np.float32)
     if maps.ndim != 3:
         raise ValueError(f"maps of shape {maps.shape}; expected (height, width, units)")
     maps = maps[..., :max_units]
-    coloured = palette.colour_activations(maps, palette.largest(maps))
+    coloured = palette.colour_activations(maps, palette.largest_inside(maps, inside))
     tiles = [coloured[:, :, unit] for unit in range(maps.shape[-1])]
     return tile_grid(tiles, cell=cell_size(max(maps.shape[:2]), side), dead=~maps.any(axis=(0, 1)))

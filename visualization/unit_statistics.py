@@ -21,6 +21,7 @@ SORTS = {
     "maximum": "largest maximum first",
     "twin_correlation": "most duplicated first",
 }
+BY_CHANCE = 0.01  # a class is named where chance would set one so far apart less often
 
 
 def unit_statistics_figure(
@@ -39,7 +40,8 @@ def unit_statistics_figure(
     """The statistics of a layer's units as a table with bars, beside the matrix of who is like whom.
 
     `table` is a structured array, a row a unit, with the fields active, mean, maximum, selectivity, preferred_class,
-    dead, twin and twin_correlation. `correlation` (units, units) is of maps, `cosine` of kernels: the
+    dead, twin, twin_correlation and, if known, preference_p: a class is named only where that is below BY_CHANCE.
+    `correlation` (units, units) is of maps, `cosine` of kernels: the
     matrix shows the former above its diagonal, the latter below. `labels` are class names, `images` says on how many
     the table is based. `sort` is one of SORTS.
     """
@@ -60,12 +62,22 @@ def unit_statistics_figure(
     y = heading(sheet, f"The units of {caption.layer or 'a layer'}", facts, 1900)
     has_classes = bool((table["preferred_class"] >= 0).any())
     right, bottom = _draw_table(sheet, y, table, shown, labels, has_classes)
+    if has_classes and "preference_p" in table.dtype.names:
+        bottom = sheet.paragraph(
+            MARGIN, bottom + 10, NAMED, right - MARGIN, palette.LABEL_SIZE, color=palette.QUIET_TEXT
+        )
     side_bottom = _draw_matrix(sheet, right + 80, y, correlation, cosine, table["dead"])
     if dead:
         note = "dead: never above zero on these images; other images may wake the unit"
         place = max(bottom, side_bottom) + 16
         sheet.text(MARGIN, place, note, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
     return sheet.figure()
+
+
+NAMED = (
+    f"A class is named where chance alone sets one so far apart in less than {BY_CHANCE:.0%} of units: Welch's test of"
+    " its images against all others, times the number of classes."
+)
 
 
 def _draw_table(sheet, y, table, shown, labels, has_classes) -> tuple[float, float]:
@@ -110,8 +122,10 @@ def _draw_table(sheet, y, table, shown, labels, has_classes) -> tuple[float, flo
 def _draw_class(sheet, x, y, top, row, labels) -> None:
     _bar(sheet, x, top, float(np.nan_to_num(row["selectivity"])))
     name = labels[row["preferred_class"]] if labels is not None else f"class {row['preferred_class']}"
-    told = f"{float(row['selectivity']):.2f}  {shorten(name, CLASS_WIDTH, palette.LABEL_SIZE)}"
-    sheet.text(x + BAR_WIDTH + 12, y + ROW / 2, told, palette.LABEL_SIZE, va="center")
+    by_chance = "preference_p" in row.dtype.names and not row["preference_p"] < BY_CHANCE
+    told = f"{float(row['selectivity']):.2f}  {'–' if by_chance else shorten(name, CLASS_WIDTH, palette.LABEL_SIZE)}"
+    ink = palette.QUIET_TEXT if by_chance else palette.TEXT
+    sheet.text(x + BAR_WIDTH + 12, y + ROW / 2, told, palette.LABEL_SIZE, va="center", color=ink)
 
 
 def _bar(sheet: Sheet, x: float, y: float, share: float, reach: float | None = None) -> None:

@@ -29,6 +29,7 @@ class ConvInfo:
     receptive_stride: tuple[int, int] | None  # pixels of the image between neighbouring units
     receptive_start: tuple[int, int] | None  # first pixel that the first unit sees; below zero: padding
     reads: str | None  # the convolution whose units are its input channels; None: the image, or units that were mixed
+    pointwise: np.ndarray | None = None  # (inputs, multiplier, units) how a separable one mixes what its kernels give
 
 
 def conv_layers(model: keras.Model) -> list[ConvInfo]:
@@ -66,6 +67,7 @@ def _describe(node: Node, feeding: Node | None, field: Field | None, free: tuple
         receptive_stride=field and (field[0].stride, field[1].stride),
         receptive_start=None if field is None or any(free) else (field[0].start, field[1].start),
         reads=feeding and feeding.name,
+        pointwise=_array(layer.pointwise_kernel).reshape(*layer.depthwise_kernel.shape[2:], -1) if separable else None,
     )
 
 

@@ -24,7 +24,8 @@ class FeatureExtractor:
     `layers` names layers, a nested one by its path ("backbone/conv1"), a shared layer's second call as "conv1@2"; None
     takes every convolution. `stages` are "filter" (what the activation receives: convolution and bias, or the
     normalization between), "detect" (after the activation), "condense" (after the pooling that follows); a convolution
-    lacks a stage that does not follow it. "output" is what a layer returns, and all there is of other layers.
+    lacks a stage that does not follow it. "output" is what a layer returns and "input" what it reads: all there is of
+    other layers.
     `value_range` is that of `run.config.data`: how the values in image files become pixels.
     """
 

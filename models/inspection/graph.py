@@ -43,13 +43,16 @@ POOLINGS = (
 
 @dataclass(frozen=True)
 class Tap:
-    """Where in a forward pass a feature is taken: a call's output, or what its activation received."""
+    """Where in a forward pass a feature is: a call's output, what its activation received, or what it was given."""
 
     call: str
     preactivation: bool = False
+    received: bool = False
 
     def of(self, call: Call) -> Any:
         """The tensor itself, out of a call noted in a forward pass."""
+        if self.received:
+            return call.inputs[0]
         return call.preactivation if self.preactivation else call.outputs[0]
 
 

@@ -66,13 +66,13 @@ class Inspection:
         """Where the `stages` of `layers` (None: of every convolution) are found, by (layer, stage), for `maps`.
 
         Stages are "filter", "detect" and "condense" of a convolution, which lacks those that do not follow it, and
-        "output", which is all there is of other layers. Raises ModelError where there is nothing of that kind.
+        "output" and "input", which are all there is of other layers. Raises ModelError where there is none of them.
         """
         layers = [layers] if isinstance(layers, str) else layers
         stages = [stages] if isinstance(stages, str) else stages
         for stage in stages:
-            if stage not in (*STAGES, "output"):
-                raise ModelError(unknown("stage", stage, (*STAGES, "output")))
+            if stage not in (*STAGES, "output", "input"):
+                raise ModelError(unknown("stage", stage, (*STAGES, "output", "input")))
         graph = self.graph(size, channels)
         if layers is None:
             layers = [node.name for node in graph.convolutions()]
@@ -181,9 +181,11 @@ def _stages(graph: Graph, name: str, stages: Sequence[str]) -> Iterator[tuple[st
     node = graph.node(name)
     if len(node.outputs) != 1:
         raise ModelError(f"layer '{name}' has {len(node.outputs)} outputs; name a layer inside it")
-    taps = {"output": Tap(name)}
+    taps = {"output": Tap(name), "input": Tap(name, received=True)}
     if node.is_convolution:
         taps |= graph.stages(node)
-    for stage in stages if node.is_convolution else ["output"]:
+    if not node.is_convolution:
+        stages = [stage for stage in stages if stage in taps] or ["output"]
+    for stage in stages:
         if stage in taps:
             yield stage, taps[stage]

@@ -63,7 +63,7 @@ def _field(node: Node, inputs: list[Field | None]) -> Field | None:
     if not inputs or None in inputs:
         return None
     if isinstance(layer, WINDOWS) and layer.data_format == "channels_last":
-        return _each_side(inputs[0], lambda span, side: _window(layer, span, node.input_shapes[0][1 + side], side))
+        return _each_side(inputs[0], lambda span, side: window_span(layer, span, node.input_shapes[0][1 + side], side))
     if isinstance(layer, layers.ZeroPadding2D):
         return _each_side(inputs[0], lambda span, side: _shifted(span, -layer.padding[side][0]))
     if isinstance(layer, layers.Cropping2D):
@@ -91,7 +91,8 @@ def _shifted(span: Span, pixels: int) -> Span:
     return Span(span.size, span.stride, span.start + pixels * span.stride)
 
 
-def _window(layer: keras.Layer, span: Span, length: int, side: int) -> Span:
+def window_span(layer: keras.Layer, span: Span, length: int, side: int) -> Span:
+    """What a convolution or a pooling makes of a span along a side, 0 or 1, of its input of `length` cells."""
     if isinstance(layer, CONVOLUTIONS):
         kernel, dilation = layer.kernel_size[side], layer.dilation_rate[side]
     else:

@@ -17,11 +17,11 @@ TINY_RUN = (*TINY_NETWORK, "training.epochs=2", "training.batch_size=8", "data.i
 
 
 def write_files(folder: Path) -> None:
-    """car.jpg and truck.jpg; PHOTOS and stanford_cars, a folder for each split and class; an experiment mine.yaml."""
+    """The clone's car.jpg and a truck.jpg; PHOTOS and stanford_cars, a folder a split and class; a file mine.yaml."""
     (folder / "mine.yaml").write_text("# @package _global_\ndefaults:\n  - override /model: vgg\n")
     generator = np.random.default_rng(0)
-    for name in ("car", "truck"):
-        _noise(generator, (48, 64, 3)).save(folder / f"{name}.jpg")
+    shutil.copy(ROOT / "car.jpg", folder)
+    _noise(generator, (48, 64, 3)).save(folder / "truck.jpg")
     for root in ("PHOTOS", "stanford_cars"):
         for split, count in (("train", 12), ("test", 4)):
             for label in CLASSES:

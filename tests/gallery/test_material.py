@@ -8,7 +8,9 @@ from PIL import Image
 from convlens import interpret
 from convlens.core.errors import UserError
 from convlens.data import fit_image
-from convlens.gallery.material import kernels_of
+from convlens.gallery.material import UNLIKE, kernels_of, read_by, told_fit
+from convlens.interpret.familiarity import SHARE
+from convlens.models import conv_layers, feature_maps, inside_cells
 
 
 def test_images_of_any_size_are_made_to_fit_the_model(model_path, photo, material_of):
@@ -102,3 +104,89 @@ def test_the_maps_of_a_scene_are_those_of_the_model(model_path, network, photo, 
     np.testing.assert_allclose(layer.maps["filter"], expected, atol=1e-5)
     np.testing.assert_allclose(layer.maps["detect"], np.maximum(expected, 0), atol=1e-5)
     assert isinstance(material.network, interpret.Network) and material.network.classes == 2
+
+
+@pytest.mark.parametrize(
+    "own, size", [((40, 60), (32, 32)), ((61, 30), (32, 32)), ((50, 50), (16, 24)), ((90, 31), (30, 20))]
+)
+def test_what_is_said_of_a_crop_is_what_was_cropped(own, size):
+    inked = np.zeros((*own, 3), np.uint8)
+    said = told_fit(own, size, "crop")
+    height, width = (int(side) for side in said.split("middle ")[1].split(" of ")[0].split("×"))
+    top, left = (own[0] - height) // 2, (own[1] - width) // 2
+    inked[top + 2 : top + height - 2, left + 2 : left + width - 2] = 255
+    fitted = fit_image(inked, size, 3, "crop")
+    assert 0.6 < (fitted > 127).mean() and (fitted[2:-2, 2:-2] == 255).mean() > 0.75
+    outside = np.full((*own, 3), 255, np.uint8)
+    outside[max(top - 2, 0) : top + height + 2, max(left - 2, 0) : left + width + 2] = 0
+    assert not (fit_image(outside, size, 3, "crop") > 127).any()
+
+
+def test_a_photograph_that_fits_is_not_said_to_be_changed():
+    assert told_fit((64, 64), (32, 32), "crop") == told_fit((65, 64), (32, 32), "crop") == ""
+    assert told_fit((40, 60), (32, 32), "stretch") == "stretched: it was 40×60"
+    assert told_fit((40, 60), (32, 32), "pad") == "between black bars: it was 40×60"
+
+
+def test_a_cropped_photograph_says_so_in_the_scene_and_an_image_of_a_split_does_not(photos_run, photo, material_of):
+    scene = material_of(photos_run, ["feature_maps"], image=[str(photo), 0]).scene
+    assert scene.told(0) == "car.png (cropped: the middle 40×40 of 40×60)"
+    assert scene.told(1) == "test 0, day"
+
+
+def test_a_deep_unit_reads_what_its_layer_is_given(model_path, network, photo, material_of):
+    material = material_of(model_path, ["extraction"], image=[str(photo)])
+    first, deep = material.scene.layers
+    assert first.reading is None
+    reading = deep.reading(2)
+    assert reading.layer == "block1_conv1" and reading.total == 4
+    pooled = keras.Model(network.inputs, network.layers[3].output)(material.images.astype("float32"))
+    np.testing.assert_allclose(reading.maps, keras.ops.convert_to_numpy(pooled)[..., reading.channels], atol=1e-5)
+    np.testing.assert_array_equal(reading.kernels, deep.kernel[:, :, reading.channels, 2])
+    assert material_of(model_path, ["relu"], image=[str(photo)]).scene.layers[1].reading is None
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Conv2D(6, 3, groups=2, name="deep"),
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", name="deep"),
+        keras.layers.SeparableConv2D(5, 3, depth_multiplier=2, padding="same", name="deep"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_a_unit_reads_adds_up_to_the_unit_in_every_kind_of_convolution(layer):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((9, 12, 3)), keras.layers.Conv2D(2, 3, name="first"), layer])
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 12, 3)).astype(np.uint8)
+    maps = feature_maps(model, images, ["deep"], ["filter", "input"])["deep"]
+    info = conv_layers(model)[1]
+    convolution = {"strides": info.strides, "padding": info.padding, "dilation": info.dilation}
+    for unit in range(info.output_shape[-1]):
+        reading = read_by(info, maps["input"], inside_cells(model), unit)
+        assert reading.total == len(reading.channels)  # so that nothing is left out
+        added = interpret.added_by_each(reading.maps, reading.kernels, **convolution).sum(axis=-1)
+        np.testing.assert_allclose(added, maps["filter"][..., unit], rtol=1e-3, atol=1e-2)
+        np.testing.assert_array_equal(reading.maps, maps["input"][..., reading.channels])
+        assert reading.shares.sum() == pytest.approx(1)
+
+
+def test_a_strangers_photograph_below_the_score_of_the_known_is_perhaps_of_no_class(photos_run, photo, material_of):
+    material = material_of(photos_run, ["pipeline"], image=[str(photo), 3])
+    images = np.concatenate([images for images, _, _ in photos_run.data.sample("validation", 64, 500)])
+    logits = keras.ops.convert_to_numpy(photos_run.model(images.astype("float32")))
+    known = np.log(np.exp(logits.astype(np.float64)).sum(axis=1))
+    np.testing.assert_allclose(np.sort(material.familiarity.scores), np.sort(known), rtol=1e-4)
+    limit = np.quantile(known, SHARE)
+    score = np.log(np.exp(material.logits[0].astype(np.float64)).sum())
+    assert material.verdicts == [UNLIKE if score < limit else "", ""]
+    material.logits = np.full((2, 2), limit - 3)  # far below
+    del material.verdicts
+    assert material.verdicts == [UNLIKE, ""]  # an image of the split is of one of its classes
+    material.logits = np.full((2, 2), limit + 3)
+    del material.verdicts
+    assert material.verdicts == ["", ""]
+
+
+def test_without_a_dataset_nothing_is_said_of_strangers(model_path, photo, material_of):
+    assert material_of(model_path, ["pipeline"], image=[str(photo)]).verdicts == [""]

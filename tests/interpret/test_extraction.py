@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convlens.interpret import extract, luminance, parse_kernel
+from convlens.interpret import cover, extract, luminance, parse_kernel
 
 keras = pytest.importorskip("keras")
 
@@ -34,7 +34,7 @@ def test_condensing_equals_the_pooling_of_keras(padding, pooling, size, stride):
 
 def test_identity_gives_back_the_luminance_of_the_image():
     image = photo()
-    found = extract(image, parse_kernel("identity"), pool_size=1)
+    found = extract(image, parse_kernel("identity"), pool_size=1, padding="same")
     expected = image @ np.array([0.299, 0.587, 0.114]) / 255
     for step in (found.input, found.filter, found.detect, found.condense):
         np.testing.assert_allclose(step, expected, atol=1e-6)
@@ -44,7 +44,33 @@ def test_the_kernel_is_not_flipped():
     image = np.zeros((5, 5), np.uint8)
     image[2, 2] = 255
     kernel = np.arange(9).reshape(3, 3)
-    np.testing.assert_array_equal(extract(image, kernel).filter[1:4, 1:4], kernel[::-1, ::-1])
+    np.testing.assert_array_equal(extract(image, kernel).filter, kernel[::-1, ::-1])
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("size", "stride", "pool", "pool_stride"), [(3, 1, 2, None), (5, 2, 3, 2), (1, 3, 2, 1)])
+def test_each_cell_lies_on_the_image_where_its_middle_looks(padding, size, stride, pool, pool_stride):
+    rows, columns = np.mgrid[:60, :80].astype(np.float32)
+    middle = np.zeros((size, size))
+    middle[size // 2, size // 2] = 1
+    steps = {"stride": stride, "padding": padding, "pool_size": pool, "pool_stride": pool_stride}
+    boxes = cover((60, 80), (size, size), **steps).boxes
+    for axis, coordinate in enumerate((rows, columns)):
+        found = extract(coordinate, middle, pooling="average", **steps)  # what a cell sees is where it looks
+        for stage in ("filter", "condense"):
+            values = getattr(found, stage).max(axis=1 - axis) * 255
+            start, end = boxes[stage][axis], boxes[stage][axis + 2]
+            cells = start + (np.arange(len(values)) + 0.5) * (end - start) / len(values)
+            inner = slice(1, -1)  # a pool that reaches over the border looks at what is left of it
+            np.testing.assert_allclose(cells[inner], values[inner] + 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("size", "stride"), [((3, 3), 1), ((4, 7), 2), ((1, 5), 3)])
+def test_cells_inside_are_those_that_see_a_white_image_as_the_middle_does(padding, size, stride):
+    found = extract(np.full((21, 30), 255, np.uint8), np.ones(size), stride=stride, padding=padding)
+    inside = cover((21, 30), size, stride=stride, padding=padding).inside
+    np.testing.assert_array_equal(inside, np.isclose(found.filter, np.prod(size)))
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3)])

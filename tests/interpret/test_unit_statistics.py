@@ -9,7 +9,7 @@ from convlens.core.errors import ModelError
 from convlens.interpret.concepts import ConceptsCollector
 from convlens.interpret.patches import PatchesCollector
 from convlens.interpret.spectrum import kernel_spectrum, random_spectrum
-from convlens.interpret.unit_pass import unit_pass
+from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
 from convlens.interpret.unit_statistics import (
     StatisticsCollector,
     kernel_cosines,
@@ -81,6 +81,41 @@ def test_what_a_unit_cares_for_follows_from_the_mean_of_each_class(statistics, m
         shares = means[:, unit] / means[:, unit].sum()
         assert found.class_entropy[unit] == pytest.approx(-sum(p * np.log2(p) for p in shares if p), rel=1e-4)
         assert found.preferred_class[unit] == means[:, unit].argmax()
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2"])
+def test_the_chance_of_a_preference_is_welchs_test_times_the_classes(statistics, maps, split, layer):
+    from scipy import stats
+
+    found = statistics[layer]
+    means = maps[layer].mean(axis=(1, 2), dtype=np.float64)
+    for unit, best in enumerate(found.preferred_class):
+        if best < 0:
+            assert found.preference_p[unit] == 1
+            continue
+        its = split["label"] == best
+        test = stats.ttest_ind(means[its, unit], means[~its, unit], equal_var=False, alternative="greater")
+        assert found.preference_p[unit] == pytest.approx(min(1, 3 * test.pvalue), rel=1e-3)
+
+
+def test_units_that_know_no_class_are_rarely_said_to_prefer_one_and_those_that_do_always_are():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 8, 800)
+    rare = random.exponential(size=(800, 1, 1, 300)) * (random.random((800, 1, 1, 300)) < 0.02)
+    plain = random.exponential(size=(800, 1, 1, 300))
+    knowing = plain[..., :40] + (labels == 3)[:, None, None, None] * 0.8
+    maps = np.concatenate([rare, plain, knowing], axis=-1).astype(np.float32)
+    collector = StatisticsCollector()
+    collector.start({"conv": UnitLayer("conv", 640, None, None)})
+    for start in range(0, 800, 64):
+        rows = slice(start, start + 64)
+        collector.add(Batch(start, maps[rows], labels[rows], None, {"conv": maps[rows]}))
+    found = collector.result()["conv"]
+    named = found.preference_p < 0.01
+    assert named[:300].mean() <= 0.02 and named[300:600].mean() <= 0.02
+    assert named[600:].all() and (found.preferred_class[600:] == 3).all()
+    # The largest of eight is far from the mean of the others by chance alone: selectivity does not tell the two apart.
+    assert np.median(found.selectivity[:300]) > found.selectivity[600:].max()
 
 
 def test_duplicates_are_found_by_maps_and_by_kernels(statistics, maps, model):

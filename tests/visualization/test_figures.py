@@ -8,6 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from convlens.interpret import Reading
+from convlens.models.whitening import whitening
 from convlens.visualization import (
     FIGURES,
     Caption,
@@ -151,6 +153,104 @@ def test_filter_detect_and_condense_are_coloured_on_the_norm_of_filter():
     drawn = feature_maps_figure(np.zeros((4, 4, 3), np.uint8), maps)
     for value in (-8, 2, 1, 0.5):
         assert shows(drawn, palette.colour_activations(np.array(value), 8.0))
+
+
+@pytest.mark.parametrize("figure", ["feature_maps", "kernels_and_maps", "extraction", "pipeline", "relu"])
+def test_a_frame_that_padding_makes_sets_no_scale_and_is_marked(figure):
+    framed = layer(pooled=False)
+    for maps in framed.maps.values():
+        maps[:, 0] = 50
+    inside = np.ones((8, 12), bool)
+    inside[0] = False
+    plain, arrays = plan(scene(framed), figure, Look())[0].draw()
+    assert not shows(plain, palette.OVER)
+    drawn, same = plan(scene(replace(framed, inside=dict.fromkeys(framed.maps, inside))), figure, Look())[0].draw()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(same[name], array)  # what is drawn is clipped, what is saved is not
+    if figure == "relu":
+        written = [text.get_text() for axes in drawn.axes for text in axes.texts]
+        assert sum(text.startswith("24 at the border are beyond, to ±50") for text in written) == 3
+    else:
+        assert shows(drawn, palette.OVER)
+        assert any("violet" in text and "up to 50" in text for text in texts(drawn))
+    limit = np.abs(np.maximum(framed.maps["filter"], 0 if figure == "pipeline" else -np.inf)[:, 1:]).max()
+    told = [label.get_text() for axes in drawn.axes for label in axes.get_xticklabels()] + texts(drawn)
+    if figure not in ("relu", "pipeline"):
+        assert f"{limit:.3g}" in told
+
+
+def test_extraction_of_a_deep_unit_shows_the_maps_that_it_reads_and_not_the_photo_as_its_input():
+    maps = np.random.default_rng(2).random((2, 8, 12, 5)).astype(np.float32)
+    read = Reading(
+        np.array([7, 3, 30]),
+        maps[..., :3],
+        np.ones((3, 3, 3)),
+        np.array([2.5, 2, 1]),
+        np.array([0.5, 0.2, 0.1]),
+        5,
+        "a",
+    )
+    drawn, arrays = plan(scene(layer(reading=lambda unit: read)), "extraction", Look())[0].draw()
+    written = texts(drawn)
+    assert "Image" in written and "Input" not in written and "Reads 5 maps of a" in written
+    assert {"7: ±2.5, adds 50%", "3: ±2, adds 20%", "30: ±1, adds 10%"} <= set(written)
+    np.testing.assert_array_equal(arrays["read"], maps[..., :3])
+    np.testing.assert_array_equal(arrays["read_channels"], [7, 3, 30])
+    for value, limit in ((maps[0, 2, 2, 0], 2.5), (maps[1, 3, 3, 2], 1)):
+        assert shows(drawn, palette.colour_activations(value, limit))
+
+
+def test_extraction_shows_a_unit_on_its_own_scale_and_on_the_layers():
+    drawn, arrays = plan(scene(layer()), "extraction", Look(units=[1]))[0].draw()
+    own, shared = np.abs(arrays["filter"]).max(), np.abs(layer().maps["filter"]).max()
+    ticks = {label.get_text() for axes in drawn.axes for label in axes.get_xticklabels()}
+    assert {f"{own:.3g}", f"{shared:.3g}"} <= ticks and own < shared
+    alone, _ = plan(scene(layer()), "extraction", Look(units=[1], scale="unit"))[0].draw()
+    assert len(alone.axes) == 1 < len(drawn.axes)
+
+
+def test_relu_says_which_units_are_shown_and_why():
+    one = layer(units=6, dead=[2])
+    drawn, arrays = plan(scene(one), "relu", Look())[0].draw()
+    written = [text.get_text() for axes in drawn.axes for text in axes.texts]
+    order = [unit for unit in np.argsort(-one.maps["detect"].mean(axis=(0, 1, 2))) if unit != 2]
+    np.testing.assert_array_equal(arrays["units"], [order[0], order[2], order[4]])
+    for unit, why in zip(arrays["units"], ("strongest mean", "the middle", "the weakest of those alive"), strict=True):
+        assert any(text.startswith(f"unit {unit}: {why}") for text in written)
+    drawn, _ = plan(scene(one), "relu", Look(units=[4]))[0].draw()
+    assert any(text.get_text() == "unit 4: asked for" for axes in drawn.axes for text in axes.texts)
+
+
+def test_arrows_of_the_pipeline_lead_from_block_to_block_in_the_middle_of_all_rows():
+    drawn, _ = plan(scene(layer("block1_conv"), layer("block2_conv")), "pipeline", Look())[0].draw()
+    arrows = [text for text in drawn.texts if text.get_text() == "→"]
+    rows = sorted({text.get_position()[1] for text in drawn.texts if ": mean " in text.get_text()})
+    assert len(arrows) == 3 and len(rows) == 5
+    assert len({round(arrow.get_position()[1], 6) for arrow in arrows}) == 1
+    assert rows[1] < arrows[0].get_position()[1] < rows[-1]
+
+
+def test_brightness_is_not_blank_among_the_kernels_of_a_whitening_layer():
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 1, 3)) + np.random.default_rng(1).normal(
+        0, 2, (4, 9, 9, 3)
+    )
+    kernel, _ = whitening(np.clip(images, 0, 255).astype(np.uint8))
+    one = replace(layer(units=24), kernel=kernel, rgb=True)
+    brightness = int(np.abs(kernel).max(axis=(0, 1, 2)).argmin())
+    drawn, arrays = plan(scene(one), "kernels", Look())[0].draw()
+    weakest = kernel[..., brightness]
+    assert np.abs(weakest).max() < 0.1 * np.abs(kernel).max()
+    for channel in range(3):
+        for colour in palette.colour_weights(weakest[..., channel], np.abs(weakest).max()).reshape(-1, 3):
+            assert shows(drawn, colour)
+    np.testing.assert_array_equal(arrays["kernel"], kernel)
+
+
+@pytest.mark.parametrize("figure", ["feature_maps", "kernels_and_maps", "extraction", "pipeline"])
+def test_a_picture_that_was_cropped_says_so(figure):
+    told = replace(scene(layer()), notes=["cropped: the middle 16×24 of 16×40", ""])
+    drawn, _ = plan(told, figure, Look())[0].draw()
+    assert "the middle 16×24 of 16×40" in " ".join(texts(drawn))
 
 
 def test_a_colour_bar_stands_only_where_all_tiles_share_its_norm():

@@ -156,6 +156,19 @@ def test_kernels_and_their_difference_share_one_norm(channels):
     assert shows(drawn, palette.HATCH[1])
 
 
+def test_both_figures_of_a_comparison_say_which_is_taken_from_which():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 4))
+    units = matched_units_figure(kernel, kernel, np.ones(4), np.arange(4), names=("old", "new"))
+    accuracy = np.array([[0.5, 0.9], [0.6, 0.7]])
+    classes = class_accuracy_figure(
+        accuracy, np.array([10, 10]), ["cat", "dog"], np.array([[3, 3], [5, 9]]), names=("old", "new")
+    )
+    for drawn in (units, classes):
+        written = texts(drawn)
+        assert "new − old" in written and "difference" not in written
+    assert any(text.startswith("−20.0 pp") for text in texts(classes))  # dog: 0.7 − 0.9
+
+
 def test_class_accuracy_tells_the_largest_difference_first():
     accuracy = np.array([[0.5, 0.9, np.nan], [0.6, 0.5, np.nan]])
     drawn = class_accuracy_figure(accuracy, np.array([10, 20, 0]), ["cat", "dog", "emu"], np.array([[3, 5], [10, 12]]))

@@ -55,6 +55,22 @@ def test_a_norm_belongs_to_a_unit_a_layer_or_the_network():
         palette.limits(values, "globe")
 
 
+def test_cells_inside_set_the_norm_and_what_is_beyond_it_has_a_colour_of_its_own():
+    maps = np.zeros((6, 6, 2))
+    maps[0], maps[-1], maps[2, 2] = [9, 1], [-9, 1], [4, 2]
+    inside = np.zeros((6, 6), bool)
+    inside[1:-1, 1:-1] = True
+    np.testing.assert_array_equal(palette.limits(maps, "layer", inside=inside), [4, 4])
+    np.testing.assert_array_equal(palette.limits(maps, "unit", inside=inside), [4, 2])
+    assert palette.largest_inside(maps[..., :1] * ~inside[..., None], inside) == 9  # nothing inside but zeros
+    colours = palette.colour_activations(maps[..., 0], 4.0)
+    np.testing.assert_array_equal((colours == palette.OVER).all(axis=-1), maps[..., 0] > 4)
+    np.testing.assert_array_equal((colours == palette.UNDER).all(axis=-1), maps[..., 0] < -4)
+    tiled = map_tiles(maps, inside).reshape(-1, 3)
+    assert (tiled == palette.OVER).all(axis=1).any()
+    assert not (map_tiles(maps).reshape(-1, 3) == palette.OVER).all(axis=1).any()
+
+
 def test_nothing_but_zeros_still_has_a_norm():
     assert palette.largest(np.zeros(3)) == 1.0
     assert palette.largest(np.zeros(0)) == 1.0

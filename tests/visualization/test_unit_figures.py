@@ -1,6 +1,7 @@
 import warnings
 
 import numpy as np
+import numpy.lib.recfunctions
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -46,6 +47,19 @@ def table(units=6, dead=(2,)):
     rows["dead"][list(dead)] = True
     rows["selectivity"][list(dead)] = np.nan
     return rows
+
+
+def test_a_class_is_named_only_where_chance_would_rarely_prefer_one():
+    rows = np.lib.recfunctions.append_fields(
+        table(dead=()), "preference_p", [0.5, 0.009, 1, 0, 0.011, 0.3], usemask=False
+    )
+    rows["preferred_class"] = [0, 1, 0, 2, 0, 0]
+    drawn = unit_statistics_figure(rows, correlation(dead=()), labels=["a car", "a van", "a bus"])
+    written = texts(drawn)
+    assert sum("a van" in text for text in written) == 1 and sum("a bus" in text for text in written) == 1
+    assert not any("a car" in text for text in written)
+    assert sum(text.endswith("  –") for text in written) == 4
+    assert any("Welch" in text for text in written)
 
 
 def correlation(units=6, dead=(2,)):

@@ -28,7 +28,8 @@ def _as_pair(value: Any) -> Any:
 
 def _ascending(values: list[float]) -> list[float]:
     if len(values) != 2 or values[0] >= values[1]:
-        raise ValueError("expected two numbers, the smaller first, such as [0,4095]")
+        given = ",".join(f"{value:g}" for value in values)
+        raise ValueError(f"data.value_range=[{given}] is no range; expected two numbers, the smaller first: [0,4095]")
     return values
 
 

@@ -50,6 +50,18 @@ def save(image_format):
     return harm
 
 
+def lose(instead, image_format="JPEG", rest=True):
+    """In the middle of a picture, 512 bytes are replaced by others, or all that follow."""
+
+    def harm(root):
+        noise(900, 96).save(root / PHOTO, format=image_format)
+        content = (root / PHOTO).read_bytes()
+        middle = len(content) // 2
+        (root / PHOTO).write_bytes(content[:middle] + instead + (content[middle + 512 :] if rest else b""))
+
+    return harm
+
+
 def flip(root):
     content = bytearray((root / PHOTO).read_bytes())
     content[len(content) // 2] ^= 4
@@ -107,6 +119,10 @@ PHOTOS = [
     ("a web page", write(b"<!DOCTYPE html><p>404"), r"3\.png is a web page"),
     ("random bytes", write(bytes(range(256))), r"3\.png is not a JPEG"),
     ("half a JPEG", save("JPEG"), r"3\.png is a damaged image"),
+    ("512 bytes lost in a JPEG", lose(b""), r"3\.png is a damaged image"),
+    ("512 bytes of zeros in a JPEG", lose(bytes(512)), r"3\.png is a damaged image"),
+    ("512 bytes of zeros in a WebP", lose(bytes(512), "WebP"), r"3\.png is a damaged image"),
+    ("half a JPEG with its end", lose(b"\xff\xd9", rest=False), r"3\.png is a damaged image"),
     ("half a PNG", save("PNG"), r"3\.png is a damaged image"),
     ("half a WebP", save("WebP"), r"3\.png is "),
     ("half a GIF", save("GIF"), r"3\.png is a damaged image"),

@@ -9,13 +9,21 @@ from convlens.configs.cli import command, prepare
 from convlens.configs.composition import compose
 from convlens.configs.schema import Where
 from convlens.core.errors import UserError, one_line
-from convlens.core.program import command_line, tool_line
+from convlens.core.program import command_line, tool_line, word
 from convlens.core.quiet import quietly
 from convlens.data import check_name, check_root
 from convlens.models import check_model
 from convlens.training import Run
 from convlens.training.checks import check_choices
-from convlens.training.resume import changes, check_data, check_request
+from convlens.training.recipe import explain, open_keys, settle, usual_side
+from convlens.training.resume import (
+    changes,
+    check_data,
+    check_request,
+    lengthen,
+    state_to_go_on_from,
+    why_not_longer,
+)
 from convlens.training.run import lasting_name
 from convlens.training.sweep import duration, summarize
 
@@ -54,20 +62,29 @@ def train(config: Train | Sequence[str]) -> Run:
         check_root(config.data.root)
     if config.data.source == "tfds":
         check_name(config.data)
-    if config.data.image_size:
+    if config.data.image_size and "model.filters" not in open_keys(config):
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)
 
 
 def _resume(config: Train) -> Run:
     run = Run.open(config.resume, check=False)
-    check_request(config, run)
-    if run.finished:
-        print(f"Run {run.path} is finished; its best epoch is {run.epoch}. For a new run: init_from={run.path}")
+    goes_on = check_request(config, run)
+    if run.finished and goes_on == run.config:
+        print(f"Run {run.path} is finished; its best epoch is {run.epoch}. {_how_to_go_on(run)}")
         return run
     data = config.data
     moved = Where(root=data.root, data_dir=data.data_dir, manual_dir=data.manual_dir, prepare=data.prepare is True)
-    return _train(run.config, run, moved)
+    return _train(goes_on, run, moved)
+
+
+def _how_to_go_on(run: Run) -> str:
+    new = f"For a new run from its weights: {word('init_from', run.path)}"
+    stopped_early = len(run.metrics) < run.config.training.epochs
+    if stopped_early or why_not_longer(run.config):
+        return new
+    more = command_line("train", resume=run.path, **{"training.epochs": 2 * run.config.training.epochs})
+    return f"For more epochs: {more}. {new}"
 
 
 def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Run:
@@ -82,7 +99,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         from convlens.interpret import pack_snapshot
         from convlens.models import build_model
         from convlens.training import evaluate_model, fit_model
-        from convlens.training.checkpoint import newest_checkpoint
+        from convlens.training.checkpoint import checkpoints
         from convlens.training.devices import (
             choose_devices,
             distributed,
@@ -91,12 +108,12 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             make_deterministic,
             room_on_device,
         )
-        from convlens.training.fit import class_weights, precision
+        from convlens.training.fit import class_weights, precision, steps_together
         from convlens.training.optimization import build_optimizer
         from convlens.training.transfer import freeze_base, initialize_from
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    settings = config.training
+    settings, is_resumed = config.training, run is not None
     if settings.deterministic:
         try:
             make_deterministic(run.facts["environment"]["threads"] if run else None)
@@ -110,17 +127,27 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     with quietly():
         keras.utils.set_random_seed(config.seed)  # TensorFlow's too, which is imported for it
 
-    data = run.open_data(moved) if run else open_dataset(config.data)
+    device = "cpu" if "cpu" in devices[0] else "gpu"
+    side_of = (lambda sizes: usual_side(sizes, device)) if "data.image_size" in open_keys(config) else None
+    data = run.open_data(moved) if run else open_dataset(config.data, side_of=side_of)
+    info, asked = data.info, config
     if run:
         check_data(run, data.fingerprint)
-    info = data.info
+    else:
+        config = settle(config, info.sizes["train"], info.image_size, len(devices))
+        settings = config.training
     if config.data.value_range == "auto":  # other images must mean the same by the same values
         kept = config.data.model_copy(update={"value_range": list(info.value_range)})
         config = config.model_copy(update={"data": kept})
     check_model(config.model, info.image_size, info.channels, len(info.classes))
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
+    steps = data.steps(settings.batch_size, settings.limit_batches, settings.overfit)
+    steps_together(settings.steps_per_execution, steps)
     console.print(one_line(_describe(info)))
+    if not run and config.data.source == "folder":
+        for line in explain(asked, config, info.sizes["train"], data.stored_sizes(), device):
+            console.print(line)
     if info.sizes["train"] < settings.batch_size:
         console.print(
             f"{info.sizes['train']} images to train on are fewer than training.batch_size={settings.batch_size}: every "
@@ -137,6 +164,10 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
 
     with distributed(devices), precision(settings.precision):
         model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=config.seed)
+        if config.init_from and not (run and checkpoints(run.checkpoints_dir)):
+            # Before there is a run: weights that do not fit are no reason for an empty folder.
+            fresh = initialize_from(model, config.init_from)
+            console.print(one_line(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}"))
         if run:
             for line in changes(order | run.facts["environment"], environment() | order):
                 console.print(one_line(f"Resumed under other conditions: {line}"), style="yellow")
@@ -145,10 +176,9 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             run.write_labels(info.classes)
             run.write_facts(dataset=_facts(data, config), environment=environment() | order)
         with run.locked():
-            state = newest_checkpoint(run.checkpoints_dir, console.print)
-            if config.init_from and not state:
-                fresh = initialize_from(model, config.init_from)
-                console.print(one_line(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}"))
+            state = state_to_go_on_from(run, settings, console.print)
+            if is_resumed and settings.epochs > run.config.training.epochs:
+                lengthen(run, config, state)
             if settings.freeze_base:
                 freeze_base(model)
             with data.telling_faults():
@@ -174,14 +204,15 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     _write_hyperparameters(run, config, evaluation)
     run.write_facts(finished=True)
 
-    for line in _dead_units(run, data):
+    for line in [*_dead_units(run, data), *_noticed(run, data, evaluation)]:
         console.print(one_line(line), style="yellow")
+    kept = "last" if settings.keep == "last" and run.epoch == settings.epochs else "best"
     console.print(
-        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "
+        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, {kept} epoch {run.epoch}, "
         f"{duration(time.perf_counter() - start)} in all\n"
         f"Run {run.path}\n\n"
         f"Next\n"
-        f"  {tool_line('tensorboard', 'tensorboard.main', '--logdir', config.runs_dir)}\n"
+        f"  {tool_line('tensorboard', 'tensorboard.main', '--logdir', str(run.runs_dir))}\n"
         f"  {command_line('evaluate', run=run.path)}\n"
         f"  {command_line('visualize', run=run.path)}"
     )
@@ -205,6 +236,31 @@ def _dead_units(run: Run, data) -> list[str]:
         for layer, (dead, units, images) in counted.items()
         if layer not in frozen and dead >= MANY_DEAD * units
     ]
+
+
+def _noticed(run: Run, data, evaluation) -> list[str]:
+    """A line for each of the most important things that a person would notice of the training."""
+    from convlens.training.diagnosis import diagnose, outcome_of
+
+    return diagnose(outcome_of(run, data, evaluation.matrix, *_first_layer(run)))
+
+
+def _first_layer(run: Run) -> tuple[str, float | None]:
+    """The first convolution that was trained, and how alike its kernels are to their start, the median of the cosines;
+    None where their start is not kept."""
+    import numpy as np
+
+    from convlens.interpret import cosine_with_start, unpack_snapshot
+    from convlens.models import conv_layers
+
+    trained = {layer.name for layer in run.model.layers if layer.trainable}
+    first = next((info for info in conv_layers(run.model) if info.name in trained), None)
+    if first is None or 0 not in run.snapshot_epochs:
+        return "", None
+    start = unpack_snapshot(run.snapshots[0].read_bytes()).kernels.get(first.name)
+    cosines = np.array([]) if start is None else cosine_with_start(first.kernel, start)
+    known = cosines[np.isfinite(cosines)]
+    return first.name, float(np.median(known)) if len(known) else None
 
 
 def _describe(info) -> str:

@@ -9,6 +9,7 @@ from convlens.core.quiet import quietly
 from convlens.gallery.choices import check_choices, described_layers
 from convlens.gallery.extraction import kernel_drawings
 from convlens.gallery.material import Material
+from convlens.gallery.meanings import help_lines
 from convlens.gallery.photos import asks_for_data
 from convlens.gallery.registry import Plan, chosen_figures, planned
 from convlens.gallery.saving import save
@@ -80,7 +81,7 @@ def folder_of(config: Visualize, run: Run | None) -> Path:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command: what `words`, or the script's command line, ask for."""
-    command("visualize", Visualize, visualize, words)
+    command("visualize", Visualize, visualize, words, choices=help_lines)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from convlens.configs.composition import FOLDER, compose, defaults, groups_of, parse, section_of
+from convlens.configs.composition import FOLDER, compose, defaults, groups_of, key_meant, parse, section_of
 from convlens.configs.schema import Section
 from convlens.core import program
 from convlens.core.backend import choose_backend
-from convlens.core.errors import Stopped, UserError, nearest, unknown
+from convlens.core.errors import Stopped, UserError, unknown
 from convlens.core.locks import require_locks
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
@@ -45,6 +45,7 @@ def command(
     words: Sequence[str] | None = None,
     *,
     summarize: Callable[[list[Job]], None] | None = None,
+    choices: Callable[[], list[str]] = list,
 ) -> None:
     """Run a command's function on the configuration that the command line asks for, then exit.
 
@@ -57,18 +58,20 @@ def command(
         execute: takes the checked configuration; returns the folder that it wrote, if any.
         words: what follows the command; None: what the command line of its script says.
         summarize: called with all jobs at the end of a sweep; None where the command does not sweep.
+        choices: more lines for `--help`, on what its keys may be given.
     """
     program.recognize()
     with ending_well(program.spoken_name(name)):
         program.check_copy()
-        flags, overrides = _split(sys.argv[1:] if words is None else words)
+        flags, overrides = _split(sys.argv[1:] if words is None else words, name, schema)
         if flags & {"-h", "--help"}:
-            print(help_text(name, schema, sweeps=summarize is not None))
+            print("\n".join([help_text(name, schema, sweeps=summarize is not None), *choices()]))
         elif "--cfg" in flags:
             print(yaml.safe_dump(compose(name, schema, overrides).document(), sort_keys=False).rstrip())
         elif flags & {"-m", "--multirun"}:
             if summarize is None:
-                raise UserError(f"{name} does one job; -m is for {program.command_line('train')}.")
+                several = " A list takes commas without it." if any("," in word for word in overrides) else ""
+                raise UserError(f"{name} does one job; -m is for {program.command_line('train')}.{several}")
             sys.exit(_sweep(name, schema, overrides, summarize))
         else:
             prepare()
@@ -118,6 +121,7 @@ def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
     lines += ["  --help, -h        this text", "  --cfg             print the configuration and stop"]
     if sweeps:
         lines += ["  --multirun, -m    one job for each combination of comma-separated values: -m seed=0,1,2"]
+    lines += ["", f"A list takes commas, key=a,b{'; with -m it stands in brackets' if sweeps else ''}."]
     for group, choices in groups_of(name).items():
         lines += ["", f"{group}="]
         lines += [f"  {choice:18}{_first_comment(FOLDER / group / f'{choice}.yaml')}".rstrip() for choice in choices]
@@ -127,18 +131,40 @@ def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
 
 
 def _key_lines(schema: type[Section], prefix: str = "") -> list[str]:
-    """A line a key; the meanings are the comments in the schema's own source, so that the two cannot part."""
-    source = inspect.getsource(schema)
+    """A line a key, and one for each of its choices that has a meaning.
+
+    The meanings are the comments in the schema's own source, so that the two cannot part.
+    """
     lines = []
     for name, field in schema.model_fields.items():
         inner = section_of(field.annotation)
         if inner:
             lines += _key_lines(inner, f"{prefix}{name}.")
             continue
-        comment = re.search(rf"^    {name}: .*?  # (.*)$", source, re.MULTILINE)
+        meaning, explained = _meanings(schema, name)
         value = yaml.safe_dump(defaults(schema)[name], default_flow_style=True).split("\n")[0]
-        lines.append(f"  {f'{prefix}{name}={value}':48}{comment[1] if comment else ''}".rstrip())
+        listed = ", ".join(choice for choice in choices_of(field.annotation) if choice not in explained)
+        line = f"  {f'{prefix}{name}={value}':48}{meaning}{f' ({listed})' if listed and not explained else ''}"
+        lines.append(line.rstrip())
+        lines += [f"      {choice:18}{said}" for choice, said in explained.items()]
     return lines
+
+
+def _meanings(schema: type[Section], name: str) -> tuple[str, dict[str, str]]:
+    """What a key means, and what its choices do, as the schema's comments have it."""
+    source = inspect.getsource(schema)
+    field = re.search(rf"^    {name}: (?:.*?)(?:  # (.*))?$((?:\n    #   \w+: .*)*)", source, re.MULTILINE)
+    if field is None:
+        return "", {}
+    choices = re.findall(r"^    #   (\w+): (.*)$", field[2], re.MULTILINE)
+    return field[1] or "", dict(choices)
+
+
+def choices_of(annotation: Any) -> list[str]:
+    """The words that a key takes, where it takes no others; those that it takes beside numbers or text, too."""
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for part in get_args(annotation) for choice in choices_of(part)]
 
 
 def _first_comment(path: Path) -> str:
@@ -146,15 +172,24 @@ def _first_comment(path: Path) -> str:
     return next((line for line in lines if line and not line.startswith("@package")), "")
 
 
-def _split(words: Sequence[str]) -> tuple[set[str], list[str]]:
+def _split(words: Sequence[str], name: str, schema: type[Section]) -> tuple[set[str], list[str]]:
     """Flags and overrides apart; an unknown flag is a mistake."""
-    flags = {word for word in words if word.startswith("-")}
-    for flag in sorted(flags - set(FLAGS)):
-        name = flag.lstrip("-").split("=")[0]
-        guess = nearest(flag, FLAGS)
-        as_key = f" A key is written without dashes: {name}=..." if "=" in flag and not guess else ""
-        raise UserError(unknown("flag", flag, FLAGS) + as_key)
-    return flags, [word for word in words if not word.startswith("-")]
+    for place, word in enumerate(words):
+        if word.startswith("-") and word not in FLAGS:
+            raise UserError(_no_flag(word, words[place + 1 :], name, schema))
+    return {word for word in words if word in FLAGS}, [word for word in words if word not in FLAGS]
+
+
+def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Section]) -> str:
+    """The line for a flag that does not exist: it is often a key in the form of other programs, `--lr 0.1`."""
+    typed, _, value = flag.lstrip("-").partition("=")
+    key = key_meant(name, schema, typed.replace("-", "_"))
+    if not key:
+        return unknown("flag", flag, FLAGS)
+    separate = following and not value and "=" not in following[0] and not following[0].startswith("-")
+    given = f"{flag} {following[0]}" if separate else flag
+    value = value or (following[0] if separate else "...")
+    return f"'{given}' is no flag: a key is written without dashes and with '=', {program.word(key, value)}"
 
 
 def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:

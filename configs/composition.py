@@ -16,10 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
+from convlens.configs.aliases import OF_GROUPS, key_by_alias
 from convlens.configs.experiment_file import ExperimentFile, is_file_name, read_experiment
 from convlens.configs.schema import Section
+from convlens.configs.typed_words import fitting, with_paths
 from convlens.core.errors import UserError, nearest, unknown
-from convlens.core.program import as_value
 
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)
@@ -65,6 +66,7 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
     Raises:
         UserError: naming the first thing that is wrong, what was expected and the nearest valid choice.
     """
+    overrides = [fitting(word, schema) for word in overrides]
     words, values_named_like_groups = _checked(script, schema, overrides)
     own = _own_experiment(script, overrides)
     ConfigStore.instance().store(name=f"{script}_schema", node=defaults(schema))
@@ -79,9 +81,11 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
         raise UserError(own.named_in(_one_line(error)) if own else _one_line(error)) from error
     if "name" in schema.model_fields and values["name"] is None:
         values["name"] = own.path.stem if own else _chosen(script, overrides).get("experiment")
+    _refuse_empty_text(values)
     config = checked(schema, values, script=script, overrides=overrides)
     config.withhold(_from_environment(composed, values))
-    config.remember(tuple(override.key_or_group for override in parse(overrides)))
+    typed = tuple(override.key_or_group for override in parse(overrides))
+    config.remember(typed, (*typed, *_written_in_files(script, overrides, own)))
     return config
 
 
@@ -95,7 +99,7 @@ def parse(overrides: list[str]) -> list[Override]:
         if "=" not in word and not word.startswith("~"):
             raise UserError(f"Cannot read '{word}'; expected key=value, such as training.epochs=3.")
     try:
-        return OverridesParser.create().parse_overrides([_with_paths(word) for word in overrides])
+        return OverridesParser.create().parse_overrides([with_paths(word) for word in overrides])
     except HydraException as error:
         line = re.sub(r"^LexerNoViableAltException: (.*?) *\^\.$", r"Cannot read '\1'.", _one_line(error))
         raise UserError(f"{line} Quote what holds commas, brackets or spaces: \"key='a, b'\".") from error
@@ -138,7 +142,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
     for override in parse(overrides):
         key = override.key_or_group
         if override.is_sweep_override():
-            raise UserError(f"'{override.input_line}' gives several values; add -m to run one job for each.")
+            raise UserError(_several_values(override, script))
         if key in known and not isinstance(override.value(), dict):
             choice = override.value()
             if choice is None and not override.is_delete() and _default_choices(script)[key] is None:
@@ -158,20 +162,30 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
     return words, apart
 
 
-def _with_paths(word: str) -> str:
-    """A word whose value may be a path: `~/` as the user's folder, and quotes around what Hydra would not read."""
-    key, equals, value = word.partition("=")
-    if value[:1] in ("'", '"', "[", "{"):
-        return word
-    value = re.sub(r"(^|,)~(?=/)", lambda start: start[1] + os.path.expanduser("~"), value)
-    whole = os.path.exists(value) or (key == "experiment" and is_file_name(value) and not set(value) & set(",\\"))
-    return key + equals + (as_value(value) if whole else value)
-
-
 def _own_experiment(script: str, overrides: list[str]) -> ExperimentFile | None:
     """The user's file, where the experiment that was typed is one."""
     choice = _chosen(script, overrides).get("experiment")
     return read_experiment(Path(str(choice)), groups_of(script)) if is_file_name(choice) else None
+
+
+def _written_in_files(script: str, overrides: list[str], own: ExperimentFile | None) -> list[str]:
+    """The keys, and the groups, that stand in the user's own experiment and in what `debug=` chose."""
+    debug = _chosen(script, overrides).get("debug")
+    texts = [own.text] if own else []
+    texts += [(FOLDER / "debug" / f"{debug}.yaml").read_text("utf-8")] if debug else []
+    keys: list[str] = []
+    for content in map(yaml.safe_load, texts):
+        choices = [choice for choice in content.pop("defaults", []) if isinstance(choice, dict)]
+        keys += [name.split()[-1].lstrip("/") for choice in choices for name in choice]
+        keys += _leaves(content)
+    return keys
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, value in values.items():
+        keys += _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+    return keys
 
 
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
@@ -184,7 +198,8 @@ def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
             prefix = ".".join(parts[:depth])
             names = [f"{prefix}.{name}" if prefix else name for name in section.model_fields]
             names += [name for name in group_names if not prefix and name not in names]
-            raise UserError(unknown("key", key, names, guess=_likely(key, _paths(schema) + names)))
+            alias = key_by_alias(key, [*_paths(schema), *group_names])
+            raise UserError(unknown("key", key, names, guess=alias or _likely(key, _paths(schema) + names)))
         inner = section_of(field.annotation)
         if inner is None:
             rest = parts[depth + 1 :]
@@ -193,6 +208,28 @@ def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
             return _takes_names(field.annotation)
         section = inner
     return False
+
+
+def key_meant(script: str, schema: type[Section], name: str) -> str:
+    """The key that a name stands for: itself, one of the same last word, or one by an alias; an empty text for none."""
+    keys = [*_paths(schema), *groups_of(script)]
+    same = [key for key in keys if key.split(".")[-1] == name.split(".")[-1]]
+    return name if name in keys else key_by_alias(name, keys) or (nearest(name, same) or same[0] if same else "")
+
+
+def _several_values(override: Override, script: str) -> str:
+    key, value = override.input_line.split("=", 1)
+    line = f"'{key}={value}' gives several values, and {key} takes one at a time"
+    return f"{line}; add -m to run one job for each." if script == "train" else f"{line}."
+
+
+def _refuse_empty_text(values: dict[str, Any], prefix: str = "") -> None:
+    """Raises UserError for text that is empty, as `resume=` gives it; no text at all is null."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _refuse_empty_text(value, f"{prefix}{name}.")
+        elif value == "" or isinstance(value, list) and "" in value:
+            raise UserError(f"{prefix}{name}= is empty; give it a value, or leave {prefix}{name}= out.")
 
 
 def _likely(key: str, paths: list[str]) -> str:
@@ -235,6 +272,12 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         guess = nearest(str(given), choices) if isinstance(given, str) else ""
         hint = f" Did you mean '{guess}'?" if guess else ""
         return f"{key}={_shown(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
+    if error["type"] == "model_type" and section is not None:
+        inner = ", ".join(f"{key}.{name}" for name in section.model_fields)
+        meant = OF_GROUPS.get(key)
+        value = str(given).lower() if isinstance(given, bool) else given
+        hint = f" Did you mean {meant}={value}?" if meant else ""
+        return f"{key} is a group of keys and takes no value of its own.{hint} Keys: {inner}."
     expected = {
         "greater_than_equal": "a number of at least {ge}",
         "greater_than": "a number greater than {gt}",
@@ -246,13 +289,13 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         "float_type": "a number",
         "bool_type": "true or false",
         "string_type": "text",
-        "list_type": "a list, such as [1,2]",
-        "dict_type": "a group of keys, such as {{a: 1}}",
+        "list_type": "one value, or several with commas between them",
+        "dict_type": "a group of keys, such as {key}.KEY=1",
         "model_type": "a group of keys",
         "too_short": "at least {min_length} value(s), and got {actual_length}",
         "too_long": "at most {max_length} value(s), and got {actual_length}",
     }.get(error["type"])
-    wanted = expected.format(**limit) if expected else error["msg"]
+    wanted = expected.format(**limit, key=key) if expected else error["msg"]
     words = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
     wanted = " or ".join([wanted, *words])
     return f"{key}={_shown(given)} does not fit; expected {wanted}."

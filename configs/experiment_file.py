@@ -60,6 +60,8 @@ def read_experiment(path: Path, groups: Mapping[str, Sequence[str]]) -> Experime
         raise UserError(_missing(path, groups["experiment"]))
     text = read_text(path, "an experiment in YAML").removeprefix("\ufeff")
     values = parse_plain(text, str(path))
+    if "hydra" in values:
+        raise UserError(f"{path} has the key 'hydra'; an experiment cannot configure Hydra itself. Take it out.")
     # To YAML it is a comment, but without it Hydra would seek every key below `experiment.`
     if not re.match(rf"(\s*(#.*)?\n)*\s*{HEADER.replace(' ', ' *')} *$", text, re.MULTILINE):
         raise UserError(f"{path} lacks the line '{HEADER}' at its top, with which every experiment begins.")

@@ -2,8 +2,11 @@
 
 The YAML files beside this module give values; these classes decide which values make sense. They import
 neither Keras nor TensorFlow, so that a mistake is found before anything heavy is loaded.
+
+`--help` prints the comment behind each key, and of the comment lines below one those of the form `#   choice: meaning`.
 """
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -26,6 +29,16 @@ def _as_pair(value: Any) -> Any:
     return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_text(value: Any) -> Any:
+    """YAML takes a class or a dataset that is called 64 for a number."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _in_home(path: str) -> str:
+    """A path with the user's folder in place of `~`, which no shell puts there behind a key."""
+    return os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
+
+
 def _ascending(values: list[float]) -> list[float]:
     if len(values) != 2 or values[0] >= values[1]:
         given = ",".join(f"{value:g}" for value in values)
@@ -33,6 +46,8 @@ def _ascending(values: list[float]) -> list[float]:
     return values
 
 
+Text = Annotated[str, BeforeValidator(_as_text)]
+Place = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -40,6 +55,14 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ValueRange = Annotated[list[float], AfterValidator(_ascending)]
+Unit = Annotated[int, Field(ge=0)]
+Photo = Annotated[str, AfterValidator(_in_home)] | int
+Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_as_list)]
+Photos = Annotated[list[Photo], Field(min_length=1), BeforeValidator(_as_list)]
+Units = Annotated[list[Unit], Field(min_length=1), BeforeValidator(_as_list)]
+Counts = Annotated[list[Count], BeforeValidator(_as_list)]
+Sizes = Annotated[list[Size], BeforeValidator(_as_list)]
+Unsaved = Annotated[bool | None, Field(exclude=True)]
 Pair = Annotated[list[Size], Field(min_length=2, max_length=2), BeforeValidator(_as_pair)]
 
 
@@ -49,6 +72,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
     _withheld: dict[tuple[str, ...], Any] = PrivateAttr(default_factory=dict)
     _typed: tuple[str, ...] = PrivateAttr(default=())
+    _written: tuple[str, ...] | None = PrivateAttr(default=None)  # None: what Python gave the classes below
 
     def __eq__(self, other: object) -> bool:
         """Equal by what is configured and would be saved, wherever it was written."""
@@ -59,9 +83,21 @@ class Section(BaseModel):
         """The keys and groups that the command line named."""
         return self._typed
 
-    def remember(self, typed: tuple[str, ...]) -> None:
-        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on."""
-        self._typed = typed
+    def remember(self, typed: tuple[str, ...], written: tuple[str, ...] = ()) -> None:
+        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on.
+
+        `written`: keys and groups that a person wrote, typed or in a file that they named: only others may be chosen
+        for the data.
+        """
+        self._typed, self._written = typed, written
+
+    def wrote(self, key: str) -> bool:
+        """Whether a person gave this key its value: on the command line, in a file of their own, or in Python."""
+        if self._written is not None:
+            return any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in self._written)
+        first, _, rest = key.partition(".")
+        inner = getattr(self, first)
+        return first in self.model_fields_set and (not isinstance(inner, Section) or inner.wrote(rest))
 
     def withhold(self, written: dict[tuple[str, ...], Any]) -> None:
         """Mark what came out of the environment: {path of the key: what to save in its place}."""
@@ -86,17 +122,17 @@ class Augment(Section):
     """
 
     flip: bool | Literal["alternate"] = False  # left-right; true: at random; alternate: each image every other epoch
-    vertical_flip: bool = False
+    vertical_flip: bool = False  # upside down, at random
     crop: Annotated[int, Field(ge=0, le=256)] = 0  # pixels of padding before a random crop back to size
-    translate: Fraction = 0.0
+    translate: Fraction = 0.0  # shifted by up to this share, any way
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
-    zoom: Fraction = 0.0
-    brightness: Share = 0.0
-    contrast: Share = 0.0
-    saturation: Share = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    zoom: Fraction = 0.0  # larger or smaller by up to this share
+    brightness: Share = 0.0  # brighter or darker by up to this share of the range
+    contrast: Share = 0.0  # by up to this share, more or less
+    saturation: Share = 0.0  # of colours, by up to this share, more or less
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # turned by up to this share of the colour circle
     rand_augment: Annotated[int, Field(ge=0, le=10)] = 0  # operations an image
-    rand_magnitude: Share = 0.5
+    rand_magnitude: Share = 0.5  # how strong those operations are
     erase: Share = 0.0  # probability that a rectangle is erased
     mixup: NonNegative = 0.0  # alpha of the Beta distribution
     cutmix: Share = 0.0  # alpha of the Beta distribution; Keras takes none above 1
@@ -105,35 +141,46 @@ class Augment(Section):
 class Splits(Section):
     """Which part of the dataset plays which role, in TFDS split expressions; null: found by itself."""
 
-    train: str | None = None
-    validation: str | None = None
-    test: str | None = None
+    train: Text | None = None  # such as 'train[:80%]'; of a folder of photos, the folder's name
+    validation: Text | None = None  # chooses the best epoch
+    test: Text | None = None  # scored once, at the end
 
 
 class Data(Section):
     """Where images come from and what is done to them before the model sees them."""
 
-    source: Literal["rendered_cars", "tfds", "folder"] = "rendered_cars"
-    name: str | None = None  # a TFDS name, "name/config" or "name/config:version"
-    root: str | None = None  # a folder of images
-    data_dir: str | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
-    manual_dir: str | None = None  # files downloaded by hand, for TFDS datasets that ask for them
+    source: Literal["rendered_cars", "tfds", "folder"] = "rendered_cars"  # where images come from; data= chooses it
+    #   rendered_cars: vehicles that are rendered on this machine
+    #   tfds: TensorFlow Datasets, by data.name
+    #   folder: a folder for each class, in data.root
+    name: Text | None = None  # of tfds "name", "name/config" or "name/config:version"; of rendered_cars 64, 128, ...
+    root: Place | None = None  # a folder of images, with data=folder
+    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
+    manual_dir: Place | None = None  # files downloaded by hand, for TFDS datasets that ask for them
     # Of this command alone, and never saved: a file must not be able to ask for it.
-    prepare: bool | None = Field(
-        default=None, exclude=True
-    )  # download or render what is not there; null: a new run does
+    prepare: Unsaved = None  # download or render what is not there; null: a new run does
     splits: Splits = Splits()
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # carved from train where there is no validation split
-    classes: list[str] | None = None  # keep only these classes, in this order; null: all
+    classes: Texts | None = None  # keep only these classes, in this order; null: all
     # Classes that other splits may lack, learned and never scored; null: every split needs every class.
-    train_only: Annotated[list[str], BeforeValidator(_as_list)] | None = None
+    train_only: Texts | None = None
     image_size: Pair | None = None  # [height, width] or one number; null: the dataset's own
-    channels: Literal[1, 3] | None = None  # null: the dataset's own
+    channels: Literal[1, 3] | None = None  # 1: grey, 3: colour; null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
+    #   crop: the middle of it
+    #   pad: all of it, with black beside it
+    #   stretch: all of it, drawn out of proportion
     # Values in the files that become black and white: [low, high], or auto, as the training images have them.
     value_range: ValueRange | Literal["auto"] | None = None  # null: all that the files' number of bits allows
-    on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used; skip: left out, up to one in ten
-    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"  # for decoded images; auto: where they fit
+    on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used
+    #   fail: named, and nothing is trained
+    #   skip: left out, up to one in ten
+    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"  # where decoded images lie
+    #   auto: where they fit
+    #   device: on the accelerator, with JAX
+    #   memory: in the machine's memory
+    #   disk: in a file, which the next run reads too
+    #   none: nowhere; each is decoded in each epoch
     shuffle_buffer: Count = 10000  # images, where the dataset is streamed
     augment: Augment = Augment()
 
@@ -151,30 +198,40 @@ class Data(Section):
 class Head(Section):
     """The dense layers that turn the base's last feature maps into logits."""
 
-    pooling: Literal["flatten", "average"] = "flatten"
-    dense: list[Count] = []
-    dropout: Fraction = 0.0
+    pooling: Literal["flatten", "average"] = "flatten"  # how the last feature maps become one row of numbers
+    #   flatten: every value, in order
+    #   average: the mean of each map
+    dense: Counts = []  # units of each dense layer before the logits
+    dropout: Fraction = 0.0  # share of the head's units silenced in each training step
 
 
 class Model(Section):
     """A base of blocks and a head. A single value holds for every block; a list gives one a block."""
 
-    family: Literal["convnet", "resnet"] = "convnet"
-    filters: Annotated[list[Count], Field(min_length=1), BeforeValidator(_as_list)] = [32, 64, 128]
-    kernel_size: Annotated[list[Size], BeforeValidator(_as_list)] = [3]
-    convolutions: Annotated[list[Count], BeforeValidator(_as_list)] = [1]  # residual units a block, in a resnet
-    stride: Annotated[list[Size], BeforeValidator(_as_list)] = [1]  # of a block's first convolution
-    padding: Annotated[list[Literal["same", "valid"]], BeforeValidator(_as_list)] = ["same"]
-    dilation: Annotated[list[Size], BeforeValidator(_as_list)] = [1]
-    pooling: Annotated[list[Literal["max", "average", "none"]], BeforeValidator(_as_list)] = ["max"]
-    pool_size: Annotated[list[Size], BeforeValidator(_as_list)] = [2]
-    batch_norm: bool = False
+    family: Literal["convnet", "resnet"] = "convnet"  # what a block is made of
+    #   convnet: convolutions one after another
+    #   resnet: residual units, whose result is added to their input
+    filters: Annotated[Counts, Field(min_length=1)] = [32, 64, 128]  # kernels of each block
+    kernel_size: Sizes = [3]  # pixels a side
+    convolutions: Counts = [1]  # in a block; residual units in a resnet
+    stride: Sizes = [1]  # of a block's first convolution
+    padding: Annotated[list[Literal["same", "valid"]], BeforeValidator(_as_list)] = ["same"]  # of convolutions
+    #   same: zeros around the image, so that maps keep their size
+    #   valid: none; maps lose a border
+    dilation: Sizes = [1]  # pixels from one of a kernel's weights to the next
+    pooling: Annotated[list[Literal["max", "average", "none"]], BeforeValidator(_as_list)] = ["max"]  # ends a block
+    #   max: the largest value of a window
+    #   average: the mean of a window
+    #   none: no pooling
+    pool_size: Sizes = [2]  # pixels a side of that window
+    batch_norm: bool = False  # normalize each map between a convolution and its ReLU
+    batch_norm_momentum: Fraction | None = None  # of its running averages; null: chosen for the number of steps
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
-    initializer: str = "he_normal"  # a Keras initializer's name
+    initializer: Text = "he_normal"  # what kernels are before training: a Keras initializer's name
     first_kernel_size: Size | None = None  # of the first convolution, whose kernels are looked at; null: kernel_size
-    # Of the first convolution's kernels at the start; after so small a start as 0.01 learning shows in them.
-    first_stddev: Positive | None = None  # null: as model.initializer has it
+    # At the start; after so small a one as 0.01 learning shows in them.
+    first_stddev: Positive | None = None  # deviation of the first convolution's kernels; null: as initializer
     whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()
 
@@ -202,13 +259,15 @@ OptimizerName = Literal[
 
 
 class Optimizer(Section):
+    """How weights follow their gradients."""
+
     name: OptimizerName = "adamw"  # muon: Muon for kernels, AdamW for the rest; learning rates as of adamw
-    learning_rate: Positive = 1e-3
+    learning_rate: Positive = 1e-3  # the highest of the schedule
     weight_decay: NonNegative | None = None  # decoupled; null: the optimizer's own default
     momentum: Fraction = 0.9  # of sgd and rmsprop
     nesterov: bool = True  # of sgd
-    clip_norm: Positive | None = None  # of all gradients together
-    clip_value: Positive | None = None
+    clip_norm: Positive | None = None  # the longest that all gradients together may be
+    clip_value: Positive | None = None  # the largest that any gradient may be
     ema: Fraction = 0.0  # momentum of the exponential moving average of the weights; 0: off
     options: dict[str, Any] = {}  # anything else the Keras optimizer takes
 
@@ -216,8 +275,14 @@ class Optimizer(Section):
 class Schedule(Section):
     """How the learning rate moves; times are in epochs."""
 
-    name: Literal["constant", "cosine", "step", "exponential", "one_cycle", "plateau"] = "cosine"
-    warmup_epochs: NonNegative = 0.0
+    name: Literal["constant", "cosine", "step", "exponential", "one_cycle", "plateau"] = "cosine"  # its shape
+    #   constant: always the same
+    #   cosine: falls along half a cosine to the last epoch
+    #   step: falls at each of step_epochs
+    #   exponential: times factor in each epoch, little by little
+    #   one_cycle: rises for 30% of the epochs, or warmup_epochs, then falls to the last epoch
+    #   plateau: falls where training.monitor does not improve
+    warmup_epochs: NonNegative = 0.0  # in which the rate rises from zero, before anything else
     final_share: Share = 0.0  # cosine, one_cycle: the last rate as a share of the highest
     step_epochs: list[Positive] = []  # step: when the rate falls
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1  # step, plateau: by how much; exponential: an epoch
@@ -226,39 +291,50 @@ class Schedule(Section):
 
 class EarlyStopping(Section):
     patience: Count | None = None  # epochs without improvement; null: never stop early
-    min_delta: NonNegative = 0.0
+    min_delta: NonNegative = 0.0  # what counts as an improvement
 
 
 class Checkpoint(Section):
     """When the state of training is saved, beside the moment of an interruption; resume= goes on from there."""
 
-    every_epochs: Count = 1
-    every_steps: Count | None = None
-    every_minutes: Positive | None = None
+    every_epochs: Count = 1  # after each so many epochs
+    every_steps: Count | None = None  # and after each so many steps
+    every_minutes: Positive | None = None  # and after each so many minutes
 
 
 class TensorBoard(Section):
     """What is written for TensorBoard beside the scalars; 0 turns a kind off."""
 
-    enabled: bool = True
-    graph: bool = True
-    histograms_every: Annotated[int, Field(ge=0)] = 1  # epochs
+    enabled: bool = True  # false: nothing, not even scalars
+    graph: bool = True  # of the network
+    histograms_every: Annotated[int, Field(ge=0)] = 1  # epochs: of each weight
     images_every: Annotated[int, Field(ge=0)] = 1  # epochs: kernels, feature maps, confusion matrix
     images: Annotated[int, Field(ge=1, le=16)] = 3  # fixed validation images whose feature maps are followed
 
 
 class Training(Section):
-    epochs: Count = 10
-    batch_size: Count = 64
+    """How the network learns."""
+
+    epochs: Count = 10  # how often each image is seen
+    batch_size: Count = 64  # images a step
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
-    label_smoothing: Fraction = 0.0
-    class_weights: Literal["balanced"] | dict[str, Positive] | None = None
+    label_smoothing: Fraction = 0.0  # share of each label that is spread over all classes
+    class_weights: Literal["balanced"] | dict[str, Positive] | None = None  # of mistakes: training.class_weights.car=2
+    #   balanced: every class weighs the same in all, however many images it has
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"  # chooses the best model
+    #   val_accuracy: the epoch that is right most often
+    #   val_loss: the epoch whose probabilities are best
+    keep: Literal["best", "last"] = "best"  # which epoch's model is kept
+    #   best: the best one by monitor
+    #   last: the last one; few validation images would choose by chance
     early_stopping: EarlyStopping = EarlyStopping()
     checkpoint: Checkpoint = Checkpoint()
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    freeze_base: bool = False
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # of what is computed
+    #   float32: as on any machine
+    #   mixed_bfloat16: faster on new accelerators; weights stay float32
+    #   mixed_float16: faster on accelerators without bfloat16
+    freeze_base: bool = False  # only the head learns, on features from init_from
     devices: Count | None = None  # null: every accelerator there is, or the one CPU
     deterministic: bool = False  # the same seed gives the same bits, also after resume=
     steps_per_execution: Count | Literal["epoch"] = 1  # steps in one call of the device; epoch: all of an epoch's
@@ -271,7 +347,10 @@ class Training(Section):
     @model_validator(mode="after")
     def _choices_fit_together(self):
         if self.schedule.name == "step" and not self.schedule.step_epochs:
-            raise ValueError("training.schedule.name=step needs training.schedule.step_epochs, such as [10,15]")
+            raise ValueError(
+                "training.schedule.name=step needs the epochs in which the rate falls; give "
+                "training.schedule.step_epochs=10,15"
+            )
         if self.schedule.warmup_epochs >= self.epochs and self.schedule.warmup_epochs > 0:
             raise ValueError(
                 f"training.schedule.warmup_epochs={self.schedule.warmup_epochs:g} leaves nothing of "
@@ -283,11 +362,13 @@ class Training(Section):
 class Train(Section):
     """What training takes."""
 
-    name: str | None = None  # the folder under runs/; null: the experiment's name
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    runs_dir: str = "runs"
-    init_from: str | None = None  # a run or a .keras file whose weights the new run starts from
-    resume: str | None = None  # a run to go on with, as it was configured
+    name: Text | None = None  # the folder under runs/; null: the experiment's name
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of everything that is drawn by chance
+    runs_dir: Place = "runs"  # where runs are kept
+    init_from: Place | None = None  # a run or a .keras file whose weights the new run starts from
+    resume: Place | None = None  # a run to go on with, as it was configured; training.epochs may be more
+    recipe: Literal["photographs"] | None = None  # chooses what nobody writes; null: nothing is chosen
+    #   photographs: epochs, network and size that suit their number and size
     data: Data = Data()
     model: Model = Model()
     training: Training = Training()
@@ -303,20 +384,23 @@ class Train(Section):
 class Where(Section):
     """Where a run's data lies on this machine, if not where it lay when the run was trained."""
 
-    root: str | None = None
-    data_dir: str | None = None
-    manual_dir: str | None = None
+    root: Place | None = None  # the folder of images; null: where it was
+    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: where it was
+    manual_dir: Place | None = None  # files downloaded by hand, for preparing
     prepare: bool = False  # download or render the dataset where it is not there yet
 
 
 class Evaluate(Section):
     """What evaluating takes."""
 
-    run: str | None = None  # a run's folder; null: the newest
-    runs_dir: str = "runs"
-    split: Literal["train", "validation", "test"] = "test"
-    batch_size: Count | None = None  # null: as in training
-    limit_batches: Count | None = None
+    run: Place | None = None  # a run's folder; null: the newest
+    runs_dir: Place = "runs"  # where the newest run is looked for
+    split: Literal["train", "validation", "test"] = "test"  # which images are scored
+    #   train: those that it learned from
+    #   validation: those that chose the best epoch
+    #   test: those that it has never seen
+    batch_size: Count | None = None  # images at a time; null: as in training
+    limit_batches: Count | None = None  # so many batches only; null: as in training
     mirrored: bool = False  # look at each image and its mirror image, and average their logits
     mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # the most confident ones, drawn
     data: Where = Where()
@@ -325,10 +409,14 @@ class Evaluate(Section):
 class Extraction(Section):
     """How a kernel is applied in the figure Input -> Filter -> Detect -> Condense."""
 
-    stride: Count = 1
-    padding: Literal["same", "valid"] = "valid"  # same: zeros outside of the picture, which make a false edge there
-    pooling: Literal["max", "average"] = "max"
-    pool_size: Count = 2
+    stride: Count = 1  # pixels from one place of the kernel to the next
+    padding: Literal["same", "valid"] = "valid"  # what the kernel meets at the border
+    #   same: zeros around the image, so that the map keeps its size; they make a false edge there
+    #   valid: nothing; the kernel stays inside, and the map loses a border
+    pooling: Literal["max", "average"] = "max"  # how what was detected is condensed
+    #   max: the largest value of a window
+    #   average: the mean of a window
+    pool_size: Count = 2  # pixels a side of that window
     pool_stride: Count | None = None  # null: the pool's size
     image_size: Count | None = 256  # a larger image is made this long, the longer side in pixels; null: its own
 
@@ -336,26 +424,35 @@ class Extraction(Section):
 class Visualize(Section):
     """What drawing takes."""
 
-    run: str | None = None  # a run's folder; null: the newest
-    a: str | None = None  # two runs to compare, each on the images of the first
-    b: str | None = None
-    model: str | None = None  # any .keras file, instead of a run
-    runs_dir: str = "runs"
-    out: str | None = None  # null: figures/ in the run
-    figures: Annotated[list[str], BeforeValidator(_as_list)] = ["basics"]  # by name, or by group; a and b: comparison
-    image: Annotated[list[str | int], BeforeValidator(_as_list)] | None = None  # paths, or indices into the split
-    split: Literal["train", "validation", "test"] = "test"
+    run: Place | None = None  # a run's folder; null: the newest
+    a: Place | None = None  # two runs to compare, each on the images of the first
+    b: Place | None = None  # the second of them
+    model: Place | None = None  # any .keras file, instead of a run
+    runs_dir: Place = "runs"  # where the newest run is looked for
+    out: Place | None = None  # where figures go; null: figures/ in the run
+    figures: Texts = ["basics"]  # by name or by group, as listed below; with a and b: comparison
+    image: Photos | None = None  # files, or indices into the split; null: one of each class
+    split: Literal["train", "validation", "test"] = "test"  # from which images are taken by index
+    #   train: those that it learned from
+    #   validation: those that chose the best epoch
+    #   test: those that it has never seen
     images: Count = 2000  # of the split, evenly spread over it, where a figure asks how units behave over many
-    layers: Annotated[list[str], BeforeValidator(_as_list)] | None = None  # null: every convolution
-    units: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_as_list)] | None = None
+    layers: Texts | None = None  # convolutions by their names; null: every one
+    units: Units | None = None  # of each of these layers, by index; null: all
     max_units: Count = 32  # tiles in a figure
-    # Null: as suits the figure, which says it in its title. orientation: first layers, by what their kernels answer to.
-    sort: Literal["index", "norm", "activation", "orientation"] | None = None
+    sort: Literal["index", "norm", "activation", "orientation"] | None = None  # null: as suits the figure
+    #   index: as the layer numbers them
+    #   norm: the largest kernel first
+    #   activation: the most active on the images first
+    #   orientation: first layers, by what their kernels answer to
     scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
+    #   unit: each has its own
+    #   layer: those of a layer
+    #   global: those of all layers
     target: str | int | None = None  # the class to explain, by name or index; null: what the model says
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
-    kernel: str | list[list[float]] | None = None  # by name or by numbers
-    kernel_name: str | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
+    kernel: str | list[list[float]] | None = None  # one to try on images, by name or as rows; no network is needed
+    kernel_name: Text | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
     extraction: Extraction = Extraction()
     data: Where = Where()
 

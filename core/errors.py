@@ -30,21 +30,30 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
-def nearest(given: str, choices: Iterable[str]) -> str:
-    """The choice closest in spelling to what was given, or an empty string when none is close."""
+MOST_SHOWN = 60  # choices in a line
+
+
+def nearest(given: str, choices: Iterable[str], *, likeness: float = 0.5) -> str:
+    """The choice closest in spelling to what was given, or an empty string when none is close.
+
+    `likeness`: how close it must be, 1 for the same letters.
+    """
     names = {str(choice).lower(): str(choice) for choice in choices}
     word = str(given).lower()
     holding = [name for name in names if len(word) > 2 and word in name]
-    found = difflib.get_close_matches(word, holding or names, n=1, cutoff=0.3 if holding else 0.5)
+    found = difflib.get_close_matches(word, holding or names, n=1, cutoff=0.3 if holding else likeness)
     return names[found[0]] if found else ""
 
 
-def unknown(kind: str, given: object, choices: Iterable[object], *, guess: str = "") -> str:
-    """One line for a name that does not exist: what was given, the nearest choice (or a better guess), all choices."""
+def unknown(kind: str, given: object, choices: Iterable[object], *, guess: str = "", where: str = "") -> str:
+    """One line for a name that does not exist: what was given, the nearest choice (or a better guess), all choices.
+
+    Of very many choices the first are shown, and `where` says where all of them stand, such as "labels.txt".
+    """
     names = [str(choice) for choice in choices]
     guess = guess or nearest(str(given), names)
     hint = f" Did you mean '{guess}'?" if guess else ""
-    shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:20]) + (
-        f", ... ({len(names)} in all)" if len(names) > 20 else ""
-    )
+    shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:MOST_SHOWN])
+    if len(names) > MOST_SHOWN:
+        shown += f", ... ({len(names)} in all{f': {where}' if where else ''})"
     return f"Unknown {kind} '{given}'.{hint} Choices: {shown}."

@@ -117,7 +117,7 @@ def refuse_other_size(name: str, size: tuple[int, int], expected: tuple[int, int
     if size != tuple(expected):
         raise UserError(
             f"{name} is {size[0]} x {size[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
-            f"which size to use them all, such as data.image_size=[{expected[0]},{expected[1]}]."
+            f"which size to use them all, such as data.image_size={expected[0]},{expected[1]}."
         )
 
 

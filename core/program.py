@@ -67,8 +67,12 @@ def check_copy() -> None:
 
 def command_line(command: str, **values: object) -> str:
     """A command as it is to be typed into a shell, such as `convlens evaluate run=runs/cars/latest`."""
-    words = (f"{key}={as_value(str(value))}" for key, value in values.items())
-    return shlex.join((*_program.words(command), *words))
+    return " ".join((shlex.join(_program.words(command)), *(word(key, value) for key, value in values.items())))
+
+
+def word(key: str, value: object) -> str:
+    """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`."""
+    return shlex.quote(f"{key}={as_value(str(value))}")
 
 
 def tool_line(tool: str, module: str, *words: str) -> str:

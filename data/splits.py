@@ -153,7 +153,7 @@ def known_classes(key: str, names: Sequence[str] | None, classes: Sequence[str])
     """The classes that a key names, if any. Raises `UserError` where there is none of such a name."""
     for name in names or ():
         if name not in classes:
-            raise UserError(unknown(f"class in {key}", name, classes))
+            raise UserError(unknown(f"class in {key}", name, classes, where="folders of data.root, or TFDS' catalogue"))
     return tuple(names or ())
 
 

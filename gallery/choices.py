@@ -35,7 +35,7 @@ def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:
     """Raises UserError for a layer that is not in `layers`, or a unit that a layer of so many units does not have."""
     for name in config.layers or []:
         if name not in layers:
-            raise UserError(unknown("layer", name, layers))
+            raise UserError(unknown("layer", name, layers, where="figures=architecture shows them"))
     for name in config.layers or layers:
         for unit in config.units or []:
             if layers[name] is not None and unit >= layers[name]:

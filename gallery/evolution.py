@@ -54,7 +54,10 @@ def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarr
     shown = [*material.snapshots[::-1][::every]][::-1]  # the last epoch always
     epochs, kernels = interpret.stack_snapshots(shown, "kernels", layer)
     _, maps = interpret.stack_snapshots(shown, "maps", layer)
+    from convlens.models import inside_cells
+
     info = material.convolutions[layer]
+    inside = _thinned(inside_cells(material.model)[layer].get("detect"), maps.shape[2:4])
     image = None
     if material.lacks_data is None:
         image = material.data.examples("validation", [0])[0][0]
@@ -64,6 +67,7 @@ def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarr
         changed = [_median_cosine(kernel, kernels[0]) for kernel in kernels]
     options = {
         "changed": changed,
+        "inside": inside,
         "maps": maps[:, 0],
         "image": image,
         "rgb": material.in_colour(info),
@@ -75,3 +79,12 @@ def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarr
 def _median_cosine(kernel: np.ndarray, start: np.ndarray) -> float:
     cosines = interpret.cosine_with_start(kernel, start)
     return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else float("nan")
+
+
+def _thinned(cells: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
+    """Cells (height, width) as snapshots thin maps to a size; None where they cannot be those."""
+    if cells is None:
+        return None
+    step = -(-cells.shape[0] // size[0])
+    thinned = cells[::step, ::step]
+    return thinned if thinned.shape == tuple(size) else None

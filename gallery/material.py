@@ -246,7 +246,8 @@ class Material:
         if target is None:
             return None
         if isinstance(target, str) and target not in self.labels:
-            raise UserError(unknown("target", target, self.labels))
+            where = str(self.run.labels_path) if self.run else ""
+            raise UserError(unknown("target", target, self.labels, where=where))
         index = self.labels.index(target) if isinstance(target, str) else target
         if not 0 <= index < len(self.labels):
             raise UserError(f"target={index} is not a class; give a name, or an index from 0 to {len(self.labels) - 1}")

@@ -36,7 +36,8 @@ def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) ->
                 beside += _written_beside(plan, folder)
     page = write_page(folder, f"Figures of {folder}", [name for layer in layers for name in names_of_layer(layer)])
     if names:
-        print(f"{len(names)} figures in {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
+        count = "1 figure" if len(names) == 1 else f"{len(names)} figures"
+        print(f"{count} in {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
     for name in names:
         print(f"  {name}.png")
     for path in beside:

@@ -1,9 +1,11 @@
 """Every command of the documents runs, on small things in place of a person's own, or says here why it does not."""
 
+import ast
 import json
 import os
 import pydoc
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -56,6 +58,7 @@ NOT_RUN = {
     "python -m benchmarks.figures": MINUTES,
     "python -m benchmarks.scale": MINUTES,
     "python -m benchmarks.safety": "minutes",
+    "python -m benchmarks.small_data PHOTOS": "hours: tests/benchmarks runs a cell of it",
 }
 
 # Words before and after those that are typed, by script, so that it takes seconds: where a key comes twice, the later
@@ -70,7 +73,7 @@ SMALLER = {
     "resume": ([], [f"data.root={stand_ins.SAVED_RUNS / 'pictures'}"]),
 }
 # Words that another one asks for, where a document speaks of one alone.
-COMPANIONS = {"data=folder": "data.root=PHOTOS", "data=tfds": "data.name=beans"}
+COMPANIONS = {"data=folder": "data.root=PHOTOS", "data=tfds": "data.name=beans", "kernel_name=ramp": "kernel=edge"}
 
 COMMANDS: dict[str, list[documents.Passage]] = {}
 for _passage in documents.commands():
@@ -208,6 +211,36 @@ def test_no_shell_takes_a_word_for_a_pattern():
     for passage in (*documents.commands(), *documents.words()):
         pattern = documents.unquoted_patterns(passage.text)
         assert not pattern, f"{passage}\nquote the word that holds {pattern}"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_hands_on_every_word_as_it_stands(shell, tmp_path):
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    lines = sorted({passage.text for passage in (*documents.commands(), *documents.words())})
+    lines = [line for line in lines if "&&" not in line]
+    script = "".join(f"printf '%s\\0' {line}; printf '\\1'\n" for line in lines)
+    (tmp_path / "a").touch()  # a pattern that fits it would become it
+    home = os.environ | {"HOME": "~"}  # which a shell then puts in place of ~
+    done = subprocess.run([shell, "-c", script], cwd=tmp_path, env=home, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    for line, words in zip(lines, done.stdout.split("\1"), strict=False):
+        assert words.split("\0")[:-1] == shlex.split(line), line
+
+
+def literals(path):
+    """The text between quotes in a module, without its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+
+
+def test_the_program_tells_nobody_to_type_what_a_shell_takes_for_a_pattern():
+    not_to_be_typed = ("hydra.searchpath=",)
+    for path in (path for path in ROOT.rglob("*.py") if not {"tests", "benchmarks"} & set(path.parts)):
+        for text in filter(lambda value: isinstance(value, str), literals(path)):
+            found = re.search(r"(?<!['\w.])[a-z_.]+=[\[{].*", text)
+            assert not found or found[0].startswith(not_to_be_typed), f"{path}: {text}"
 
 
 def test_whatever_a_document_names_exists():

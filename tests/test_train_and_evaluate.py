@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from convlens.interpret import pack_snapshot
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("model.filters=[4]", "model.head.dense=[]", "training.batch_size=8", "training.epochs=2")
@@ -93,6 +96,22 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     assert _dead_units(Run.open(run.path), data) == []  # no learning rate would bring them back
 
 
+def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept(tmp_path):
+    from convlens.train import _first_layer
+    from convlens.training import Run
+
+    (saved,) = (ROOT / "tests" / "saved_runs" / "finished").iterdir()
+    shutil.copytree(saved, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    layer, cosine = _first_layer(run)
+    kernels = run.model.get_layer("block1_conv1").get_weights()[0]
+    assert layer == "block1_conv1" and 0 < cosine < 0.99999
+    run.write_snapshot(0, pack_snapshot(0, {"block1_conv1": -3 * kernels}))
+    assert _first_layer(run) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
+    run.drop_snapshot(0)
+    assert _first_layer(run) == ("", None)
+
+
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
     run, training, _, first = trained
     assert f"Test accuracy {first['accuracy']:.4f} on 22 images" in training.stdout
@@ -150,6 +169,26 @@ def test_a_batch_larger_than_the_training_images_is_told_and_trained_on(photos, 
     assert done.returncode == 0, done.stderr
     assert "48 images to train on are fewer than training.batch_size=64" in done.stdout + done.stderr
     assert len(list(csv.DictReader((only_run(tmp_path) / "metrics.csv").open()))) == 2
+
+
+def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_run_keeps(photos, tmp_path):
+    words = ("experiment=folder", f"data.root={photos}", "training.epochs=2")
+    done = script("train.py", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Photographs are used at 16 x 16: their own size." in done.stdout
+    assert "Chosen for 48 photographs to train on: 2 epochs in batches of 16" in done.stdout
+
+    run = only_run(tmp_path)
+    kept = yaml.safe_load((run / "config.yaml").read_text())
+    assert kept["data"]["image_size"] == [16, 16] and kept["training"]["epochs"] == 2
+    assert kept["training"]["keep"] == "last" and kept["model"]["first_stddev"] == 0.01
+    assert 0 < kept["model"]["batch_norm_momentum"] < 1
+    evaluating = script("evaluate.py", folder=tmp_path)
+    assert evaluating.returncode == 0 and "Chosen" not in evaluating.stdout, evaluating.stderr
+    again = script("train.py", *words, f"resume={run}", folder=tmp_path)
+    assert again.returncode == 0 and "is finished" in again.stdout, again.stderr
+    other = script("train.py", *words[:2], "training.epochs=3", f"resume={run}", folder=tmp_path)
+    assert other.returncode == 2 and "training.epochs=3" in other.stderr
 
 
 def test_a_sweep_ends_with_one_table_and_one_folder_a_run(photos, tmp_path):
@@ -221,6 +260,61 @@ def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, rea
     assert done.returncode == 2
     assert reason in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_is_refused_leaves_no_run_and_latest_where_it_was(photos, trained, tmp_path):
+    words = ["data=folder", f"data.root={photos}", *SMALL, "model.filters=5", f"runs_dir={tmp_path}"]
+    bad = ["training.steps_per_execution=4", f"init_from={trained[0]}"]
+    code = (
+        "import convlens\n"
+        f"for bad in {bad}:\n"
+        f"    try: convlens.train([*{words}, bad])\n"
+        "    except convlens.UserError as error: print('refused:', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    refusals = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
+    assert len(refusals) == 2, done.stdout + done.stderr
+    assert "training.steps_per_execution=4 does not divide the 6 steps of an epoch" in refusals[0]
+    assert "layer 'block1_conv1' needs shapes" in refusals[1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("experiment=cars", "data.root=photos"), "data.root=photos is read with data=folder, and this training reads"),
+        (("data=folder", "data.root=photos", "data.name=beans"), "data.name=beans is not read with data=folder"),
+        (("data=folder", "data.root=photos", "data.data_dir=d"), "data.data_dir=d is not read with data=folder"),
+        (("data=folder", "data.root=/nope"), "data.root=/nope does not exist.\n"),
+    ],
+)
+def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason, tmp_path):
+    done = script("train.py", *words, folder=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and reason in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(trained):
+    from convlens.configs.schema import Where
+    from convlens.core.errors import UserError
+    from convlens.training import Run
+
+    with pytest.raises(UserError, match=r"data\.data_dir=/data is not read: run .* whose place is data\.root"):
+        Run.open(trained[0]).open_data(Where(data_dir="/data"))
+
+
+def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path):
+    words = ("data=folder", f"data.root={photos}", *SMALL, "training.schedule.name=constant")
+    assert script("train.py", *words, folder=tmp_path / "runs").returncode == 0
+    run = only_run(tmp_path / "runs")
+    words = f"'resume={run.name}'"
+    twice = f"from convlens import train; train([{words}]); train([{words}, 'training.epochs=3'])"
+    done = subprocess.run([sys.executable, "-c", twice], cwd=run.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is finished; its best epoch is" in done.stdout
+    assert f"For more epochs: convlens train resume={run.name} training.epochs=4. For a new run" in done.stdout
+    assert "epoch 3/3" in done.stdout and f"--logdir {tmp_path / 'runs'}\n" in done.stdout
+    assert [row["epoch"] for row in csv.DictReader((run / "metrics.csv").open())] == ["1", "2", "3"]
 
 
 def test_a_missing_folder_of_photos_is_told_before_keras_is_loaded(tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 
 from convlens.core.errors import UserError
 from convlens.core.files import atomic_folder, telling_full_disk
+from convlens.core.program import word
 
 ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
 KEPT = 2  # the newest and the one before, should the newest be damaged later
@@ -87,10 +88,12 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     return path
 
 
-def newest_checkpoint(folder: Path, tell: Callable[[str], None]) -> State | None:
-    """The state in the newest whole checkpoint, None where there is no checkpoint yet; tells where it stands.
+def newest_checkpoint(
+    folder: Path, tell: Callable[[str], None], fits: Callable[[State], bool] = lambda state: True
+) -> State | None:
+    """The state in the newest whole checkpoint that fits, None where there is no checkpoint yet; tells where it stands.
 
-    Raises `UserError` when there are checkpoints and not one of them is whole.
+    Raises `UserError` when there are checkpoints and not one of them is whole and fits.
     """
     found = checkpoints(folder)
     for path in found:
@@ -99,10 +102,15 @@ def newest_checkpoint(folder: Path, tell: Callable[[str], None]) -> State | None
         except Damaged as damage:
             tell(f"Checkpoint {path} is damaged: {damage}.")
         else:
+            if not fits(state):
+                continue
             tell(f"Going on after epoch {state.epoch}, step {state.step}, from {path}")
             return state
     if found:
-        raise UserError(f"No checkpoint in {folder} is whole. Start a new run; init_from= takes this one's best model.")
+        raise UserError(
+            f"No checkpoint in {folder} can be gone on from. Start a new run from the best model of this one: "
+            f"{word('init_from', folder.parent)}"
+        )
     return None
 
 

@@ -2,13 +2,15 @@
 
 from convlens.configs import Train
 from convlens.core.errors import UserError
+from convlens.core.program import word
 from convlens.training.optimizer_options import check_options, parameters_in_source
 from convlens.training.run import model_file
 
 
 def check_choices(config: Train) -> None:
     """Raises `UserError` for training settings that contradict each other, an option that the optimizer does not take,
-    and a start that does not exist."""
+    a start that does not exist, and what was typed of the data and would not be read."""
+    _check_source(config)
     optimizer, schedule = config.training.optimizer, config.training.schedule
     if optimizer.clip_norm and optimizer.clip_value:
         raise UserError(
@@ -25,3 +27,20 @@ def check_choices(config: Train) -> None:
         check_options(optimizer, parameters)
     if config.init_from:
         model_file(config.init_from)
+
+
+def _check_source(config: Train) -> None:
+    """Raises `UserError` for the address of another source of data than the one that is read."""
+    data = config.data
+    if data.root is not None and data.source != "folder":
+        raise UserError(
+            f"{word('data.root', data.root)} is read with data=folder, and this training reads {data.source}. Add "
+            f"data=folder, or begin with experiment=folder."
+        )
+    for key in ("name", "data_dir", "manual_dir"):
+        # Not what an experiment says: it may have been made for another source.
+        if data.source == "folder" and f"data.{key}" in config.typed and getattr(data, key) is not None:
+            typed = word(f"data.{key}", getattr(data, key))
+            raise UserError(
+                f"{typed} is not read with data=folder, which takes data.root. Leave it out, or add data=tfds."
+            )

@@ -16,10 +16,12 @@ from convlens.core.files import telling_full_disk
 from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
+from convlens.training.averaging import MEASURED_ON, StatisticsOfAverage
 from convlens.training.checkpoint import State
 from convlens.training.devices import one_hot_batches, weighted_batches, xla_pays_off
 from convlens.training.fused import fewer_passes
 from convlens.training.optimization import build_optimizer
+from convlens.training.resume import longer
 from convlens.training.run import Run
 from convlens.training.snapshots import Pack, Snapshots
 from convlens.training.state import Checkpoints, EpochDone, build_metrics
@@ -71,7 +73,7 @@ def fit_model(
     if config.model.whiten and not start:
         _whiten(model, data)
     steps = data.steps(training.batch_size, training.limit_batches, training.overfit)
-    together = _steps_together(training.steps_per_execution, steps)
+    together = steps_together(training.steps_per_execution, steps)
     confusion = callbacks.BalancedAccuracy(len(data.info.classes))
     model.compile(
         optimizer=build_optimizer(training, steps),
@@ -83,6 +85,7 @@ def fit_model(
     if on_device or (start and start.step):
         build_metrics(model)
     _go_back(run, start)
+    start = start and longer(start, training)
     if start and start.complete:
         return run.metrics
     resident, validation = None, None
@@ -93,10 +96,11 @@ def fit_model(
         looked_at = data.evaluation_on_device("validation", training.batch_size, training.limit_batches)
         validation = scan_steps(model, resident, looked_at)
     writers = _writers(run, training, console)
+    averaging = _averaging(training, data)
     interruption = callbacks.Interruption()
     with interruption.watching(), telling_full_disk(run.path):
         while not (start and start.complete):
-            best = callbacks.KeepBest(run, training.monitor, start.step if start else 0)
+            best = callbacks.KeepBest(run, training.monitor, start.step if start else 0, training.keep == "last")
             lines = callbacks.ProgressLines(run, best, console, steps, best.first_step)
             table = callbacks.MetricsTable(run)
             clock = callbacks.Clock(min(training.batch_size, data.info.sizes["train"]))
@@ -117,7 +121,7 @@ def fit_model(
                         steps_per_epoch=steps - checkpoints.first_step,
                         validation_data=validation or _validation(data, config, devices),
                         # Averaging first, so that what follows sees the averaged weights.
-                        callbacks=[*_averaging(training), *shown, *control, checkpoints],
+                        callbacks=[*averaging, *shown, *control, checkpoints],
                         shuffle=False,  # the stream is shuffled already
                         verbose=0,
                     )
@@ -162,13 +166,10 @@ def _whiten(model: keras.Model, data: "TrainingData") -> None:
     layer = model.get_layer(whitening.NAME)
     if np.any(keras.ops.convert_to_numpy(layer.kernel)):
         return
-    size = data.info.sizes["train"]
-    count = min(size, WHITENED_ON)
-    images, _, _ = data.examples("train", (np.arange(count) * size // count).tolist())
-    layer.set_weights(whitening.whitening(images))
+    layer.set_weights(whitening.whitening(_spread(data, WHITENED_ON)))
 
 
-def _steps_together(together: int | str, steps: int) -> int:
+def steps_together(together: int | str, steps: int) -> int:
     """How many steps are executed in one call; they must not reach into the next epoch, or Keras trains on its batches.
 
     Raises `UserError`.
@@ -240,8 +241,19 @@ def _validation(data: "TrainingData", config: Train, devices: int):
     return one_hot_batches(batches, len(data.info.classes), devices, (images - 1) % size + 1)
 
 
-def _averaging(training: Training) -> list[keras.callbacks.Callback]:
-    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if training.optimizer.ema else []
+def _averaging(training: Training, data: "TrainingData") -> list[keras.callbacks.Callback]:
+    if not training.optimizer.ema:
+        return []
+    # Mixed, since they may be sorted by class and batch norm is to meet batches like those of training.
+    images = np.random.default_rng(0).permutation(_spread(data, MEASURED_ON))
+    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), StatisticsOfAverage(images, training.batch_size)]
+
+
+def _spread(data: "TrainingData", count: int) -> np.ndarray:
+    """Some training images, evenly spread over all of them: uint8 (n, height, width, channels)."""
+    size = data.info.sizes["train"]
+    count = min(size, count)
+    return data.examples("train", (np.arange(count) * size // count).tolist())[0]
 
 
 def _control(training: Training) -> list[keras.callbacks.Callback]:

@@ -1,11 +1,15 @@
-"""Going on with a run: what was asked for must be what the run is, and what has changed around it is told."""
+"""Going on with a run: what was asked for must be what the run is, or more epochs of it; what has changed is told."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from convlens.configs import Train
+from convlens.configs import Train, Training
 from convlens.core.errors import UserError
+from convlens.core.program import word
+from convlens.training.checkpoint import State, newest_checkpoint
+from convlens.training.recipe import open_keys
 from convlens.training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
@@ -19,27 +23,96 @@ FREE = (
 )  # data may have moved; its fingerprint may not
 
 
-def check_request(config: Train, run: Run) -> None:
-    """Raises `UserError` where the command line asks for something else than what the run was configured with.
+EPOCHS = "training.epochs"
+# Schedules whose rate in an epoch is the same, however many epochs come after it.
+OPEN_ENDED = ("constant", "step", "exponential", "plateau")
 
-    What counts is what was typed: a key, the section of a group (`model=vgg`), or, for an experiment, everything. A
-    schedule is laid out over all epochs, so that even more epochs are another training.
+
+def check_request(config: Train, run: Run) -> Train:
+    """The configuration to go on with: the run's own, with more epochs if these are asked for.
+
+    What counts is what was typed: a key, the section of a group (`model=vgg`), or, for an experiment, everything. More
+    epochs are taken where those that are done would have been the same with them. Raises `UserError` where the command
+    line asks for anything else than what the run was configured with.
     """
     if "dataset" not in run.facts:
         raise UserError(f"Run {run.path} ended before its training began; there is nothing to resume. Start a new one.")
     asked, known = dict(_values(config)), dict(_values(run.config))
+    chosen = open_keys(config)  # for the data; whoever leaves them open takes what was chosen then
     differing = [
         key
         for key in dict.fromkeys([*asked, *known])
-        if _is_typed(key, config.typed) and key not in FREE and asked.get(key) != known.get(key)
+        if _is_typed(key, config.typed)
+        and key not in FREE
+        and not any(f"{key}.".startswith(f"{name}.") for name in chosen)
+        and asked.get(key) != known.get(key)
     ]
     if all(key in PLACES and key not in config.typed for key in differing):
-        return
+        return run.config
+    meant = [key for key in differing if key not in PLACES or key in config.typed]
+    if meant == [EPOCHS] and asked[EPOCHS] > known[EPOCHS]:
+        return _with_more_epochs(run, asked[EPOCHS])
     key, more = differing[0], f" ({len(differing) - 1} more differences.)" if len(differing) > 1 else ""
     raise UserError(
         f"{key}={_shown(asked.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
-        f"without this, or start a new run from its weights: init_from={run.path}{more}"
+        f"without this, or start a new run from its weights: {word('init_from', run.path)}{more}"
     )
+
+
+def why_not_longer(config: Train) -> str:
+    """Why a training cannot be given more epochs once it has begun; an empty text where it can."""
+    name = config.training.schedule.name
+    if name in OPEN_ENDED:
+        return ""
+    return f"its learning rate is laid out over all epochs (training.schedule.name={name})"
+
+
+def longer(state: State, training: Training) -> State:
+    """A state at the end of training as one from which more epochs follow, where the training has more epochs now."""
+    stopped_early = state.values["callbacks"].get("EarlyStopping", {}).get("stopped_epoch")
+    if not state.complete or state.epoch >= training.epochs or stopped_early:
+        return state
+    callbacks = {**state.values["callbacks"], "Clock": {"elapsed": 0.0}}  # of the last epoch, which is counted already
+    return replace(state, complete=False, values={**state.values, "callbacks": callbacks})
+
+
+def state_to_go_on_from(run: Run, training: Training, tell: Callable[[str], None]) -> State | None:
+    """The newest state of a run from which its training goes on; None where there is none yet. Raises `UserError`.
+
+    At the end of a training with averaged weights, Keras forgets those that were averaged: more epochs then go on from
+    the checkpoint before, and bring the last epoch to the same end once more.
+    """
+
+    def fits(state: State) -> bool:
+        goes_on = state.complete and not longer(state, training).complete
+        return not (goes_on and training.optimizer.ema)
+
+    return newest_checkpoint(run.checkpoints_dir, tell, fits)
+
+
+def lengthen(run: Run, config: Train, state: State | None) -> None:
+    """Makes a run, of which `state` is the newest, one of more epochs. Raises `UserError` where it stopped early."""
+    if state and state.complete and longer(state, config.training).complete:
+        raise UserError(
+            f"Run {run.path} stopped early in epoch {state.epoch}, and would have done so with more epochs, too "
+            f"(training.early_stopping.patience={config.training.early_stopping.patience}). Start a new run from its "
+            f"weights: {word('init_from', run.path)}"
+        )
+    # In this order: killed in between, the run is one to go on with as it was.
+    run.write_facts(finished=False)
+    run.evaluation_path.unlink(missing_ok=True)  # of a model that is no longer the last word
+    run.write_config(config)
+
+
+def _with_more_epochs(run: Run, epochs: int) -> Train:
+    config, reason = run.config, why_not_longer(run.config)
+    if reason:
+        raise UserError(
+            f"{EPOCHS}={epochs}, but run {run.path} was started with {config.training.epochs}, and {reason}, so that "
+            f"more epochs would be another training. Start a new run as that one was, from its weights: "
+            f"{word('init_from', run.path)} {EPOCHS}={epochs - config.training.epochs}"
+        )
+    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
 
 
 def check_data(run: Run, fingerprint: str) -> None:
@@ -48,7 +121,7 @@ def check_data(run: Run, fingerprint: str) -> None:
     if fingerprint != before:
         raise UserError(
             f"The data is not what run {run.path} was started with: its fingerprint is {fingerprint}, it was {before}. "
-            f"Restore the data, or start a new run from the old weights: init_from={run.path}"
+            f"Restore the data, or start a new run from the old weights: {word('init_from', run.path)}"
         )
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
 from convlens.core.files import atomic_symlink, atomic_write, unfinished_writes
 from convlens.core.locks import lock
-from convlens.core.program import as_value, command_line
+from convlens.core.program import command_line, word
 from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.reading import read_model
 
@@ -60,7 +59,7 @@ class Run:
             raise UserError(
                 f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
             ) from None
-        run._write_summed(run.config_path, yaml.safe_dump(config.document(), sort_keys=False))
+        run.write_config(config)
         atomic_symlink(family / "latest", run.id)
         return run
 
@@ -103,6 +102,12 @@ class Run:
     @property
     def name(self) -> str:
         return self.path.absolute().parent.name
+
+    @property
+    def runs_dir(self) -> Path:
+        """The folder of all runs that this one lies in, as it is to be named from the working folder."""
+        above = self.path.absolute().parent.parent
+        return above.relative_to(Path.cwd()) if above.is_relative_to(Path.cwd()) else above
 
     @property
     def config_path(self) -> Path:
@@ -153,6 +158,11 @@ class Run:
     def snapshots(self) -> list[Path]:
         """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
         return sorted((self.path / "snapshots").glob("epoch-*.npz"))
+
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """The epochs of which there are snapshots, in their order; 0 is the untrained network."""
+        return [int(path.stem.removeprefix("epoch-")) for path in self.snapshots]
 
     @functools.cached_property
     def config(self) -> Train:
@@ -233,6 +243,7 @@ class Run:
         from convlens.data import open_dataset
 
         moved = {key: value for key, value in where.model_dump().items() if value is not None}
+        self._refuse_other_source(moved)
         if where.prepare:
             self._refuse_saved_places(moved)
         dataset = open_dataset(self.config.data.model_copy(update=moved))
@@ -243,16 +254,31 @@ class Run:
             )
         return dataset
 
+    def _refuse_other_source(self, moved: dict[str, Any]) -> None:
+        """Raises `UserError` for a place of another kind of data than the run's, which nobody would look at."""
+        source = self.config.data.source
+        for key in ("root",) if source != "folder" else ("data_dir", "manual_dir"):
+            if moved.get(key) is not None:
+                right = "data.data_dir" if source != "folder" else "data.root"
+                raise UserError(
+                    f"{word(f'data.{key}', moved[key])} is not read: run {self.path} learned from {source}, whose "
+                    f"place is {right}."
+                )
+
     def _refuse_saved_places(self, moved: dict[str, Any]) -> None:
         """Raises `UserError` where only the saved configuration names a folder that preparing would write or unpack."""
         for key in ("data_dir", "manual_dir"):
             saved = getattr(self.config.data, key)
             if self.config.data.source != "folder" and saved is not None and key not in moved:
-                typed = shlex.quote(f"data.{key}={as_value(saved)}")
+                typed = word(f"data.{key}", saved)
                 raise UserError(
                     f"data.prepare=true prepares nothing in a place that only the configuration of run {self.path} "
                     f"names. If that is what you want, add {typed}"
                 )
+
+    def write_config(self, config: Train) -> None:
+        self._write_summed(self.config_path, yaml.safe_dump(config.document(), sort_keys=False))
+        self.__dict__.pop("config", None)
 
     def write_labels(self, labels: tuple[str, ...]) -> None:
         escaped = (label.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for label in labels)
@@ -272,10 +298,16 @@ class Run:
         """
         self.write_json(self.facts_path, self.facts | facts | {"format": FORMAT})
 
+    def drop_snapshot(self, epoch: int) -> None:
+        self._snapshot_path(epoch).unlink(missing_ok=True)
+
     def write_snapshot(self, epoch: int, content: bytes) -> None:
-        folder = self.path / "snapshots"
-        folder.mkdir(exist_ok=True)
-        atomic_write(folder / f"epoch-{epoch:05d}.npz", content)
+        path = self._snapshot_path(epoch)
+        path.parent.mkdir(exist_ok=True)
+        atomic_write(path, content)
+
+    def _snapshot_path(self, epoch: int) -> Path:
+        return self.path / "snapshots" / f"epoch-{epoch:05d}.npz"
 
     def save_model(self, model: "keras.Model", *, epoch: int, **scores: float) -> None:
         """Saves the best model so far, without its optimizer, and the epoch that it comes from."""

@@ -22,7 +22,8 @@ class Snapshots(keras.callbacks.Callback):
     """Keeps kernels and the feature maps of one image at about `most` epochs, evenly spread; the last one always.
 
     `image` is (height, width, channels); `pack` makes the bytes of a file. `begins`: the model is as yet untrained,
-    which is kept as epoch 0.
+    which is kept as epoch 0. A training that is given more epochs goes on in its steps, or in a multiple of them, and
+    drops what lies between.
     """
 
     def __init__(self, run: Run, image: np.ndarray, pack: Pack, most: int, begins: bool):
@@ -34,13 +35,17 @@ class Snapshots(keras.callbacks.Callback):
 
         self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
         self.extractor = feature_extractor(self.model, stages=("detect",))
+        kept = [] if self.begins else self.run.snapshot_epochs
+        before = next((epoch for epoch in kept if epoch), 1)
+        self.every = before * max(1, round(self.params["epochs"] / (self.most * before)))
         if self.begins:
             self._keep(0)
+        for epoch in kept:
+            if epoch % self.every:
+                self.run.drop_snapshot(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        epochs = self.params["epochs"]
-        every = max(1, round(epochs / self.most))
-        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
             self._keep(epoch + 1)
 
     def _keep(self, epoch: int) -> None:

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from convlens.training.run import Run
 
+BEST = "the highest validation accuracy: the one to choose"
+
 
 class Job(Protocol):
     """One run of a sweep, as the command line reports it."""
@@ -27,30 +29,36 @@ def summarize(jobs: Sequence[Job]) -> None:
 
 
 def summary(jobs: Sequence[Job]) -> Table:
-    """The table that `summarize` prints; the best test accuracy is set in bold."""
-    scores = [Run(job.run).evaluation.get("accuracy") if job.run else None for job in jobs]
-    best = max((score for score in scores if score is not None), default=None)
-    table = Table(title=f"{len(jobs)} runs")
-    for heading in ("overrides", "validation accuracy", "test accuracy", "best epoch", "time", "run"):
+    """The table that `summarize` prints; of several runs, the one with the highest validation accuracy is marked.
+
+    The test images judge what was chosen and so have no say in it.
+    """
+    runs = [Run(job.run) if job.run else None for job in jobs]
+    scores = [_validation_accuracy(run) if run else None for run in runs]
+    known = [score for score in scores if score is not None]
+    table = Table(title=f"{len(jobs)} runs", caption=f"* {BEST}" if len(known) > 1 else None)
+    for heading in ("", "overrides", "validation accuracy", "test accuracy", "best epoch", "time", "run"):
         table.add_column(heading, justify="left" if heading in ("overrides", "run") else "right", overflow="fold")
-    for job, score in zip(jobs, scores, strict=True):
-        style = "bold" if score is not None and score == best else ""
-        table.add_row(" ".join(job.overrides), *_cells(job, score), style=style)
+    for job, run, score in zip(jobs, runs, scores, strict=True):
+        is_best = len(known) > 1 and score == max(known)
+        cells = _cells(run, score) if run else ["", f"failed (exit code {job.exit_code})", "", "", ""]
+        table.add_row("*" if is_best else "", " ".join(job.overrides), *cells, style="bold" if is_best else "")
     return table
 
 
-def _cells(job: Job, score: float | None) -> list[str]:
-    if job.run is None:
-        return ["", f"failed (exit code {job.exit_code})", "", "", ""]
-    run = Run(job.run)
-    rows = run.metrics
-    chosen = next((row for row in rows if row["epoch"] == run.epoch), None)
+def _validation_accuracy(run: Run) -> float | None:
+    """Of the epoch that the saved model comes from."""
+    return next((row["val_accuracy"] for row in run.metrics if row["epoch"] == run.epoch), None)
+
+
+def _cells(run: Run, score: float | None) -> list[str]:
+    test = run.evaluation.get("accuracy")
     return [
-        f"{chosen['val_accuracy']:.4f}" if chosen else "",
         f"{score:.4f}" if score is not None else "",
+        f"{test:.4f}" if test is not None else "",
         str(run.epoch or ""),
-        duration(sum(row["seconds"] for row in rows)),
-        str(job.run),
+        duration(sum(row["seconds"] for row in run.metrics)),
+        str(run.path),
     ]
 
 

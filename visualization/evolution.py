@@ -12,7 +12,7 @@ from PIL import Image
 
 from convlens.core.files import atomic_write
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, size
+from convlens.visualization.caption import UNKNOWN, Caption, beyond, choose_units, footnotes, heading, size
 from convlens.visualization.kernels import signed
 from convlens.visualization.overlays import fitted
 from convlens.visualization.save import DPI
@@ -38,6 +38,7 @@ def write_evolution(
     max_units: int = 32,
     seconds: float = 0.4,
     changed: Sequence[float] | None = None,
+    inside: np.ndarray | None = None,
     caption: Caption = UNKNOWN,
 ) -> Path:
     """An animated GIF or, where `path` ends in .png or .apng, an animated PNG of what `evolution_frame` shows.
@@ -57,7 +58,7 @@ def write_evolution(
             + (f" and maps of {len(maps)}" if maps is not None else "")
         )
     options = {"maps": maps, "image": image, "rgb": rgb, "whole": whole, "max_units": max_units}
-    options |= {"changed": changed, "caption": caption}
+    options |= {"changed": changed, "inside": inside, "caption": caption}
     frames = [_pixels(evolution_frame(kernels, epochs, place, **options)) for place in range(len(epochs))]
     lasting = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     animation = {"save_all": True, "duration": lasting, "loop": 0}
@@ -84,6 +85,7 @@ def evolution_frame(
     whole: Sequence[int] | None = None,
     max_units: int = 32,
     changed: Sequence[float] | None = None,
+    inside: np.ndarray | None = None,
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """The kernels of a layer, and their maps of one image, at the epoch `epochs[place]`; norms are those of all epochs.
@@ -91,7 +93,7 @@ def evolution_frame(
     Shapes are those of `write_evolution`. Of a kernel of many inputs the strongest of the unit at the last epoch is
     drawn, the same in every frame. `whole` (height, width, inputs, units) is the layer's own shape, where `kernels`
     hold only the first of its inputs and units. `changed` is the median cosine of the kernels with the first ones, at
-    each epoch.
+    each epoch. The norm of maps is that of their cells `inside`, booleans (height, width), by default of all.
     """
     kernels = np.asarray(kernels, np.float32)
     if kernels.ndim != 5 or not len(kernels):
@@ -101,7 +103,7 @@ def evolution_frame(
     tiles = [_kernel_tile(kernels[..., unit], place, limit, rgb) for unit in shown]
     blocks = [("kernels", tiles, None)]
     if maps is not None:
-        map_limit = palette.largest(maps[..., shown])
+        map_limit = palette.largest_inside(np.asarray(maps)[..., shown], inside)
         coloured = palette.colour_activations(np.asarray(maps)[place][..., shown], map_limit)
         never = ~np.asarray(maps)[..., shown].any(axis=(0, 1, 2))
         blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], never))
@@ -142,6 +144,8 @@ def evolution_frame(
     if image is not None:
         high, wide = fitted(*image.shape[:2], 150)
         sheet.photo(MARGIN + step + 560, bottom, image, wide, high)
+    if maps is not None:
+        footnotes(sheet, sheet.height + 10, [], beyond=beyond(np.asarray(maps)[..., shown], map_limit))
     return sheet.figure()
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -13,7 +12,7 @@ import numpy as np
 from convlens.configs import Data
 from convlens.configs.schema import Splits
 from convlens.core.errors import UserError, nearest
-from convlens.core.program import as_value
+from convlens.core.program import word
 from convlens.core.progress import progress_bar
 from convlens.data.base import ROLES
 from convlens.data.images import SUFFIXES, differing_sizes
@@ -129,7 +128,7 @@ class FolderSource:
             other = next(iter(folders.values()))
             rest = [name for name in inside if name not in {path.name for path in folders.values()} and name[0] != "."]
             instead = ("data.splits.train", nearest("train", rest) or rest[0]) if rest else ("data.root", str(other))
-            advice = shlex.quote(f"{instead[0]}={as_value(instead[1])}")
+            advice = word(*instead)
             what = "name the one to train on" if rest else "to have its images split by itself"
             raise UserError(f"{self.root} has a folder '{other.name}' but no folder 'train'; {what}: {advice}")
         return {"train": self.root}
@@ -222,7 +221,7 @@ def check_root(root: str) -> Path:
 def _no_classes(folder: Path, loose: int, train: Path) -> str:
     """The line for a folder, `loose` images of which lie in no folder of a class; `train` may be the same folder."""
     if folder != train:
-        root = shlex.quote(f"data.root={as_value(str(train))}")
+        root = word("data.root", train)
         images = f"holds {loose:,} images but none" if loose else "holds no images"
         return (
             f"{folder} {images} in a folder of a class that {train} has: without labels nothing can be scored on them. "
@@ -232,7 +231,7 @@ def _no_classes(folder: Path, loose: int, train: Path) -> str:
     beside = [name for name in os.listdir(folder.parent) if (folder.parent / name).is_dir() and name[0] != "."]
     if not loose:
         return f"{line}."
-    root = shlex.quote(f"data.root={as_value(str(folder.parent))}")
+    root = word("data.root", folder.parent)
     above = (
         f", or where {folder.name} is one class of several, name the folder above: {root}" if len(beside) > 1 else ""
     )
@@ -284,5 +283,6 @@ def _no_folder(root: Path) -> str:
     if root.exists():
         return f"data.root={root} is a file; give a folder of images."
     parent = root.parent
-    guess = nearest(root.name, [entry.name for entry in parent.iterdir() if entry.is_dir()]) if parent.is_dir() else ""
+    beside = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
+    guess = nearest(root.name, beside, likeness=0.7)  # of all folders there are, one is always a little alike
     return f"data.root={root} does not exist." + (f" Did you mean '{parent / guess}'?" if guess else "")

@@ -78,7 +78,7 @@ def unknown_name(given: str, known: list[str], data_dir: Path) -> str:
             f"data.name={given}: {data_dir / name} holds no prepared dataset, and TFDS knows none of that name. If it "
             f"is a builder of your own, {_how_to_build(name, data_dir)}"
         )
-    guess = nearest(name, [*known, *prepared])
+    guess = nearest(name, [*known, *prepared], likeness=0.6)
     hint = f" Did you mean '{guess}'?" if guess else ""
     return (
         f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} of them: "

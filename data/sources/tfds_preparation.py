@@ -18,7 +18,7 @@ from tensorflow_datasets.core.download import downloader
 
 from convlens.configs import Data
 from convlens.core.errors import UserError
-from convlens.core.program import as_value
+from convlens.core.program import word
 from convlens.data.sources.tfds_features import check_features
 from convlens.data.sources.tfds_finding import NamedDataset
 from convlens.data.sources.tfds_shards import one_line_reason
@@ -141,7 +141,7 @@ def _disk_full(builder: tfds.core.DatasetBuilder) -> str:
 
 
 def _not_prepared(dataset: NamedDataset) -> str:
-    where = shlex.quote(f"data.data_dir={as_value(str(dataset.data_dir))}")
+    where = word("data.data_dir", dataset.data_dir)
     return (
         f"{dataset.name} is not prepared in {dataset.data_dir}, and opening a run prepares nothing by itself. Add "
         f"{where} data.prepare=true to have it downloaded or rendered there, or give the folder in which it lies as "

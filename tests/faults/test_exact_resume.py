@@ -25,9 +25,11 @@ EVERYTHING = (
     "training.early_stopping.patience=4", "training.checkpoint.every_steps=3", "training.deterministic=true",
     "training.tensorboard.images_every=0", "training.tensorboard.graph=false",
 )  # fmt: skip
+CONSTANT = "constant"
 ON_DEVICE, ON_DISK = "images on the device", "plateau, decoded images on disk"
 TOGETHER = "training.steps_per_execution=5"
 KINDS = {
+    CONSTANT: ("training.schedule.name=constant", "training.optimizer.ema=0.0"),
     "plateau": ("training.schedule.name=plateau", "training.schedule.patience=1", "training.schedule.factor=0.5"),
     "cosine, streamed from disk": ("training.schedule.name=cosine", "training.schedule.warmup_epochs=1",
                                    "data.cache=none", "data.shuffle_buffer=20"),
@@ -203,6 +205,40 @@ def test_sigterm_saves_at_once_and_tells_the_command_that_resumes(train, tmp_pat
     assert (state.epoch, state.step) == (2, 3)
     assert train(f"resume={run}") == 0
     assert differences(train.uninterrupted(kind), outcome(run)) == []
+
+
+# With averaged weights, the last epoch is trained once more; before step 13, no new checkpoint was written.
+@pytest.mark.parametrize(("kind", "killed"), [(CONSTANT, 17), ("plateau", 13)])
+def test_a_finished_training_that_is_given_more_epochs_ends_bit_identical(train, tmp_path, kind, killed):
+    assert train(*EVERYTHING, *KINDS[kind], f"runs_dir={tmp_path}", "training.epochs=3") == 0
+    run = run_in(tmp_path)
+    assert json.loads((run / "run.json").read_text())["finished"]
+    longer = f"training.epochs={EPOCHS}"
+    assert train(f"resume={run}", longer, **before_step(killed)) == -signal.SIGKILL
+    assert not json.loads((run / "run.json").read_text())["finished"] and not (run / "evaluation.json").exists()
+    assert train(f"resume={run}") == 0, train.log
+    assert differences(train.uninterrupted(kind), outcome(run)) == []
+    assert f"epochs: {EPOCHS}\n" in (run / "config.yaml").read_text()
+    assert sorted(path.name for path in (run / "snapshots").iterdir())[-1] == f"epoch-{EPOCHS:05d}.npz"
+    assert json.loads((run / "run.json").read_text())["finished"]
+
+
+def test_a_stopped_training_that_is_given_more_epochs_ends_bit_identical(train, tmp_path):
+    words = (*EVERYTHING, *KINDS[CONSTANT], f"runs_dir={tmp_path}", "training.epochs=3")
+    assert train(*words, **before_step(8, signal.SIGTERM)) == 143
+    assert train(f"resume={run_in(tmp_path)}", f"training.epochs={EPOCHS}") == 0, train.log
+    assert differences(train.uninterrupted(CONSTANT), outcome(run_in(tmp_path))) == []
+
+
+def test_a_training_that_stopped_early_is_given_no_more_epochs(train, tmp_path):
+    kind = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=9")
+    assert train(*EVERYTHING, *KINDS[CONSTANT], *kind, f"runs_dir={tmp_path}") == 0
+    run = run_in(tmp_path)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert train(f"resume={run}", "training.epochs=20") == 2
+    assert "stopped early in epoch 2, and would have done so with more epochs, too" in train.log
+    assert f"init_from={run}" in train.log
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
 def test_three_processes_with_one_seed_end_with_one_hash(train, tmp_path):

@@ -2,18 +2,21 @@
 
 import signal
 import threading
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from convlens.configs import Train
+from convlens.configs import Train, Training
 from convlens.configs.composition import compose
+from convlens.configs.schema import Schedule
 from convlens.core.errors import UserError
 from convlens.models import build_model
 from convlens.training import Run, fit_model
 from convlens.training.callbacks import Interruption, Stopped
 from convlens.training.checkpoint import State, newest_checkpoint, write_checkpoint
-from convlens.training.resume import changes, check_data, check_request
+from convlens.training.optimization import build_schedule
+from convlens.training.resume import changes, check_data, check_request, why_not_longer
 from convlens.training.state import assign
 
 START = ["experiment=cars", "model=vgg", "training.epochs=7", "data.data_dir=/data"]
@@ -74,6 +77,33 @@ def test_a_request_for_another_training_is_refused_naming_the_difference(run, wo
     with pytest.raises(UserError, match=difference) as refusal:
         check_request(*asked(run, *words))
     assert f"init_from={run.path}" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule.model_fields["name"].annotation))
+def test_more_epochs_are_granted_where_the_rates_of_those_that_are_done_stay_what_they_were(run, schedule):
+    names = {"name": schedule, "step_epochs": [2, 5, 8], "warmup_epochs": 0.0 if schedule == "plateau" else 1.0}
+    settings = Training(epochs=7, schedule=names)
+    run.write_config(run.config.model_copy(update={"training": settings}))
+
+    def rates(epochs):
+        built = build_schedule(settings.model_copy(update={"epochs": epochs}), steps_per_epoch=3)
+        return [float(built(step)) if callable(built) else built for step in range(21)]
+
+    if rates(7) == rates(12):
+        assert check_request(*asked(run, "training.epochs=12")).training == settings.model_copy(update={"epochs": 12})
+        with pytest.raises(UserError, match="training.epochs=5, but .* was started with 7"):
+            check_request(*asked(run, "training.epochs=5"))
+        with pytest.raises(UserError, match="seed=1, but .* was started with 0"):
+            check_request(*asked(run, "training.epochs=12", "seed=1"))
+        assert why_not_longer(run.config) == ""
+    else:
+        with pytest.raises(UserError, match=f"was started with 7, and its .* laid out over .*{schedule}") as refusal:
+            check_request(*asked(run, "training.epochs=12"))
+        assert f"init_from={run.path} training.epochs=5" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_request_that_says_nothing_new_goes_on_with_the_configuration_of_the_run(run):
+    assert check_request(*asked(run)) is run.config
 
 
 def test_a_run_that_never_began_has_nothing_to_resume(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from convlens.interpret import pack_snapshot, unpack_snapshot
 from convlens.models import build_model, feature_maps
 from convlens.training import Run, fit_model
+from convlens.training.checkpoint import newest_checkpoint
 
 
 @pytest.fixture
@@ -42,6 +43,25 @@ def test_the_untrained_network_and_each_epoch_are_kept(kept, arrays):
 def test_of_a_long_training_a_few_epochs_are_kept_and_always_the_last(kept):
     _, _, _, snapshots = kept(epochs=7, snapshots=3)
     assert [snapshot.epoch for snapshot in snapshots] == [0, 2, 4, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "epochs"),
+    [
+        (4, 5, [0, 1, 2, 3, 4, 5]),
+        (7, 9, [0, 2, 4, 6, 8, 9]),  # in the steps of before; the last one of then lies between them
+        (7, 13, [0, 4, 8, 12, 13]),
+    ],
+)
+def test_a_training_that_is_given_more_epochs_keeps_them_evenly_spread(
+    kept, arrays, configuration, before, after, epochs
+):
+    settings = {"schedule": {"name": "constant"}, "snapshots": 4}
+    run, model, *_ = kept(epochs=before, **settings)
+    state = newest_checkpoint(run.checkpoints_dir, print)
+    fit_model(run, model, arrays, configuration(epochs=after, **settings), pack=pack_snapshot, start=state)
+    assert run.snapshot_epochs == epochs
+    assert [row["epoch"] for row in run.metrics] == list(range(1, after + 1))
 
 
 def test_none_are_kept_where_none_are_wanted(kept):

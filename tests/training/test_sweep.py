@@ -13,21 +13,40 @@ from convlens.training.run import Run
 from convlens.training.sweep import duration, summary
 
 
-def test_a_line_a_job_with_scores_time_and_place(tmp_path):
-    run = Run.create(tmp_path, "cars", Train())
-    row = {"epoch": 1, "val_accuracy": 0.91234, "seconds": 40.0}
-    run.write_metrics([row, row | {"epoch": 2, "val_accuracy": 0.95, "seconds": 25.0}])
-    run.write_facts(best={"epoch": 2})
-    run.write_json(run.evaluation_path, {"accuracy": 0.9375})
-    jobs = [Job(("seed=0", "model.filters=[8]"), 0, run.path), Job(("seed=1", "model.filters=[8]"), 2, None)]
+def finished_run(folder, *accuracies, test):
+    """A run of so many epochs, of which the last one is the best."""
+    run = Run.create(folder, "cars", Train())
+    run.write_metrics(
+        [{"epoch": epoch, "val_accuracy": right, "seconds": 32.5} for epoch, right in enumerate(accuracies, start=1)]
+    )
+    run.write_facts(best={"epoch": len(accuracies)})
+    run.write_json(run.evaluation_path, {"accuracy": test})
+    return run
 
+
+def printed(*jobs):
     console = Console(width=250, record=True, file=open("/dev/null", "w"))
     console.print(summary(jobs))
-    first, second = (line for line in console.export_text().splitlines() if "seed=" in line)
+    return console.export_text()
+
+
+def test_a_line_a_job_with_scores_time_and_place(tmp_path):
+    run = finished_run(tmp_path, 0.91234, 0.95, test=0.9375)
+    table = printed(Job(("seed=0", "model.filters=[8]"), 0, run.path), Job(("seed=1", "model.filters=[8]"), 2, None))
+    first, second = (line for line in table.splitlines() if "seed=" in line)
+    assert "*" not in table  # nothing to choose from
     for cell in ("seed=0 model.filters=[8]", "0.9500", "0.9375", " 2 ", "1 min 05 s", str(run.path)):
         assert cell in first
     assert "seed=1 model.filters=[8]" in second
     assert "failed (exit code 2)" in second
+
+
+def test_the_run_to_choose_is_marked_by_its_validation_accuracy_also_where_nothing_is_bold(tmp_path):
+    runs = [finished_run(tmp_path, 0.9, test=0.99), finished_run(tmp_path, 0.95, test=0.9), None]
+    table = printed(*(Job((f"seed={seed}",), 0, run and run.path) for seed, run in enumerate(runs)))
+    first, second, failed = (line for line in table.splitlines() if "seed=" in line)
+    assert second.startswith("│ * │") and "*" not in first + failed
+    assert "* the highest validation accuracy: the one to choose" in table
 
 
 def test_durations_read_as_people_say_them():

@@ -139,7 +139,10 @@ def listed(key: str, names: Sequence[str]) -> str:
     """A key with a list of names as a word to be typed."""
     if len(names) > _MOST_LISTED:
         return f"list {len(names)} classes as {key}"
-    return shlex.quote(f"{key}=[{','.join(map(_as_text, names))}]")
+    values = [_as_text(name) for name in names]
+    if all(re.fullmatch(r"[\w-]+", value, re.ASCII) for value in values):
+        return f"{key}={','.join(values)}"
+    return shlex.quote(f"{key}=[{','.join(values)}]")
 
 
 def _as_text(name: str) -> str:

@@ -63,7 +63,7 @@ def narrow_range_notes(
     return [
         f"Most images use less than an eighth of the values from {low:.0f} to {high:.0f}, so that training sees about "
         f"{levels} of 256 levels of brightness. To spread them over the whole range: "
-        f"'data.value_range=[{bottom},{top}]', or data.value_range=auto."
+        f"data.value_range={bottom},{top}, or data.value_range=auto."
     ]
 
 
@@ -72,4 +72,4 @@ def _each(inspections: Mapping[str, Sequence[Inspection]]) -> Iterator[Inspectio
 
 
 def _shown(given: Sequence[float] | str) -> str:
-    return given if isinstance(given, str) else f"[{','.join(f'{value:g}' for value in given)}]"
+    return given if isinstance(given, str) else ",".join(f"{value:g}" for value in given)

@@ -29,7 +29,8 @@ def refused(root, words, **keys):
 def advised(line, key):
     """The value that a line gives for a key."""
     (word,) = [word for word in shlex.split(line[line.index(": ") :]) if word.startswith(f"data.{key}=")]
-    return yaml.safe_load(word.partition("=")[2].rstrip(",."))
+    value = yaml.safe_load(word.partition("=")[2].rstrip(",."))
+    return value.split(",") if key in ("classes", "train_only") and isinstance(value, str) else value
 
 
 LINKS = {

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = {"keras": "keras_tutorial.py", "torch": "torch_reference.py"}
 WAYS = {"ours": "ours, no flag", "keras": "Keras as in tutorials", "torch": "torchvision's recipe"}
 
 
@@ -62,7 +63,7 @@ def make_cell(photos: Path, folder: Path, photographs: int, classes: int, side: 
     return folder
 
 
-def ours(cell: Path, side: int, seed: int, spent: Callable[[], float], words: Sequence[str]) -> dict:
+def ours(cell: Path, seed: int, spent: Callable[[], float], words: Sequence[str]) -> dict:
     """What the command without a flag reaches, and the seconds that it took."""
     with tempfile.TemporaryDirectory() as runs:
         start = spent()
@@ -138,22 +139,22 @@ def main(words: list[str] | None = None) -> None:
     options.add_argument("--json", type=Path, default=Path("benchmark-small_data.json"), help="where every value goes")
     given, typed = options.parse_known_args(words)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    ways = [way for way in given.ways if way != "torch" or _has_torch(given.torch)]
+    wanted = {"ours", *given.ways}  # which says how long the others have
+    ways = [way for way in WAYS if way in wanted and (way != "torch" or _has_torch(given.torch))]
     spent, results = _clock(given.clock), []
     for side, classes, photographs in itertools.product(given.side, given.classes, given.photographs):
         for seed in range(given.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 cell = make_cell(given.photos, Path(folder), photographs, classes, side, seed, given.test)
-                found = {"ours": ours(cell, side, seed, spent, typed)}
-                for way, script, python in (
-                    ("keras", "keras_tutorial.py", sys.executable),
-                    ("torch", "torch_reference.py", given.torch),
-                ):
-                    if way in ways:
-                        found[way] = peer(script, python, cell, side, seed, found["ours"]["seconds"], given.clock)
-            for way, values in found.items():
-                results.append(Result(way, photographs, classes, side, seed, **values))
-                print(json.dumps(asdict(results[-1])), flush=True)
+                for way in ways:
+                    if way == "ours":
+                        values = ours(cell, seed, spent, typed)
+                        seconds = values["seconds"]
+                    else:
+                        python = given.torch if way == "torch" else sys.executable
+                        values = peer(SCRIPTS[way], python, cell, side, seed, seconds, given.clock)
+                    results.append(Result(way, photographs, classes, side, seed, **values))
+                    print(json.dumps(asdict(results[-1])), flush=True)
             given.json.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     Console(width=140, highlight=False).print(table(results))
     print(f"Every value: {given.json}")

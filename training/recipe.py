@@ -18,7 +18,6 @@ USUAL_SIDES = (32, 48, 64, 96, 128, 160, 192, 224)
 LARGEST_SIDE = {"cpu": 128, "gpu": 224}
 LOOKS = 1300  # epochs times the square root of the number of images: a quarter of the images, twice the epochs
 EPOCHS = (10, 120)  # the fewest, the most
-FEW = 4000
 REPORTS = 15  # how often in a training of many short epochs pictures are drawn and the state is saved
 
 REST = 0.05  # what is left in batch norm's running averages of what was so many steps ago:
@@ -40,14 +39,18 @@ def photographs(images: int, side: int) -> dict[str, Any]:
     return {
         "data.augment.flip": True,
         "data.augment.crop": max(1, side // 8),
-        "data.augment.cutmix": 1.0 if images < FEW else 0.0,  # few are soon known by heart, but not what is cut of two
         **_network(side),
         "training.epochs": epochs,
-        "training.batch_size": 64 if images >= FEW else 32 if images >= 200 else 16,
+        "training.batch_size": 64 if images >= 4000 else 32 if images >= 200 else 16,
         "training.optimizer.name": "muon",
         "training.optimizer.learning_rate": 0.01,
         "training.optimizer.weight_decay": 0.1,
-        "training.optimizer.options": {"adam_lr_ratio": 0.2, "adam_weight_decay": 0.004},
+        # AdamW for the first kernels, which Muon leaves rough: they are looked at.
+        "training.optimizer.options": {
+            "adam_lr_ratio": 0.2,
+            "adam_weight_decay": 0.004,
+            "exclude_layers": ["block1_conv1"],
+        },
         "training.schedule.name": "one_cycle",
         "training.keep": "last",  # the rate has gone to zero by then, and few validation images choose by chance
         "training.checkpoint.every_epochs": every,
@@ -67,7 +70,7 @@ def _network(side: int) -> dict[str, Any]:
         "model.kernel_size": [3] * blocks,
         "model.first_kernel_size": 7 if halved else 5,
         "model.stride": [2 if halved else 1, 1, 1, 1, 1][:blocks],
-        "model.first_stddev": 0.01,  # so that what the first kernels learn shows in them
+        "model.first_stddev": 0.003,  # so that what the first kernels learn shows in them
         "model.dropout": [0.0] * blocks,
     }
 

@@ -139,6 +139,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
     else:
         config = settle(config, info.sizes["train"], info.image_size, len(devices))
         settings = config.training
+        data.augment_as(config.data.augment)
     if config.data.value_range == "auto":  # other images must mean the same by the same values
         kept = config.data.model_copy(update={"value_range": list(info.value_range)})
         config = config.model_copy(update={"data": kept})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlens.configs import Data
+from convlens.configs.schema import Augment
 from convlens.core.errors import UserError, unknown
 from convlens.core.progress import progress_bar, tell
 from convlens.core.quiet import quietly
@@ -83,6 +84,11 @@ class Dataset:
             skipped=source.skipped,
             value_range=value_range,
         )
+
+    def augment_as(self, augment: Augment) -> None:
+        """Change training images in these ways from now on. Raises UserError where they do not suit the images."""
+        self._config = self._config.model_copy(update={"augment": augment})
+        _refuse_unsuited_augmentation(self._config, self.info.channels)
 
     @cached_property
     def fingerprint(self) -> str:

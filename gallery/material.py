@@ -341,6 +341,7 @@ class Material:
         return visualization.Scene(
             layers, self.images, self.names, self.source, self.epoch, self._shares(), labels, self.notes,
             self.verdicts if "pipeline" in self.figures else (),
+            left_out=len(self._all_convolutions) - len(layers),
         )  # fmt: skip
 
     @property

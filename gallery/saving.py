@@ -34,7 +34,7 @@ def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) ->
                 progress(len(names))
             if plan.beside and len(names) == before + len(plan.drawings):
                 beside += _written_beside(plan, folder)
-    page = write_page(folder, f"Figures of {folder}", [name for layer in layers for name in names_of_layer(layer)])
+    page = write_page(folder, f"Figures in {folder}", [name for layer in layers for name in names_of_layer(layer)])
     if names:
         count = "1 figure" if len(names) == 1 else f"{len(names)} figures"
         print(f"{count} in {folder}, each as .png, .svg and, with the arrays behind it, .npz:")

@@ -1,5 +1,10 @@
 """Scores a run: reopen it -> evaluate -> evaluation.json, figures, TensorBoard."""
 
+if __name__ == "__main__":
+    from convlens.core.stopping import begin
+
+    begin()  # before all other imports, in whose seconds Ctrl-C may come too
+
 from collections.abc import Sequence
 from pathlib import Path
 

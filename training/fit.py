@@ -11,7 +11,7 @@ from rich.console import Console
 
 from convlens.configs import Train
 from convlens.configs.schema import Training
-from convlens.core.errors import UserError, unknown
+from convlens.core.errors import Stopped, UserError, unknown
 from convlens.core.files import telling_full_disk
 from convlens.core.program import command_line
 from convlens.models import whitening
@@ -125,12 +125,22 @@ def fit_model(
                     )
             except EpochDone:
                 pass
-            except callbacks.Stopped:
-                told = f"Stopped in {best.place()}.\nGo on with: {command_line('train', resume=run.path)}"
-                console.print(told, highlight=False, markup=False, soft_wrap=True)
+            except Stopped as stop:
+                tell_stop(run, stop, f"in {best.place()}", console)
                 raise
             start = checkpoints.reached
+        if interruption.requested:  # too late for any step
+            interruption.stop()
     return run.metrics
+
+
+def tell_stop(run: Run, stop: Stopped, where: str, console: Console) -> None:
+    """Says where training stopped and how to go on, unless that was said."""
+    if stop.said:
+        return
+    told = f"Stopped {where}.\nGo on with: {command_line('train', resume=run.path)}"
+    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    stop.said = True
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import itertools
 import logging
+import math
 import os
 import re
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
 
 from convlens.configs.composition import FOLDER, compose, defaults, groups_of, key_meant, parse, section_of
 from convlens.configs.schema import Section
@@ -27,6 +30,7 @@ from convlens.core.locks import require_locks
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+MOST_JOBS = 10_000  # of a sweep
 REPORT = "CONVLENS_REPORT"  # where a job of a sweep tells its parent the folder of its run
 
 
@@ -225,7 +229,7 @@ def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Sectio
 
 def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
     """Each combination in a process of its own, so that memory does not grow from job to job."""
-    combinations = _combinations(overrides)
+    combinations = _combinations(overrides, name)
     for words in combinations:
         compose(name, schema, words)
     start, inherited = program.job(name)
@@ -262,13 +266,36 @@ def _run_job(words: list[str], environment: dict[str, str]) -> tuple[int, bool]:
     return (code if code >= 0 else 128 - code), bool(asked)
 
 
-def _combinations(overrides: list[str]) -> list[list[str]]:
-    """Every combination of the comma-separated values, the last word varying fastest."""
+def _combinations(overrides: list[str], script: str = "train") -> list[list[str]]:
+    """Every combination of the comma-separated values, the last word varying fastest. Raises `UserError`."""
     choices = []
     for override in parse(overrides):
         if override.is_sweep_override():
             prefix = override.input_line.split("=", 1)[0]
-            choices.append([f"{prefix}={value}" for value in override.sweep_string_iterator()])
+            choices.append([f"{prefix}={value}" for value in _values(override, script)])
         else:
             choices.append([override.input_line])
+    jobs = math.prod(map(len, choices))
+    if jobs > MOST_JOBS:
+        raise UserError(f"These values make {jobs:,} jobs, more than {MOST_JOBS:,}; give fewer of them.")
     return [list(words) for words in itertools.product(*choices)]
+
+
+def _values(override: Override, script: str) -> list[str]:
+    """The values of a key with several of them, as they are typed. Raises `UserError` where they cannot be listed."""
+    key, value = override.key_or_group, override.value()
+    if isinstance(value, Glob | IntervalSweep):
+        known = groups_of(script).get(key)
+        instead = ",".join(known) if known else "0.001,0.01,0.1" if isinstance(value, IntervalSweep) else "A,B"
+        raise UserError(f"'{override.input_line}' lists no values; list them with commas between them: {key}={instead}")
+    many = f"'{override.input_line}' gives more than {MOST_JOBS:,} values; give fewer."
+    if isinstance(value, RangeSweep) and (not value.step or _length(value) > MOST_JOBS):
+        raise UserError(many if value.step else f"'{override.input_line}' goes in steps of 0; give another step.")
+    try:
+        return list(override.sweep_string_iterator())
+    except HydraException as error:
+        raise UserError(f"Cannot list the values of '{override.input_line}': {error}") from None
+
+
+def _length(values: RangeSweep) -> float:
+    return (values.stop - values.start) / values.step

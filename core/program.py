@@ -72,7 +72,9 @@ def command_line(command: str, **values: object) -> str:
 
 def word(key: str, value: object) -> str:
     """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`."""
-    return shlex.quote(f"{key}={as_value(str(value))}")
+    text = f"{key}={as_value(str(value))}"
+    plain = "'" in text and not set(text) & set('"\\$`!')
+    return f'"{text}"' if plain else shlex.quote(text)
 
 
 def tool_line(tool: str, module: str, *words: str) -> str:

@@ -153,7 +153,7 @@ def _room(path: Path) -> tuple[int, int, bool]:
     """Bytes that are free where a file was to be written, bytes of a block there, and whether more files can be."""
     there = next((folder for folder in path.parents if folder.exists()), Path())
     disk = os.statvfs(there)
-    return disk.f_bavail * disk.f_frsize, disk.f_frsize, disk.f_files == 0 or disk.f_favail > 0
+    return shutil.disk_usage(there).free, disk.f_frsize, disk.f_files == 0 or disk.f_favail > 0
 
 
 def _too_large(path: Path, size: int | None) -> str:

@@ -139,7 +139,7 @@ def _disk_full(path: Path, size: int | None, fault: OSError) -> str:
     free, block, names_left = _room(path)
     if not names_left:
         return f"{said}: it holds as many files as it can. Remove some."
-    if not size:
+    if not size or free > size + 1_000_000:  # what a disk keeps for others, perhaps: nobody knows what is missing
         return f"{said} ({_megabytes(free)} are free). Free some space."
     # A disk gives whole blocks, and what has just failed to fit does not fit.
     needed = max(-(-size // block) * block, free + block)

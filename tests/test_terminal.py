@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,6 +123,17 @@ def test_a_stop_after_the_last_epoch_is_not_swallowed(start, tmp_path):
     assert "nothing is saved" not in command.out.read_text()
     assert start("train.py", f"resume={run}").code() == 0
     assert json.loads((run / "run.json").read_text())["finished"]
+
+
+def test_a_training_whose_folder_is_deleted_ends_in_one_line_and_makes_no_new_one(start, tmp_path):
+    command = start("train.py", *SMALL, "training.epochs=100000")
+    wait_for(lambda: logs(tmp_path))
+    (run,) = tmp_path.glob("runs/*/2*")
+    while run.exists():  # a file may be made in it meanwhile
+        shutil.rmtree(run, ignore_errors=True)
+    assert command.code() == 2
+    assert f"train.py: Run {run.relative_to(tmp_path)} is gone: " in command.errors().splitlines()[-1]
+    assert "Traceback" not in command.errors() and not run.exists()
 
 
 @pytest.mark.parametrize("script", ["train.py", "__main__.py"])

@@ -109,6 +109,7 @@ class KeepBest(keras.callbacks.Callback):
         self.current, self.step = epoch + 1, self.first_step
 
     def on_epoch_end(self, epoch, logs=None):
+        self.run.check_folder()
         self.first_step = 0
         if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights):
             raise UserError(self.stopped("weights are no longer finite"))

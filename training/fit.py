@@ -12,7 +12,6 @@ from rich.console import Console
 from convlens.configs import Train
 from convlens.configs.schema import Training
 from convlens.core.errors import Stopped, UserError, unknown
-from convlens.core.files import telling_full_disk
 from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
@@ -96,7 +95,7 @@ def fit_model(
         validation = scan_steps(model, resident, looked_at)
     writers = _writers(run, training, console)
     interruption = callbacks.Interruption()
-    with interruption.watching(), telling_full_disk(run.path):
+    with interruption.watching(), run.watched():
         while not (start and start.complete):
             best = callbacks.KeepBest(run, training.monitor, start.step if start else 0)
             lines = callbacks.ProgressLines(run, best, console, steps, best.first_step)

@@ -20,7 +20,7 @@ from convlens.configs import Train
 from convlens.configs.saved import read_config
 from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
-from convlens.core.files import atomic_symlink, atomic_write, unfinished_writes
+from convlens.core.files import atomic_symlink, atomic_write, telling_full_disk, unfinished_writes
 from convlens.core.locks import lock
 from convlens.core.program import command_line, word
 from convlens.models.keras_file.reading import read_model
@@ -363,6 +363,23 @@ class Run:
             raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None
         finally:
             os.close(folder)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns what fails inside the block because the disk is full, or the folder is gone, into a `UserError`."""
+        try:
+            with telling_full_disk(self.path):
+                yield
+        except Exception:
+            self.check_folder()
+            raise
+
+    def check_folder(self) -> None:
+        """Raises `UserError` where the folder was deleted or moved since training began; it is not to be made anew."""
+        if not self.config_path.exists():
+            raise UserError(
+                f"Run {self.path} is gone: its folder was deleted or moved while it was trained, and training has ended."
+            ) from None
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""

@@ -378,7 +378,7 @@ class Run:
         """Raises `UserError` where the folder was deleted or moved since training began; it is not to be made anew."""
         if not self.config_path.exists():
             raise UserError(
-                f"Run {self.path} is gone: its folder was deleted or moved while it was trained, and training has ended."
+                f"Run {self.path} is gone: its folder was deleted or moved while it was trained, which ended it."
             ) from None
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:

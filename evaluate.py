@@ -26,11 +26,11 @@ def evaluate(config: Evaluate) -> Path:
         from convlens.core.progress import progress_bar
         from convlens.training import evaluate_model
 
-        run.model  # noqa: B018  read before the data: a damaged file is found at once
+        _ = run.labels, run.model  # read before the data: a damaged file is found at once
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     data = run.open_data(config.data)
-    if data.fingerprint != run.facts.get("dataset", {}).get("fingerprint"):
+    if data.fingerprint != (run.facts.get("dataset") or {}).get("fingerprint"):
         console.print(f"The data is not what run {run.path} was trained on: its fingerprint differs.", style="yellow")
 
     batch_size = config.batch_size or run.config.training.batch_size
@@ -54,7 +54,7 @@ def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
     from convlens.visualization import confusion_matrix_figure, mistakes_figure, save_figure
 
     mirrored = ", mirror images too" if evaluation.mirrored else ""
-    subject = f"{run.name}, {config.split} split{mirrored}, epoch {run.epoch}"
+    subject = f"{run.name}, {config.split} split{mirrored}{_epoch(run)}"
     matrix = confusion_matrix_figure(evaluation.matrix, run.labels, f"Confusion matrix: {subject}")
     paths = save_figure(matrix, {"matrix": evaluation.matrix}, run.figures_dir / f"confusion_matrix_{config.split}")
     if run.config.training.tensorboard.enabled:
@@ -76,12 +76,17 @@ def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
     return [path for path in paths if path.suffix == ".png"]
 
 
+def _epoch(run: Run) -> str:
+    """The epoch that the model comes from, after a comma; nothing where the run does not say it."""
+    return "" if run.epoch is None else f", epoch {run.epoch}"
+
+
 def _print_scores(console, run: Run, evaluation, split: str) -> None:
     from convlens.core.tables import print_table
 
     top5 = f", top-5 {evaluation.top5:.4f}" if evaluation.top5 is not None else ""
     console.print(
-        f"Run {run.path}, epoch {run.epoch}\n"
+        f"Run {run.path}{_epoch(run)}\n"
         f"{split.capitalize()} accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images{top5}, "
         f"loss {evaluation.loss:.4f}, expected calibration error {evaluation.calibration_error:.4f}, "
         f"{evaluation.images_per_second:,.0f} images/s\n"

@@ -22,9 +22,11 @@ from convlens.data import check_name, check_root
 from convlens.models import check_model
 from convlens.training import Run
 from convlens.training.checks import check_choices
+from convlens.training.recipe import explain, open_keys, settle, usual_side
 from convlens.training.resume import (
     changes,
     check_data,
+    check_folder,
     check_request,
     lengthen,
     state_to_go_on_from,
@@ -69,7 +71,7 @@ def train(config: Train | Sequence[str]) -> Run:
         check_root(config.data.root)
     if config.data.source == "tfds":
         check_name(config.data)
-    if config.data.image_size:
+    if config.data.image_size and "model.filters" not in open_keys(config):
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)
 
@@ -80,6 +82,7 @@ def _resume(config: Train) -> Run:
     if run.finished and goes_on == run.config:
         print(f"Run {run.path} is finished; its best epoch is {run.epoch}. {_how_to_go_on(run)}")
         return run
+    check_folder(run)
     data = config.data
     moved = Where(root=data.root, data_dir=data.data_dir, manual_dir=data.manual_dir, prepare=data.prepare is True)
     return _train(goes_on, run, moved)
@@ -126,9 +129,10 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings, is_resumed = config.training, run is not None
+    before = (run.facts.get("environment") if run else None) or {}
     if settings.deterministic:
         try:
-            make_deterministic(run.facts["environment"]["threads"] if run else None)
+            make_deterministic(before.get("threads"))
         except RuntimeError:
             line = "training.deterministic=true must come before anything is computed; start Python anew."
             raise UserError(line) from None
@@ -139,16 +143,24 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
     with quietly():
         keras.utils.set_random_seed(config.seed)  # TensorFlow's too, which is imported for it
 
-    data = run.open_data(moved) if run else open_dataset(config.data)
+    device = "cpu" if "cpu" in devices[0] else "gpu"
+    side_of = (lambda sizes: usual_side(sizes, device)) if "data.image_size" in open_keys(config) else None
+    data = run.open_data(moved) if run else open_dataset(config.data, side_of=side_of)
+    info, asked = data.info, config
     if run:
         check_data(run, data.fingerprint)
-    info = data.info
+    else:
+        config = settle(config, info.sizes["train"], info.image_size, len(devices))
+        settings = config.training
     check_model(config.model, info.image_size, info.channels, len(info.classes))
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
     steps = data.steps(settings.batch_size, settings.limit_batches, settings.overfit)
     steps_together(settings.steps_per_execution, steps)
     console.print(one_line(_describe(info)))
+    if not run and config.data.source == "folder":
+        for line in explain(asked, config, info.sizes["train"], data.stored_sizes(), device):
+            console.print(line)
     if info.sizes["train"] < settings.batch_size:
         console.print(
             f"{info.sizes['train']} images to train on are fewer than training.batch_size={settings.batch_size}: every "
@@ -169,14 +181,17 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
             fresh = initialize_from(model, config.init_from)
             console.print(one_line(f"Weights from {config.init_from}; new: {', '.join(fresh) or 'none'}"))
         if run:
-            for line in changes(order | run.facts["environment"], environment() | order):
+            for line in changes(order | before, environment() | order):
                 console.print(one_line(f"Resumed under other conditions: {line}"), style="yellow")
         else:
             run = Run.create(config.runs_dir, config.name or config.data.source, config)
             run.write_labels(info.classes)
             run.write_facts(dataset=_facts(data, config), environment=environment() | order)
+            if not run.is_latest:
+                line = f"{run.path.parent / 'latest'} is no link that can lead to this run, and stays what it is."
+                console.print(one_line(line), style="yellow")
         with run.locked(), _telling_stop(run, "before the first step", console):
-            state = state_to_go_on_from(run, settings, console.print)
+            state = state_to_go_on_from(run, settings, console.print, _most_in_checkpoint(model))
             if is_resumed and settings.epochs > run.config.training.epochs:
                 lengthen(run, config, state)
             if settings.freeze_base:
@@ -207,8 +222,9 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
 
     for line in [*_dead_units(run, data), *_noticed(run, data, evaluation)]:
         console.print(one_line(line), style="yellow")
+    kept = "last" if settings.keep == "last" and run.epoch == settings.epochs else "best"
     console.print(
-        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, best epoch {run.epoch}, "
+        f"\nTest accuracy {evaluation.accuracy:.4f} on {evaluation.images:,} images, {kept} epoch {run.epoch}, "
         f"{duration(time.perf_counter() - start)} in all\n"
         f"Run {run.path}\n\n"
         f"Next\n"
@@ -229,6 +245,11 @@ def _telling_stop(run: Run, where: str, console) -> Iterator[None]:
     except Stopped as stop:
         tell_stop(run, stop, where, console)
         raise
+
+
+def _most_in_checkpoint(model) -> int:
+    """Bytes that the state of training this model may take: an optimizer keeps a few numbers for each weight."""
+    return 40 * model.count_params() + 2**26
 
 
 def _dead_units(run: Run, data) -> list[str]:

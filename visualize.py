@@ -10,6 +10,7 @@ from pathlib import Path
 
 from convlens.configs import Visualize
 from convlens.configs.cli import command
+from convlens.core.errors import ModelError
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import check_choices, described_layers
 from convlens.gallery.extraction import kernel_drawings
@@ -69,9 +70,12 @@ def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:
 
 
 def layers_of(config: Visualize, run: Run | None) -> list[str]:
-    """The convolutions of the network, in its order."""
+    """The convolutions of the network, in its order; none of a model that cannot be read, where none was needed."""
     path = run.model_path if run else config.model
-    return list(described_layers(Path(path))) if path else []
+    try:
+        return list(described_layers(Path(path))) if path else []
+    except ModelError:
+        return []
 
 
 def folder_of(config: Visualize, run: Run | None) -> Path:

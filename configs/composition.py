@@ -85,7 +85,8 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
     _refuse_empty_text(values)
     config = checked(schema, values, script=script, overrides=overrides)
     config.withhold(_from_environment(composed, values))
-    config.remember(tuple(override.key_or_group for override in parse(overrides)))
+    typed = tuple(override.key_or_group for override in parse(overrides))
+    config.remember(typed, (*typed, *_written_in_files(script, overrides, own)))
     return config
 
 
@@ -178,6 +179,26 @@ def _own_experiment(script: str, overrides: list[str]) -> ExperimentFile | None:
     """The user's file, where the experiment that was typed is one."""
     choice = _chosen(script, overrides).get("experiment")
     return read_experiment(Path(str(choice)), groups_of(script)) if is_file_name(choice) else None
+
+
+def _written_in_files(script: str, overrides: list[str], own: ExperimentFile | None) -> list[str]:
+    """The keys, and the groups, that stand in the user's own experiment and in what `debug=` chose."""
+    debug = _chosen(script, overrides).get("debug")
+    texts = [own.text] if own else []
+    texts += [(FOLDER / "debug" / f"{debug}.yaml").read_text("utf-8")] if debug else []
+    keys: list[str] = []
+    for content in map(yaml.safe_load, texts):
+        choices = [choice for choice in content.pop("defaults", []) if isinstance(choice, dict)]
+        keys += [name.split()[-1].lstrip("/") for choice in choices for name in choice]
+        keys += _leaves(content)
+    return keys
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, value in values.items():
+        keys += _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+    return keys
 
 
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:

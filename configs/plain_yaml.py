@@ -15,10 +15,14 @@ VALUES, LENGTH = 20_000, 10_000  # keys and values in all; characters in one of 
 
 def read_text(path: Path, expected: str) -> str:
     """The text of a configuration's file. Raises `UserError` for what is not `expected`, such as a folder."""
+    return decoded(read_regular(path, most=BYTES, expected=f"{expected} of a few kilobytes"), path)
+
+
+def decoded(content: bytes, path: Path | None) -> str:
     try:
-        return read_regular(path, most=BYTES, expected=f"{expected} of a few kilobytes").decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a configuration: it is not UTF-8 text.") from None
+        raise UserError(f"{path or 'This'} is not a configuration: it is not UTF-8 text.") from None
 
 
 def parse_plain(text: str, name: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
     _withheld: dict[tuple[str, ...], Any] = PrivateAttr(default_factory=dict)
     _typed: tuple[str, ...] = PrivateAttr(default=())
+    _written: tuple[str, ...] | None = PrivateAttr(default=None)  # None: what Python gave the classes below
 
     def __eq__(self, other: object) -> bool:
         """Equal by what is configured and would be saved, wherever it was written."""
@@ -82,9 +83,21 @@ class Section(BaseModel):
         """The keys and groups that the command line named."""
         return self._typed
 
-    def remember(self, typed: tuple[str, ...]) -> None:
-        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on."""
-        self._typed = typed
+    def remember(self, typed: tuple[str, ...], written: tuple[str, ...] = ()) -> None:
+        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on.
+
+        `written`: keys and groups that a person wrote, typed or in a file that they named: only others may be chosen
+        for the data.
+        """
+        self._typed, self._written = typed, written
+
+    def wrote(self, key: str) -> bool:
+        """Whether a person gave this key its value: on the command line, in a file of their own, or in Python."""
+        if self._written is not None:
+            return any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in self._written)
+        first, _, rest = key.partition(".")
+        inner = getattr(self, first)
+        return first in self.model_fields_set and (not isinstance(inner, Section) or inner.wrote(rest))
 
     def withhold(self, written: dict[tuple[str, ...], Any]) -> None:
         """Mark what came out of the environment: {path of the key: what to save in its place}."""
@@ -208,6 +221,7 @@ class Model(Section):
     #   none: no pooling
     pool_size: Sizes = [2]  # pixels a side of that window
     batch_norm: bool = False  # normalize each map between a convolution and its ReLU
+    batch_norm_momentum: Fraction | None = None  # of its running averages; null: chosen for the number of steps
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
     initializer: Text = "he_normal"  # what kernels are before training: a Keras initializer's name
@@ -307,6 +321,9 @@ class Training(Section):
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"  # chooses the best model
     #   val_accuracy: the epoch that is right most often
     #   val_loss: the epoch whose probabilities are best
+    keep: Literal["best", "last"] = "best"  # which epoch's model is kept
+    #   best: the best one by monitor
+    #   last: the last one; few validation images would choose by chance
     early_stopping: EarlyStopping = EarlyStopping()
     checkpoint: Checkpoint = Checkpoint()
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # of what is computed
@@ -346,6 +363,8 @@ class Train(Section):
     runs_dir: Place = "runs"  # where runs are kept
     init_from: Place | None = None  # a run or a .keras file whose weights the new run starts from
     resume: Place | None = None  # a run to go on with, as it was configured; training.epochs may be more
+    recipe: Literal["photographs"] | None = None  # chooses what nobody writes; null: nothing is chosen
+    #   photographs: epochs, network and size that suit their number and size
     data: Data = Data()
     model: Model = Model()
     training: Training = Training()

@@ -45,6 +45,12 @@ def atomic_folder(path: Path, fill: Callable[[Path], object], *, size: int | Non
         sync(temporary)
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above it, where there is none. Raises `UserError` where something is in its way."""
+    with _telling_what_is_in_the_way(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def atomic_symlink(link: Path, target: str) -> None:
     """Makes `link` point to `target`; a link that was there before is replaced in one step.
 
@@ -60,7 +66,8 @@ def _taking_the_name(path: Path) -> Iterator[Path]:
     temporary = _beside(path, secrets.token_hex(4))
     try:
         yield temporary
-        os.replace(temporary, path)
+        with _telling_what_is_in_the_way(path):
+            os.replace(temporary, path)
         sync(path.parent)
     except BaseException:
         if temporary.is_dir() and not temporary.is_symlink():
@@ -68,6 +75,14 @@ def _taking_the_name(path: Path) -> Iterator[Path]:
         else:
             temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _telling_what_is_in_the_way(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; move away what is there.") from None
 
 
 def unfinished_writes(path: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """A classification dataset: what is in it, single examples, and streams of batches."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from convlens.data.cache.device import DeviceEvaluation, DeviceTraining
 
 
-def open_dataset(config: Data, *, progress: bool = True) -> "Dataset":
+def open_dataset(
+    config: Data, *, progress: bool = True, side_of: Callable[[Sequence[tuple[int, int]]], int] | None = None
+) -> "Dataset":
     """The dataset that a configuration describes: found, prepared on first use, and every image of it looked at.
 
     Args:
         progress: show bars while preparing and reading, and say on stderr what was decided for the user.
+        side_of: the side of the square images to make of images of these (height, width), where none is configured.
 
     Raises:
         UserError: anything that the user can mend: names, folders, classes, splits, damaged files.
     """
     source = open_source(config, progress)
+    if side_of and config.image_size is None:
+        side = side_of([found[:2] for role in ROLES for found in source.inspections[role]])
+        config = config.model_copy(update={"image_size": [side, side]})
     dataset = Dataset(source, config, progress)
     _refuse_unsuited_augmentation(config, dataset.info.channels)
     if progress:
@@ -91,6 +97,10 @@ class Dataset:
     def keeps(self, split: str) -> bool:
         """Whether a role's decoded images are kept, in memory or on disk; after `load`."""
         return self._cache.holds(_role(split))
+
+    def stored_sizes(self) -> np.ndarray:
+        """(height, width) of every image as it is stored, upright: integers (n, 2)."""
+        return np.array([found[:2] for role in ROLES for found in self._source.inspections[role]])
 
     def load(self) -> None:
         """Read and verify every image of every role now, so that no fault is left for the middle of training.

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from convlens.core.errors import UserError
+from convlens.core.large_images import room_to_decode
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 MAX_PIXELS = 100_000_000
@@ -143,15 +144,17 @@ def _inspect(file, name: str) -> Inspection:
     image = _header(file, name)
     # A JPEG with further pictures in it (MPO), as many phones write it, is no animation.
     animated = image.format != "MPO" and getattr(image, "is_animated", False)
-    pixels = _as_array(_fit(_loaded(image, file, name), None, None, None))
-    file.seek(0)
-    return Inspection(
-        *pixels.shape,
-        animated,
-        content_of(file.read()),
-        hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
-        _is_plain(image),
-    )
+    with room_to_decode(image.width * image.height):
+        pixels = _as_array(_fit(_loaded(image, file, name), None, None, None))
+        file.seek(0)
+        found = Inspection(*pixels.shape, animated, content_of(file.read()), _digest(pixels), _is_plain(image))
+        del pixels, image  # before another thread takes their room
+    return found
+
+
+def _digest(pixels: np.ndarray) -> str:
+    key = repr(pixels.shape).encode()
+    return hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=key).hexdigest()
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -165,10 +168,12 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _read(file, name: str, image_size: tuple[int, int] | None, channels: int | None, resize: str | None) -> np.ndarray:
-    image = _decode(file, name)
-    if image_size and resize is None:
-        refuse_other_size(name, (image.height, image.width), image_size)
-    return _as_array(_fit(image, channels, image_size, resize))
+    header = _header(file, name)
+    with room_to_decode(header.width * header.height):
+        image = _loaded(header, file, name)
+        if image_size and resize is None:
+            refuse_other_size(name, (image.height, image.width), image_size)
+        return _as_array(_fit(image, channels, image_size, resize))
 
 
 def _opened(path: Path):
@@ -196,10 +201,6 @@ def _header(file, name: str) -> Image.Image:
             "make it smaller or remove it."
         )
     return image
-
-
-def _decode(file, name: str) -> Image.Image:
-    return _loaded(_header(file, name), file, name)
 
 
 def _loaded(image: Image.Image, file, name: str) -> Image.Image:

@@ -1,16 +1,18 @@
 """Layers and units that do not exist, refused before anything heavy is loaded."""
 
-import json
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
+from convlens.models.keras_file.reading import read_description
 
 
 def check_choices(model_path: Path, config: Visualize) -> None:
-    """Refuse unknown layers and units from the model's own description, before Keras takes its seconds to load."""
+    """Refuse unknown layers and units from the model's own description, before Keras takes its seconds to load.
+
+    Raises UserError, also for a file that `read_model` would not read.
+    """
     if config.layers is None and config.units is None:
         return
     layers = described_layers(model_path)
@@ -21,14 +23,9 @@ def check_choices(model_path: Path, config: Visualize) -> None:
 def described_layers(model_path: Path) -> dict[str, int | None]:
     """The convolutions that a saved model describes, in its order, with their numbers of units where it tells.
 
-    None at all where it cannot be read: loading the model says what is wrong with it.
+    Raises ModelError for a file that `read_model` would not read.
     """
-    try:
-        with zipfile.ZipFile(model_path) as archive:
-            described = json.loads(archive.open("config.json").read(50_000_000))
-        return dict(_described_convolutions(described["config"]))
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError):
-        return {}
+    return dict(_described_convolutions(read_description(model_path)["config"]))
 
 
 def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:

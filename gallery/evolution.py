@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlens import interpret, visualization
+from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def _layers(material: "Material") -> list[str]:
     """The layers that snapshots were kept of: those that the user named, or each block's last."""
     kept = material.snapshots[-1].kernels
     chosen = [info for info in material.convolutions.values() if info.name in kept]
+    if not chosen:
+        raise UserError(f"the snapshots are of none of these layers, but of {', '.join(map(str, kept)) or 'none'}")
     return [info.name for info in (chosen if material.config.layers else visualization.last_of_each_block(chosen))]
 
 

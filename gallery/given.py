@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens.configs import Visualize
-from convlens.core.errors import UserError
+from convlens.core.errors import ModelError, UserError
 from convlens.core.program import command_line
 from convlens.gallery.arrays import ArrayDataset, image_batch
 from convlens.gallery.material import Material, Needs
@@ -61,8 +61,14 @@ class Given:
 def _check_model(model: Any) -> None:
     import keras
 
+    from convlens.models.tensors import check_names
+
     if not isinstance(model, keras.Model):
         raise UserError(f"model= is a {type(model).__name__}; give a built Keras model, a run, or the path of one.")
+    try:
+        check_names(model)
+    except ModelError as error:
+        raise ModelError(f"model= {error}.") from None
 
 
 def _named(images: Any) -> list[str | int] | None:

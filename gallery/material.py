@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from convlens.models import ConvInfo
     from convlens.training import Run
 
+SNAPSHOTS_BYTES = 2**30  # of all snapshots of a run, unpacked
 BATCH = 64
 KNOWN = 500  # validation images that say what is like the training data
 UNLIKE = "none of these, perhaps: it is unlike the images of the dataset"
@@ -151,6 +152,7 @@ class Material:
         """The run's dataset. Raises UserError where there is no run, or its images are gone."""
         if self.run is None:
             raise UserError("a model file has no dataset of its own; give run=")
+        self.model  # noqa: B018  read before the images, which must be of its size
         return self.run.open_data(self.config.data)
 
     @cached_property
@@ -290,10 +292,13 @@ class Material:
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
         """What the run's network looked like over the epochs."""
+        run = self.run
         try:
-            return [interpret.unpack_snapshot(path.read_bytes()) for path in self.run.snapshots]
+            if sum(interpret.unpacked_bytes(run.read_snapshot(path)) for path in run.snapshots) > SNAPSHOTS_BYTES:
+                raise UserError(f"they would take more than {SNAPSHOTS_BYTES:,} bytes")
+            return [interpret.unpack_snapshot(run.read_snapshot(path)) for path in run.snapshots]
         except UserError as error:
-            raise UserError(f"Snapshots of run {self.run.path}: {error}.") from None
+            raise UserError(f"Snapshots of run {run.path}: {error}.") from None
 
     def start_of(self, info: "ConvInfo") -> np.ndarray | None:
         """What a layer's kernels were before learning, as far as the first snapshot kept them; None where none did."""

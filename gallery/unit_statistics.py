@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
-from convlens.core.files import atomic_write
+from convlens.core.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from convlens.gallery.material import Material
@@ -34,6 +34,6 @@ def write_table(material: "Material", folder: Path) -> Iterator[Path]:
     """The statistics of every unit of every layer, as CSV."""
     table = interpret.table_csv(interpret.unit_table(material.unit_results.statistics))
     path = folder / "unit_statistics.csv"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     atomic_write(path, table.encode("utf-8", "backslashreplace"))  # a name may hold what UTF-8 has no bytes for
     yield path

@@ -103,6 +103,7 @@ from .snapshots import (
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
+    unpacked_bytes as unpacked_bytes,
 )
 from .spectrum import (
     kernel_spectrum as kernel_spectrum,
@@ -190,4 +191,5 @@ __all__ = [
     "unit_statistics",
     "unit_table",
     "unpack_snapshot",
+    "unpacked_bytes",
 ]

@@ -1,17 +1,18 @@
 """What a network looked like after an epoch, small enough to keep for every epoch."""
 
 import io
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from convlens.core.errors import UserError
+from convlens.core.plain_arrays import bytes_of_arrays, parse_arrays
 
 MOST_UNITS, MOST_INPUTS = 64, 16  # what pictures of a layer have room for
 MOST_SIDE = 64  # pixels of a feature map
 MOST_WHOLE = 2**20  # weights of a layer that is kept whole
+MOST_BYTES = 2**28  # of all arrays of a snapshot, in half precision
 FORMAT = 1
 
 
@@ -55,18 +56,39 @@ def pack_snapshot(
 def unpack_snapshot(content: bytes) -> Snapshot:
     """What `pack_snapshot` packed. Raises UserError for bytes that are not a whole snapshot."""
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if int(arrays["format"]) != FORMAT:
-                raise UserError(f"format {int(arrays['format'])}; expected {FORMAT}")
-            layers: dict[str, dict[str, np.ndarray]] = {"kernels": {}, "maps": {}}
-            for name in arrays.files:
-                kind, _, layer = name.partition("/")
-                if kind in layers:
-                    limit = arrays[f"limits/{name}"]
-                    layers[kind][layer] = arrays[name].astype(np.float32) * limit.astype(np.float32)
-            return Snapshot(int(arrays["epoch"]), layers["kernels"], layers["maps"])
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"not a snapshot of an epoch, or a damaged one: {error}") from None
+        arrays = parse_arrays(content, dtypes=("<f2", "<f4", "<i8"), most=MOST_BYTES)
+        if _whole_number(arrays, "format") != FORMAT:
+            raise UserError(f"is of format {_whole_number(arrays, 'format')}, expected {FORMAT}")
+        layers: dict[str, dict[str, np.ndarray]] = {"kernels": {}, "maps": {}}
+        for name in arrays:
+            kind, _, layer = name.partition("/")
+            if kind in layers:
+                layers[kind][layer] = _unpacked(arrays, name)
+        return Snapshot(_whole_number(arrays, "epoch"), **layers)
+    except UserError as error:
+        raise UserError(f"not a snapshot of an epoch, or a damaged one: it {error}") from None
+
+
+def _unpacked(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    values, limit = arrays[name], arrays.get(f"limits/{name}")
+    if values.ndim != 4 or values.dtype != np.float16 or limit is None or limit.shape or limit.dtype != np.float32:
+        raise UserError(f"has an array {name[:80]!r} that is no kernel and no feature map")
+    return values.astype(np.float32) * limit
+
+
+def _whole_number(arrays: Mapping[str, np.ndarray], name: str) -> int:
+    number = arrays.get(name)
+    if number is None or number.shape or number.dtype != np.int64 or not 0 <= number < 10**9:
+        raise UserError(f"has no '{name}', or one that cannot be")
+    return int(number)
+
+
+def unpacked_bytes(content: bytes) -> int:
+    """About how much memory a snapshot will take. Raises UserError for bytes that are not a snapshot."""
+    try:
+        return 2 * bytes_of_arrays(content)
+    except UserError as error:
+        raise UserError(f"not a snapshot of an epoch, or a damaged one: it {error}") from None
 
 
 def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tuple[list[int], np.ndarray]:

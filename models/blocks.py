@@ -7,6 +7,8 @@ from keras import Input, KerasTensor, initializers, layers, regularizers
 
 from convlens.models import whitening
 
+KERAS_MOMENTUM = 0.99  # of batch norm's running averages
+
 
 class BlockBuilder:
     """Makes named layers out of one configuration (see configs/schema.py, `Model`) and one seed.
@@ -63,7 +65,9 @@ class BlockBuilder:
         )(x)
         if not batch_norm:
             return x
-        x = layers.BatchNormalization(name=name.replace("conv", "bn"))(x)
+        momentum = self.config.batch_norm_momentum
+        momentum = KERAS_MOMENTUM if momentum is None else momentum
+        x = layers.BatchNormalization(momentum=momentum, name=name.replace("conv", "bn"))(x)
         return layers.Activation("relu", name=relu)(x) if relu else x
 
     def condense(self, x: KerasTensor, block: int) -> KerasTensor:

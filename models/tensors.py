@@ -1,12 +1,14 @@
 """What differs between Keras' backends: compiling a function of tensors, its gradient, telling traced tensors apart."""
 
-from collections.abc import Callable, Hashable, Sequence
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from convlens.core.backend import by_backend
+from convlens.core.errors import ModelError, one_line
 
 Shape = tuple[int | None, ...]
 
@@ -47,9 +49,35 @@ def traced(function: Callable[[Any], list[Any]], shape: Sequence[int], dtype: st
     return by_backend(tensorflow=_traced_by_tensorflow, jax=_traced_by_jax)(function, shape, dtype)
 
 
+def check_names(model: keras.Model) -> None:
+    """Raises ModelError where a model, or a layer of it, has a name with which the backend compiles nothing."""
+    by_backend(tensorflow=_check_names_by_tensorflow, jax=lambda model: None)(model)
+
+
 def filled(array: np.ndarray, count: int) -> np.ndarray:
     """A batch with its last row repeated up to `count` rows: another length would have to be compiled."""
     return array if len(array) == count else np.concatenate([array, np.repeat(array[-1:], count - len(array), axis=0)])
+
+
+def _check_names_by_tensorflow(model: keras.Model) -> None:
+    # What TensorFlow takes for the name of a scope, and for that of the outermost one.
+    inner, outer = r"[A-Za-z0-9_./>-]*", r"[A-Za-z0-9.][A-Za-z0-9_./>-]*"
+    wrong = next((name for name in _layer_names(model) if not re.fullmatch(inner, name)), None)
+    if wrong is None and not re.fullmatch(outer, model.name):
+        wrong = model.name
+    if wrong is not None:
+        raise ModelError(
+            f"has the name '{one_line(wrong[:80])}', which TensorFlow cannot use: it takes letters from A to Z, digits "
+            "and . _ - > / in the name of a layer, and a letter, a digit or . first in that of a model. Rename it, or "
+            "set KERAS_BACKEND=jax"
+        )
+
+
+def _layer_names(model: keras.Model) -> Iterator[str]:
+    for layer in model.layers:
+        yield layer.name
+        if isinstance(layer, keras.Model):
+            yield from _layer_names(layer)
 
 
 def _compiled_by_tensorflow(

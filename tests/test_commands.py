@@ -58,6 +58,7 @@ NOT_RUN = {
     "python -m benchmarks.figures": MINUTES,
     "python -m benchmarks.scale": MINUTES,
     "python -m benchmarks.safety": "minutes",
+    "python -m benchmarks.small_data PHOTOS": "hours: tests/benchmarks runs a cell of it",
 }
 
 # Words before and after those that are typed, by script, so that it takes seconds: where a key comes twice, the later

@@ -17,7 +17,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-NOT_BUILT_FROM = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", "runs", ".*_cache", ".hypothesis")
 OWN_SCRIPT = """
 import data
 import evaluate
@@ -64,18 +63,6 @@ def test_everything_imported_is_declared():
             for top in {module.split(".")[0] for module in modules} - {"convlens", *sys.stdlib_module_names}:
                 owners = {_normal(owner) for owner in distributions.get(top, [top])}
                 assert owners & declared, f"{name} imports {top}, which pyproject.toml does not declare"
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The wheel and the source distribution, built from a copy: (wheel, sdist)."""
-    folder = tmp_path_factory.mktemp("built")
-    shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(*NOT_BUILT_FROM))
-    command = [sys.executable, "-m", "build", "--outdir", str(folder / "dist"), str(folder / "source")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (wheel,), (sdist,) = (folder / "dist").glob("*.whl"), (folder / "dist").glob("*.tar.gz")
-    return wheel, sdist
 
 
 @pytest.mark.slow

@@ -171,6 +171,26 @@ def test_a_batch_larger_than_the_training_images_is_told_and_trained_on(photos, 
     assert len(list(csv.DictReader((only_run(tmp_path) / "metrics.csv").open()))) == 2
 
 
+def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_run_keeps(photos, tmp_path):
+    words = ("experiment=folder", f"data.root={photos}", "training.epochs=2")
+    done = script("train.py", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Photographs are used at 16 x 16: their own size." in done.stdout
+    assert "Chosen for 48 photographs to train on: 2 epochs in batches of 16" in done.stdout
+
+    run = only_run(tmp_path)
+    kept = yaml.safe_load((run / "config.yaml").read_text())
+    assert kept["data"]["image_size"] == [16, 16] and kept["training"]["epochs"] == 2
+    assert kept["training"]["keep"] == "last" and kept["model"]["first_stddev"] == 0.01
+    assert 0 < kept["model"]["batch_norm_momentum"] < 1
+    evaluating = script("evaluate.py", folder=tmp_path)
+    assert evaluating.returncode == 0 and "Chosen" not in evaluating.stdout, evaluating.stderr
+    again = script("train.py", *words, f"resume={run}", folder=tmp_path)
+    assert again.returncode == 0 and "is finished" in again.stdout, again.stderr
+    other = script("train.py", *words[:2], "training.epochs=3", f"resume={run}", folder=tmp_path)
+    assert other.returncode == 2 and "training.epochs=3" in other.stderr
+
+
 def test_a_sweep_ends_with_one_table_and_one_folder_a_run(photos, tmp_path):
     words = ("-m", "seed=0,1", "data=folder", f"data.root={photos}", *SMALL, "debug=fast")
     done = script("train.py", *words, "training.tensorboard.enabled=false", folder=tmp_path)

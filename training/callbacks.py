@@ -91,12 +91,12 @@ class Clock(keras.callbacks.Callback):
 class KeepBest(keras.callbacks.Callback):
     """Saves the model whenever the monitored metric is better than ever before; refuses weights that are not finite.
 
-    `first_step` is where the first epoch starts.
+    `first_step` is where the first epoch starts; `last`: the model of the last epoch is saved whatever its metric.
     """
 
-    def __init__(self, run: Run, monitor: str, first_step: int = 0):
+    def __init__(self, run: Run, monitor: str, first_step: int = 0, last: bool = False):
         super().__init__()
-        self.run, self.monitor, self.first_step = run, monitor, first_step
+        self.run, self.monitor, self.first_step, self.last = run, monitor, first_step, last
         self.epoch: int | None = None
         self.value: float | None = None
 
@@ -116,9 +116,14 @@ class KeepBest(keras.callbacks.Callback):
         if not math.isfinite(logs["val_loss"]):
             raise UserError(self.stopped(f"the validation loss became {logs['val_loss']}"))
         value = float(logs[self.monitor])
-        if self._is_better(value):
+        if self._is_better(value) or (self.last and epoch + 1 == self.params["epochs"]):
             self.run.save_model(self.model, epoch=epoch + 1, **{self.monitor: value})
             self.epoch, self.value = epoch + 1, value
+
+    def mark(self, epoch: int) -> str:
+        """What the line of an epoch ends with: whether its model is the one that was saved."""
+        kept = self.last and epoch == self.params["epochs"]
+        return "" if self.epoch != epoch else "  last, kept" if kept else "  best"
 
     def place(self) -> str:
         """Where training is, and what is saved."""
@@ -218,7 +223,7 @@ class ProgressLines(keras.callbacks.Callback):
             f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
             f"  val_loss {logs['val_loss']:.4f}  val_accuracy {logs['val_accuracy']:.4f}"
             f"  rate {logs['learning_rate']:.2e}  {logs['images_per_second']:,.0f} images/s  {logs['seconds']:.1f} s"
-            f"{'  best' if self.best.epoch == epoch + 1 else ''}"
+            f"{self.best.mark(epoch + 1)}"
         )
         self.log.write(line + "\n")
         self.log.flush()

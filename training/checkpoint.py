@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import json
+import math
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,11 +15,18 @@ import ml_dtypes
 import numpy as np
 
 from convlens.core.errors import UserError
-from convlens.core.files import atomic_folder, telling_full_disk
+from convlens.core.files import atomic_folder, make_folder, telling_full_disk
+from convlens.core.plain_json import parse_json
 from convlens.core.program import word
+from convlens.core.reading import read_regular
 
 ARRAYS, VALUES, MODEL, MANIFEST = "arrays.safetensors", "values.json", "model.keras", "manifest.json"
+VALUES_BYTES, HEADER_BYTES = 2**24, 2**24
+MOST_BYTES = 2**40  # of arrays, and of a model: where nobody knows of which network
 KEPT = 2  # the newest and the one before, should the newest be damaged later
+
+_FOLDER = re.compile(r"[0-9]{1,12}-epoch[0-9]+-step[0-9]+")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8}(\..*)?")  # see core.files
 
 Bytes = bytes | memoryview
 
@@ -72,9 +81,10 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     files[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in files.items()}})]
     size = sum(map(len, itertools.chain(*files.values())))
     with telling_full_disk(folder, size):
-        folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in (path for path in folder.glob(".*") if path.is_dir()):
-        shutil.rmtree(unfinished)
+        make_folder(folder)
+    for unfinished in folder.glob(".*"):
+        if _UNFINISHED.fullmatch(unfinished.name) and unfinished.is_dir() and not unfinished.is_symlink():
+            shutil.rmtree(unfinished)
     atomic_folder(path, lambda temporary: _fill(temporary, files), size=size)
     try:
         read_checkpoint(path)
@@ -89,16 +99,22 @@ def write_checkpoint(folder: Path, state: State) -> Path:
 
 
 def newest_checkpoint(
-    folder: Path, tell: Callable[[str], None], fits: Callable[[State], bool] = lambda state: True
+    folder: Path,
+    tell: Callable[[str], None],
+    fits: Callable[[State], bool] = lambda state: True,
+    *,
+    most: int = MOST_BYTES,
 ) -> State | None:
     """The state in the newest whole checkpoint that fits, None where there is no checkpoint yet; tells where it stands.
+
+    One whose arrays or model take more than `most` bytes is none of this network's, and damaged.
 
     Raises `UserError` when there are checkpoints and not one of them is whole and fits.
     """
     found = checkpoints(folder)
     for path in found:
         try:
-            state = read_checkpoint(path)
+            state = read_checkpoint(path, most)
         except Damaged as damage:
             tell(f"Checkpoint {path} is damaged: {damage}.")
         else:
@@ -114,31 +130,38 @@ def newest_checkpoint(
     return None
 
 
-def read_checkpoint(path: Path) -> State:
+def newest_values(folder: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint says besides its arrays, which are not read; None where it is damaged or missing."""
+    found = checkpoints(folder)
+    try:
+        content = _content(found[0] / VALUES, VALUES_BYTES) if found else b""
+        return parse_json(content) if found and _sums(found[0])[VALUES] == _sum(content) else None
+    except UserError:
+        return None
+
+
+def read_checkpoint(path: Path, most: int = MOST_BYTES) -> State:
     """The state in a checkpoint whose every byte is as it was written. Raises `Damaged` for any other."""
     try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        sums = manifest["files"]
-        if set(manifest) != {"files"} or not {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}:
-            raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
-        parts = {name: (path / name).read_bytes() for name in sums}
+        sums = _sums(path)
+        parts = {name: _content(path / name, VALUES_BYTES if name == VALUES else most) for name in sums}
         for name, content in parts.items():
             if sums[name] != _sum(content):
                 raise Damaged(f"{name} is not as it was written, its SHA-256 sum is another one")
-        values = json.loads(parts[VALUES])
-        place = {name: values.pop(name) for name in ("epoch", "step", "complete")}
+        values = parse_json(parts[VALUES])
+        place = {name: values.pop(name, None) for name in ("epoch", "step", "complete")}
+        if [type(value) for value in place.values()] != [int, int, bool] or min(place["epoch"], place["step"]) < 0:
+            raise Damaged(f"{VALUES} does not say where training stood")
         return State(**place, arrays=_unpacked(parts[ARRAYS]), values=values, best_model=parts.get(MODEL))
-    except OSError as error:
-        raise Damaged(f"{Path(error.filename or path).name} cannot be read, {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, Damaged):
-            raise
-        raise Damaged(f"it is not readable, {type(error).__name__}: {str(error)[:100]}") from None
+    except Damaged:
+        raise
+    except UserError as error:
+        raise Damaged(f"it {error}") from None
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, whole or not, newest first."""
-    return sorted(folder.glob("[0-9]*-epoch*-step*"), key=_number, reverse=True)
+    return sorted((path for path in folder.glob("*") if _FOLDER.fullmatch(path.name)), key=_number, reverse=True)
 
 
 def place_of(checkpoint: Path) -> str:
@@ -149,6 +172,23 @@ def place_of(checkpoint: Path) -> str:
 
 def _number(path: Path) -> int:
     return int(path.name.split("-")[0])
+
+
+def _content(path: Path, most: int) -> bytes:
+    try:
+        return read_regular(path, most=most, expected="a file of a checkpoint")
+    except UserError as error:
+        raise Damaged(str(error).removeprefix(f"{path.parent}/").removesuffix(".")) from None
+
+
+def _sums(path: Path) -> dict[str, Any]:
+    """The SHA-256 sums of a checkpoint's files, as its manifest says. Raises `UserError`."""
+    manifest = parse_json(_content(path / MANIFEST, VALUES_BYTES))
+    sums = manifest.get("files")
+    known = isinstance(sums, dict) and {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}
+    if set(manifest) != {"files"} or not known:
+        raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
+    return sums
 
 
 def _fill(folder: Path, files: dict[str, list[Bytes]]) -> None:
@@ -184,13 +224,30 @@ def _packed(arrays: dict[str, np.ndarray]) -> list[Bytes]:
 
 
 def _unpacked(content: bytes) -> dict[str, np.ndarray]:
-    start = 8 + int.from_bytes(content[:8], "little")
-    arrays = {}
-    for name, about in json.loads(content[8:start]).items():
-        first, last = about["data_offsets"]
-        values = np.frombuffer(content[start + first : start + last], _DTYPES[about["dtype"]])
-        arrays[name] = values.reshape(about["shape"])
+    """The arrays in safetensors, which lie one after another and fill the file. Raises `UserError`."""
+    length = int.from_bytes(content[:8], "little")
+    if length > HEADER_BYTES:
+        raise UserError(f"has a header of more than {HEADER_BYTES:,} bytes")
+    arrays, values, place = {}, memoryview(content)[8 + length :], 0
+    for name, about in parse_json(content[8 : 8 + length], depth=4).items():
+        dtype, shape = _array_of(about)
+        end = place + math.prod(shape) * dtype.itemsize
+        if about["data_offsets"] != [place, end] or end > len(values):
+            raise UserError(f"has an array that does not lie where it should, {name[:80]!r}")
+        arrays[name] = np.frombuffer(values[place:end], dtype).reshape(shape)
+        place = end
+    if place != len(values):
+        raise UserError("has more than its arrays")
     return arrays
+
+
+def _array_of(about: Any) -> tuple[np.dtype, list[int]]:
+    known = isinstance(about, dict) and set(about) == {"dtype", "shape", "data_offsets"}
+    if known and isinstance(about["dtype"], str) and about["dtype"] in _DTYPES and isinstance(about["shape"], list):
+        shape = about["shape"]
+        if len(shape) <= 16 and all(type(side) is int and 0 <= side < 2**40 for side in shape):
+            return _DTYPES[about["dtype"]], shape
+    raise UserError("has an array of no shape or dtype")
 
 
 def _is_finite(array: np.ndarray) -> bool:

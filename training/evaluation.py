@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 TOP = 5
+MOST_CLASSES = 2000  # whose confusion matrix stands in `evaluation.json`
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Evaluation:
                 {"name": name, "precision": precision, "recall": recall, "f1": f1, "support": support}
                 for name, precision, recall, f1, support in per_class
             ],
-            "confusion_matrix": self.matrix.tolist(),
+            # A larger one is among the arrays behind its figure; here it would be more than is read back.
+            "confusion_matrix": self.matrix.tolist() if len(self.classes) <= MOST_CLASSES else None,
             "mistakes": [
                 {
                     "index": int(self.indices[index]),

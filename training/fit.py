@@ -15,10 +15,12 @@ from convlens.core.errors import Stopped, UserError, unknown
 from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
+from convlens.training.averaging import MEASURED_ON, StatisticsOfAverage
 from convlens.training.checkpoint import State
 from convlens.training.devices import one_hot_batches, weighted_batches, xla_pays_off
 from convlens.training.fused import fewer_passes
 from convlens.training.optimization import build_optimizer
+from convlens.training.records import check_resumable
 from convlens.training.resume import longer
 from convlens.training.run import Run
 from convlens.training.snapshots import Pack, Snapshots
@@ -82,6 +84,8 @@ def fit_model(
     )
     if on_device or (start and start.step):
         build_metrics(model)
+    if start:
+        _check_start(run, start, training, steps)
     _go_back(run, start)
     start = start and longer(start, training)
     if start and start.complete:
@@ -94,10 +98,11 @@ def fit_model(
         looked_at = data.evaluation_on_device("validation", training.batch_size, training.limit_batches)
         validation = scan_steps(model, resident, looked_at)
     writers = _writers(run, training, console)
+    averaging = _averaging(training, data)
     interruption = callbacks.Interruption()
     with interruption.watching(), run.watched():
         while not (start and start.complete):
-            best = callbacks.KeepBest(run, training.monitor, start.step if start else 0)
+            best = callbacks.KeepBest(run, training.monitor, start.step if start else 0, training.keep == "last")
             lines = callbacks.ProgressLines(run, best, console, steps, best.first_step)
             table = callbacks.MetricsTable(run)
             clock = callbacks.Clock(min(training.batch_size, data.info.sizes["train"]))
@@ -118,7 +123,7 @@ def fit_model(
                         steps_per_epoch=steps - checkpoints.first_step,
                         validation_data=validation or _validation(data, config, devices),
                         # Averaging first, so that what follows sees the averaged weights.
-                        callbacks=[*_averaging(training), *shown, *control, checkpoints],
+                        callbacks=[*averaging, *shown, *control, checkpoints],
                         shuffle=False,  # the stream is shuffled already
                         verbose=0,
                     )
@@ -173,10 +178,7 @@ def _whiten(model: keras.Model, data: "TrainingData") -> None:
     layer = model.get_layer(whitening.NAME)
     if np.any(keras.ops.convert_to_numpy(layer.kernel)):
         return
-    size = data.info.sizes["train"]
-    count = min(size, WHITENED_ON)
-    images, _, _ = data.examples("train", (np.arange(count) * size // count).tolist())
-    layer.set_weights(whitening.whitening(images))
+    layer.set_weights(whitening.whitening(_spread(data, WHITENED_ON)))
 
 
 def steps_together(together: int | str, steps: int) -> int:
@@ -194,6 +196,22 @@ def steps_together(together: int | str, steps: int) -> int:
             f"give {' or '.join(str(number) for number in [below, *above])}, or epoch for all of them."
         )
     return together
+
+
+def _check_start(run: Run, start: State, training: Training, steps: int) -> None:
+    """Raises `UserError` for a state that no training of this configuration has been in."""
+    callbacks_kept = [
+        "KeepBest",
+        "MetricsTable",
+        "Clock",
+        *(type(callback).__name__ for callback in _control(training)),
+    ]
+    check_resumable(start.values, run.checkpoints_dir, callbacks_kept)
+    if not start.complete and (start.epoch >= training.epochs or start.step >= steps):
+        raise UserError(
+            f"{run.checkpoints_dir} is damaged: it says epoch {start.epoch}, step {start.step}, of {training.epochs} "
+            f"epochs of {steps} steps."
+        )
 
 
 def _go_back(run: Run, start: State | None) -> None:
@@ -251,8 +269,19 @@ def _validation(data: "TrainingData", config: Train, devices: int):
     return one_hot_batches(batches, len(data.info.classes), devices, (images - 1) % size + 1)
 
 
-def _averaging(training: Training) -> list[keras.callbacks.Callback]:
-    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if training.optimizer.ema else []
+def _averaging(training: Training, data: "TrainingData") -> list[keras.callbacks.Callback]:
+    if not training.optimizer.ema:
+        return []
+    # Mixed, since they may be sorted by class and batch norm is to meet batches like those of training.
+    images = np.random.default_rng(0).permutation(_spread(data, MEASURED_ON))
+    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), StatisticsOfAverage(images, training.batch_size)]
+
+
+def _spread(data: "TrainingData", count: int) -> np.ndarray:
+    """Some training images, evenly spread over all of them: uint8 (n, height, width, channels)."""
+    size = data.info.sizes["train"]
+    count = min(size, count)
+    return data.examples("train", (np.arange(count) * size // count).tolist())[0]
 
 
 def _control(training: Training) -> list[keras.callbacks.Callback]:

@@ -8,7 +8,9 @@ from typing import Any
 from convlens.configs import Train, Training
 from convlens.core.errors import UserError
 from convlens.core.program import word
-from convlens.training.checkpoint import State, newest_checkpoint
+from convlens.training.checkpoint import State, newest_checkpoint, newest_values
+from convlens.training.recipe import open_keys
+from convlens.training.records import check_resumable
 from convlens.training.run import Run
 
 WIDE = {"experiment": "", "debug": "training."}  # groups that set keys elsewhere, and where
@@ -34,13 +36,17 @@ def check_request(config: Train, run: Run) -> Train:
     epochs are taken where those that are done would have been the same with them. Raises `UserError` where the command
     line asks for anything else than what the run was configured with.
     """
-    if "dataset" not in run.facts:
+    if not run.facts.get("dataset"):
         raise UserError(f"Run {run.path} ended before its training began; there is nothing to resume. Start a new one.")
     asked, known = dict(_values(config)), dict(_values(run.config))
+    chosen = open_keys(config)  # for the data; whoever leaves them open takes what was chosen then
     differing = [
         key
         for key in dict.fromkeys([*asked, *known])
-        if _is_typed(key, config.typed) and key not in FREE and asked.get(key) != known.get(key)
+        if _is_typed(key, config.typed)
+        and key not in FREE
+        and not any(f"{key}.".startswith(f"{name}.") for name in chosen)
+        and asked.get(key) != known.get(key)
     ]
     if all(key in PLACES and key not in config.typed for key in differing):
         return run.config
@@ -52,6 +58,14 @@ def check_request(config: Train, run: Run) -> Train:
         f"{key}={_shown(asked.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
         f"without this, or start a new run from its weights: {word('init_from', run.path)}{more}"
     )
+
+
+def check_folder(run: Run) -> None:
+    """Raises `UserError` where what lies in the folder of a run is not what training goes on with."""
+    run.check_logs()
+    values = newest_values(run.checkpoints_dir)
+    if values is not None:
+        check_resumable(values, run.checkpoints_dir)
 
 
 def why_not_longer(config: Train) -> str:
@@ -71,18 +85,20 @@ def longer(state: State, training: Training) -> State:
     return replace(state, complete=False, values={**state.values, "callbacks": callbacks})
 
 
-def state_to_go_on_from(run: Run, training: Training, tell: Callable[[str], None]) -> State | None:
+def state_to_go_on_from(run: Run, training: Training, tell: Callable[[str], None], most: int) -> State | None:
     """The newest state of a run from which its training goes on; None where there is none yet. Raises `UserError`.
 
     At the end of a training with averaged weights, Keras forgets those that were averaged: more epochs then go on from
-    the checkpoint before, and bring the last epoch to the same end once more.
+    the checkpoint before, and bring the last epoch to the same end once more. What takes more than `most` bytes is no
+    state of this network.
     """
 
     def fits(state: State) -> bool:
+        check_resumable(state.values, run.checkpoints_dir)
         goes_on = state.complete and not longer(state, training).complete
         return not (goes_on and training.optimizer.ema)
 
-    return newest_checkpoint(run.checkpoints_dir, tell, fits)
+    return newest_checkpoint(run.checkpoints_dir, tell, fits, most=most)
 
 
 def lengthen(run: Run, config: Train, state: State | None) -> None:

@@ -17,13 +17,25 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from convlens.configs import Train
+from convlens.configs.plain_yaml import BYTES as CONFIG_BYTES
 from convlens.configs.saved import read_config
 from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
-from convlens.core.files import atomic_symlink, atomic_write, telling_full_disk, unfinished_writes
+from convlens.core.files import (
+    atomic_symlink,
+    atomic_write,
+    make_folder,
+    telling_full_disk,
+    unfinished_writes,
+)
 from convlens.core.locks import lock
+from convlens.core.plain_json import parse_json
+from convlens.core.plain_table import parse_table
 from convlens.core.program import command_line, word
-from convlens.models.keras_file.reading import read_model
+from convlens.core.reading import read_regular, refuse_ways_out
+from convlens.models.keras_file.archive import FILE_BYTES
+from convlens.models.keras_file.reading import has_sum, read_model
+from convlens.training.records import Facts, Record, Scores, check
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +43,14 @@ if TYPE_CHECKING:
     from convlens.data import Dataset
 
 FORMAT = 1  # of a run's files, written into its run.json; runs of before there was a number are of format 0
+FILES = "config.yaml", "model.keras", "labels.txt", "metrics.csv", "evaluation.json", "run.json", "train.log"
+FOLDERS = (
+    *("checkpoints", "snapshots", "figures", "exports", "tensorboard"),
+    *(f"tensorboard/{split}" for split in ("train", "validation", "test")),
+)
+# Bytes that are read of a file. The confusion matrix of 2,000 classes takes 40 MB.
+FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**28
+SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes
 
 
 class Run:
@@ -59,24 +79,31 @@ class Run:
                 f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
             ) from None
         run.write_config(config)
-        atomic_symlink(family / "latest", run.id)
+        latest = family / "latest"
+        # A copy of runs may have a folder there, and some disks have no links: the run goes on without.
+        if latest.is_symlink() or not latest.exists():
+            with contextlib.suppress(OSError):
+                atomic_symlink(latest, run.id)
         return run
 
     @classmethod
     def open(cls, path: str | os.PathLike, check: bool = True) -> "Run":
         """The run at a run folder, at `runs/<name>/latest`, or the newest one below `runs/<name>`.
 
-        With `check`, a run without a saved model (nothing was learned yet) is refused too. Raises `UserError`.
+        With `check`, a run without a saved model (nothing was learned yet) is refused too, and always one in which a
+        file is no regular file, or a link leads out of it: reading and writing in it stays in it. Raises `UserError`.
         """
         path = Path(path)
         if not path.exists():
             raise UserError(_missing(path))
-        if not (path / "config.yaml").is_file():
+        if not os.path.lexists(path / "config.yaml"):
             inside = _runs_below(path) if path.is_dir() else []
             if not inside:
                 raise UserError(f"{path} is not a run: it has no config.yaml. {_how_to_train()}")
             path = next((run for run in inside if (run / "model.keras").is_file()), inside[0])
         run = cls(path.resolve() if path.is_symlink() else path)
+        refuse_ways_out(run.path)
+        run._check_kinds()
         run.config  # noqa: B018  reading it here makes a damaged configuration an error of opening
         if check and not run.model_path.exists():
             raise UserError(
@@ -91,6 +118,11 @@ class Run:
             if (path / "model.keras").is_file():
                 return cls.open(path)
         raise UserError(f"There is no trained run in {runs_dir}. {_how_to_train()}")
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether `latest` leads to this run: it does not where that is a folder of its own."""
+        return (self.path.parent / "latest").resolve() == self.path.resolve()
 
     @property
     def id(self) -> str:
@@ -165,24 +197,36 @@ class Run:
     def config(self) -> Train:
         """The configuration that the run was trained with. It is parsed as data and checked, never instantiated."""
         self.facts  # noqa: B018  a run of a later format may have keys that are unknown here
-        config = read_config(self.config_path, Train)
-        self._read_summed(self.config_path)
+        content = read_regular(self.config_path, most=CONFIG_BYTES, expected="a configuration of a few kilobytes")
+        config = read_config(content, Train, origin=self.config_path)
+        self._check_sum(self.config_path, content)
         # Whatever the file says: only what is typed may have a dataset downloaded, rendered or written.
         return config.model_copy(update={"data": config.data.model_copy(update={"prepare": False})})
 
     @functools.cached_property
     def labels(self) -> tuple[str, ...]:
         """Class names, in the order of the model's logits."""
-        try:
-            lines = self._read_summed(self.labels_path).decode("utf-8", "surrogateescape").split("\n")
-        except FileNotFoundError:
-            raise UserError(f"{self.labels_path} is missing: the run cannot name its classes.") from None
+        self.facts  # noqa: B018  a run of a later format may name them elsewhere
+        path = self.labels_path
+        if not os.path.lexists(path):
+            raise UserError(f"{path} is missing: the run cannot name its classes.")
+        content = self._read_summed(path, LABELS_BYTES, "names of classes, one a line")
+        lines = content.decode("utf-8", "surrogateescape").split("\n", LABELS + 1)
+        if not 1 < len(lines) <= LABELS + 1 or lines[-1]:
+            raise UserError(f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line each.")
         return tuple(re.sub(r"\\(.)", lambda m: _ESCAPED.get(m[1], m[1]), line) for line in lines[:-1])
 
     @functools.cached_property
     def model(self) -> "keras.Model":
-        """The best model by the monitored metric, not compiled."""
-        return read_model(self.model_path, sha256=self.best.get("sha256"))
+        """The best model by the monitored metric, not compiled. Raises `UserError`, also for one of other classes."""
+        classes = len(self.labels) if os.path.lexists(self.labels_path) else None
+        model = read_model(self.model_path, sha256=self.best.get("sha256"))
+        if classes is not None and model.output_shape not in _outputs_for(classes):
+            raise UserError(
+                f"{self.model_path} gives {model.output_shape} where run {self.path} has {classes} classes; "
+                f"{self.labels_path} or the model is of another run."
+            )
+        return model
 
     @functools.cached_property
     def data(self) -> "Dataset":
@@ -195,7 +239,7 @@ class Run:
 
         Raises `UserError` for a run of a later format than this version knows.
         """
-        return self._read_json(self.facts_path)
+        return self._read_json(self.facts_path, Facts, FACTS_BYTES)
 
     @property
     def epoch(self) -> int | None:
@@ -208,7 +252,7 @@ class Run:
         facts = self.facts
         before = facts.get("best_before")
         # A model gets its name after what is known of it is written, so that it may still be the one before.
-        if before and self.model_path.exists() and _sha256(self.model_path) == before.get("sha256"):
+        if before and before.get("sha256") and has_sum(self.model_path, before["sha256"]):
             return before
         return facts.get("best", {})
 
@@ -219,17 +263,23 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float]]:
-        """A row an epoch."""
-        if not self.metrics_path.exists():
+        """A row an epoch. Raises `UserError`."""
+        path = self.metrics_path
+        if not os.path.lexists(path):
             return []
-        table = io.StringIO(self._read_summed(self.metrics_path).decode())
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(table)]
+        content = self._read_summed(path, METRICS_BYTES, "a table of numbers")
+        try:
+            rows = parse_table(content.decode("utf-8", "replace"))
+        except UserError as error:
+            raise UserError(f"{path} {error}; it is damaged.") from None
+        if not all(row.get("epoch", 0) >= 1 and row["epoch"].is_integer() for row in rows):
+            raise UserError(f"{path} is damaged: a row is of no epoch.")
         return [{**row, "epoch": int(row["epoch"])} for row in rows]
 
     @property
     def evaluation(self) -> dict[str, Any]:
         """The last evaluation, as `evaluation.json` holds it; empty before there is one."""
-        return self._read_json(self.evaluation_path)
+        return self._read_json(self.evaluation_path, Scores, SCORES_BYTES)
 
     def open_data(self, where: Where = Where()) -> "Dataset":  # noqa: B008  Where is frozen
         """The run's dataset, at another place on this machine if `where` names one.
@@ -249,7 +299,17 @@ class Run:
                 f"The dataset is not the one that run {self.path} learned: it has {_few(dataset.info.classes)}, "
                 f"the run knows {_few(self.labels)}."
             )
+        if "model" in self.__dict__:
+            self._check_images(dataset)
         return dataset
+
+    def _check_images(self, dataset: "Dataset") -> None:
+        """Raises `UserError` where images are not of the size that the model takes: the configuration says of which."""
+        given, taken = (*dataset.info.image_size, dataset.info.channels), self.model.input_shape[1:]
+        if len(given) != len(taken) or any(side not in (None, size) for side, size in zip(taken, given, strict=True)):
+            raise UserError(
+                f"The model of run {self.path} takes images of shape {taken}, and its configuration makes them {given}."
+            )
 
     def _refuse_other_source(self, moved: dict[str, Any]) -> None:
         """Raises `UserError` for a place of another kind of data than the run's, which nobody would look at."""
@@ -295,12 +355,20 @@ class Run:
         """
         self.write_json(self.facts_path, self.facts | facts | {"format": FORMAT})
 
+    def read_snapshot(self, path: Path) -> bytes:
+        """One of `snapshots`. Raises `UserError`."""
+        return read_regular(path, most=SNAPSHOT_BYTES, expected="a snapshot of an epoch")
+
+    def model_bytes(self) -> bytes:
+        """The content of the saved model's file. Raises `UserError`."""
+        return read_regular(self.model_path, most=FILE_BYTES, expected="a model")
+
     def drop_snapshot(self, epoch: int) -> None:
         self._snapshot_path(epoch).unlink(missing_ok=True)
 
     def write_snapshot(self, epoch: int, content: bytes) -> None:
         path = self._snapshot_path(epoch)
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         atomic_write(path, content)
 
     def _snapshot_path(self, epoch: int) -> Path:
@@ -381,6 +449,26 @@ class Run:
                 f"Run {self.path} is gone: its folder was deleted or moved while it was trained, which ended it."
             ) from None
 
+    def check_logs(self) -> None:
+        """To be called before an old run is trained in.
+
+        Raises `UserError` for a log that another name stands for, too: what is appended here would be there.
+        """
+        for name in self.logs():
+            if os.stat(self.path / name).st_nlink > 1:
+                raise UserError(
+                    f"{self.path / name} has more names than this one (hard links), and training adds to it; copy the "
+                    "run first, such as with cp -r."
+                )
+
+    def _check_kinds(self) -> None:
+        for name in FILES:
+            if (self.path / name).is_dir():
+                raise UserError(f"{self.path / name} is a folder; expected a file of a run.")
+        for name in FOLDERS:
+            if (self.path / name).exists() and not (self.path / name).is_dir():
+                raise UserError(f"{self.path / name} is a file; expected a folder of a run.")
+
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""
         self.write_text(path, _dumped(content | {"sha256": _sum_of(content)}))
@@ -388,37 +476,54 @@ class Run:
     def write_text(self, path: Path, text: str) -> None:
         atomic_write(path, text)
 
-    def _read_json(self, path: Path) -> dict[str, Any]:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-            # First of all: a later format may have its sum in another place.
-            _check_format(content.get("format", 0), path)
-            recorded = content.pop("sha256", None)
-        except UserError:
-            raise
-        except FileNotFoundError:
+    def _read_json(self, path: Path, schema: type[Record], most: int) -> dict[str, Any]:
+        """A file that `write_json` wrote, judged by its schema; empty before there is one. Raises `UserError`."""
+        if not os.path.lexists(path):
             return {}
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise UserError(f"{path} is damaged: {error}.") from None
-        if recorded != _sum_of(content):
+        raw = read_regular(path, most=most, expected="JSON as a run holds it")
+        try:
+            content = parse_json(raw, values=SCORES, errors="surrogateescape")
+        except UserError as error:
+            raise UserError(f"{path} is damaged: it {error}.") from None
+        # First of all: a later format may have its sum in another place.
+        _check_format(content.get("format", 0), path)
+        content.pop("sha256", None)
+        if not _is_sealed(raw):
             raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is another one.")
+        check(schema, content, path)
         return content
 
     def _write_summed(self, path: Path, text: str) -> None:
         """Writes a file whose SHA-256 sum `run.json` keeps; until it is there, the sum of the one before counts too."""
         content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
-        there = [_sha256(path)] if path.exists() else []
+        there = self._sum_there(path)
         # A file that is damaged already stays refused.
         before = [found for found in there if found in sums.get(path.name, [])]
         self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
         atomic_write(path, content)
 
-    def _read_summed(self, path: Path) -> bytes:
+    def _sum_there(self, path: Path) -> list[str]:
+        """The SHA-256 sum of a file, if there is one that may be read."""
+        try:
+            content = read_regular(path, most=METRICS_BYTES, expected="a file of a run")
+        except UserError:
+            return []
+        return [hashlib.sha256(content).hexdigest()]
+
+    def _read_summed(self, path: Path, most: int, expected: str) -> bytes:
+        content = read_regular(path, most=most, expected=expected)
+        self._check_sum(path, content)
+        return content
+
+    def _check_sum(self, path: Path, content: bytes) -> None:
         sums = self.facts.get("sums", {}).get(path.name)
-        content = path.read_bytes()
         if sums and hashlib.sha256(content).hexdigest() not in sums:
             raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is not the one in {self.facts_path}.")
-        return content
+
+
+def _outputs_for(classes: int) -> list[tuple]:
+    """The shapes of what a model may give for so many classes: of two, one number may tell."""
+    return [(None, classes), *([(None, 1)] if classes == 2 else [])]
 
 
 def _check_format(number: Any, path: Path) -> None:
@@ -437,6 +542,19 @@ def _dumped(content: dict[str, Any]) -> str:
 
 def _sum_of(content: dict[str, Any]) -> str:
     return hashlib.sha256(_dumped(content).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_SEAL = re.compile(rb',?\n  "sha256": "([0-9a-f]{64})"\n}\n\Z')
+
+
+def _is_sealed(raw: bytes) -> bool:
+    """Whether a text ends with the SHA-256 sum of what it was before its sum was added, as `write_json` does it."""
+    seal = _SEAL.search(raw, max(0, len(raw) - 100))
+    if seal is None:
+        return False
+    found = hashlib.sha256(memoryview(raw)[: seal.start()])
+    found.update(b"}\n" if seal.start() == 1 else b"\n}\n")
+    return found.hexdigest().encode() == seal[1]
 
 
 _ESCAPED = {"n": "\n", "r": "\r"}

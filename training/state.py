@@ -14,15 +14,8 @@ from convlens.configs.schema import Training
 from convlens.core.errors import UserError
 from convlens.training.callbacks import Interruption, KeepBest
 from convlens.training.checkpoint import State, write_checkpoint
+from convlens.training.records import CALLBACKS
 from convlens.training.run import Run
-
-_REMEMBERED = {
-    "KeepBest": ("epoch", "value"),
-    "MetricsTable": ("rows",),
-    "Clock": ("elapsed",),
-    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
-    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
-}
 
 
 class EpochDone(Exception):
@@ -83,8 +76,9 @@ class Checkpoints(keras.callbacks.Callback):
             return
         assign(self.model, self.start)
         for callback in self.others:
-            for attribute, value in self.start.values["callbacks"][type(callback).__name__].items():
-                setattr(callback, attribute, value)
+            name = type(callback).__name__
+            for attribute in CALLBACKS[name].model_fields:
+                setattr(callback, attribute, self.start.values["callbacks"][name][attribute])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.offset = epoch, 0
@@ -140,7 +134,7 @@ class Checkpoints(keras.callbacks.Callback):
         values = {}
         for callback in self.others:
             name = type(callback).__name__
-            values[name] = {attribute: getattr(callback, attribute) for attribute in _REMEMBERED[name]}
+            values[name] = {attribute: getattr(callback, attribute) for attribute in CALLBACKS[name].model_fields}
         _build_optimizer(self.model)  # a stop before the first step leaves a whole state, too
         arrays = {name: _copied(variable) for name, variable in _variables(self.model, metrics=step > 0)}
         return State(epoch, step, complete, arrays, {"callbacks": values})
@@ -151,7 +145,7 @@ class Checkpoints(keras.callbacks.Callback):
             raise UserError(self.best.stopped(f"{bad} is no longer finite"))
         self.run.check_folder()
         best = self.run.best
-        model = self.run.model_path.read_bytes() if best else None
+        model = self.run.model_bytes() if best else None
         values = {**state.values, "best": best, "logs": self.run.logs()}
         whole = replace(state, values=values, best_model=model)
         self._wait()

@@ -13,6 +13,7 @@ import numpy as np
 from convlens.configs import Train
 from convlens.configs.schema import Section
 from convlens.core.backend import by_backend
+from convlens.core.files import make_folder
 from convlens.training.devices import start_profile, stop_profile
 from convlens.training.run import Run
 
@@ -184,7 +185,7 @@ def write_hyperparameters(run: Run, config: Train, scores: dict[str, float]) -> 
 def write_confusion(run: Run, split: str, figure: "Figure") -> None:
     """The confusion matrix of an evaluation, at the epoch that the saved model comes from."""
     writer = _writer(run, split)
-    _write_picture(writer, "confusion_matrix", _pixels(figure), run.epoch)
+    _write_picture(writer, "confusion_matrix", _pixels(figure), run.epoch or 0)
     writer.close()
 
 
@@ -244,4 +245,5 @@ def _is_due(epoch: int, every: int) -> bool:
 def _writer(run: Run, part: str):
     import tensorflow as tf
 
+    make_folder(run.tensorboard_dir / part)
     return tf.summary.create_file_writer(os.fsencode(run.tensorboard_dir / part))  # any bytes may make a name

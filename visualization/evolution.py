@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convlens.core.files import atomic_write
+from convlens.core.files import atomic_write, make_folder
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, beyond, choose_units, footnotes, heading, size
 from convlens.visualization.kernels import signed
@@ -69,7 +69,7 @@ def write_evolution(
         frames[0].save(file, format="GIF", append_images=frames[1:], disposal=1, optimize=False, **animation)
     else:
         frames[0].save(file, format="PNG", append_images=frames[1:], **animation)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     atomic_write(path, file.getvalue())
     return path
 

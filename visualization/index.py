@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from convlens.core.files import atomic_write
+from convlens.core.files import atomic_write, make_folder
 from convlens.visualization import palette
 from convlens.visualization.sheet import plain
 
@@ -62,7 +62,7 @@ def write_index(
         line=palette.GRID,
         paper=_hex(palette.HATCH[0]),
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / "index.html"
     atomic_write(path, page.encode("utf-8", "backslashreplace"))  # a name may hold what UTF-8 has no bytes for
     return path

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convlens.core.files import atomic_write
+from convlens.core.files import atomic_write, make_folder
 from convlens.visualization import palette
 
 SPRITE_SIDE = 8192  # pixels; what browsers take as one texture
@@ -42,7 +42,7 @@ def write_projector(
         if many != len(vectors):
             raise ValueError(f"{many} {what} for {len(vectors)} vectors")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sprite, side = _sprite(images)
     png = io.BytesIO()
     sprite.save(png, format="PNG")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from convlens.core.files import atomic_write
+from convlens.core.files import atomic_write, make_folder
 from convlens.visualization.palette import without_glyph_warnings
 
 DPI = 200
@@ -20,7 +20,7 @@ def save_figure(figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Pa
     Each file appears whole or not at all, also after a crash. The same figure gives the same bytes.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Flat colours compress as well at a low level, in a third of the time.
     png = {"format": "png", "dpi": DPI, "pil_kwargs": {"compress_level": 4}}
     svg = {"format": "svg", "dpi": DPI, "metadata": {"Date": None}}

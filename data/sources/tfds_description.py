@@ -5,12 +5,11 @@ reads both whole, however large. Here they are read within limits, and may name 
 lie beside them. What is refused is refused before TFDS has seen it.
 """
 
-import json
 import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from google.protobuf import json_format
 from tensorflow_datasets.core.proto import dataset_info_pb2, feature_pb2
 
 from convlens.core.errors import UserError
+from convlens.core.plain_json import parse_json
 from convlens.core.reading import read_regular
 from convlens.data.images import MAX_PIXELS
 from convlens.data.sources.tfds_names import CONFIG, VERSION
@@ -270,35 +270,9 @@ def _read_text(path: Path, expected: str, most: int = BYTES) -> str:
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise UserError(_damaged(path, error)) from None
-    if not isinstance(content, dict):
-        raise UserError(_damaged(path, f"it is {_shown(content)}"))
-    if any(depth > DEPTH for depth in _depths(content)):
-        raise UserError(_damaged(path, f"it is nested deeper than {DEPTH} levels"))
-    return content
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keys and values; of a key that is there twice, another reader might take the other value."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("it has a key twice")
-    return values
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"it has {text} for a number")
-
-
-def _depths(content: Any) -> Iterator[int]:
-    waiting = [(content, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        yield depth
-        if depth <= DEPTH and isinstance(value, dict | list):
-            waiting += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
+        return parse_json(text.encode("utf-8", "surrogatepass"), depth=DEPTH)
+    except UserError as error:
+        raise UserError(_damaged(path, f"it {error}")) from None
 
 
 def _is_plain(name: str) -> bool:

@@ -86,12 +86,10 @@ def _normalization(options: Options, shape: Shape) -> list[Shape]:
     axes = options.get("axis", -1)
     kept = sorted(axis % len(shape) for axis in ([axes] if isinstance(axes, int) else axes or []))
     size = _along(kept, shape)
-    if options.get("mean") is None:
-        return [size, size, ()]
-    # Given statistics are spread over the input's shape without being weights: they must not outgrow the file's own.
+    # Keras spreads statistics over the input's shape while it links the layers, before there are weights to fill them.
     if prod(size) > 100_000:
         raise ValueError(f"spreads its mean over {prod(size):,} values")
-    return []
+    return [size, size, ()] if options.get("mean") is None else []
 
 
 def _prelu(options: Options, shape: Shape) -> list[Shape]:

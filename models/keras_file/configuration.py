@@ -18,6 +18,7 @@ from convlens.models.keras_file.objects import (
     policy_of,
 )
 from convlens.models.keras_file.values import (
+    DIMENSIONS,
     check_build_shapes,
     check_keys,
     check_name,
@@ -123,7 +124,7 @@ class _Reader:
             reason = f"{type(error).__name__}: {error}"
             raise ModelError(f"has layer '{name}', whose options do not fit together ({shown(reason)})") from None
         for number, size in enumerate(shapes):
-            if not all(type(side) is int and 0 < side < 2**40 for side in size):
+            if len(size) > DIMENSIONS or not all(type(side) is int and 0 < side < 2**40 for side in size):
                 raise ModelError(f"asks for weights of shape {shown(size)} in layer '{name}'")
             dtype = allowed.POLICIES[policy_of(options.get("dtype") or "float32")]
             # The count of images that Normalization has seen is a whole number.

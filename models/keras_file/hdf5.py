@@ -16,9 +16,9 @@ from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import shown, size_of
 
 OBJECTS = 50_000
-DEPTH = 20
 MESSAGES = 100  # in an object's header; Keras' have about ten
-NAME_BYTES, NAMES_BYTES = 500, 2**24  # of one member, of all members of a group
+MESSAGES_IN_ALL, HEADER_BYTES = 300_000, 2**26  # of all objects; NASNetLarge's weights have 13,000, in 1 MB
+NAME_BYTES, PATH_BYTES = 500, 1000  # of one member, of all groups above an array
 _UNDEFINED = 2**64 - 1
 _SUPERBLOCK = bytes.fromhex("894844460d0a1a0a 00000000 00080800")  # version 0, offsets and lengths of 8 bytes
 _DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08
@@ -70,6 +70,8 @@ class _Reader:
         self.content = content
         self.seen: set[int] = set()
         self.listed = 0
+        self.messages_left = MESSAGES_IN_ALL
+        self.bytes_left = HEADER_BYTES
 
     def arrays(self, without: str) -> Iterator[tuple[str, Array]]:
         """Superblock (II.A), then one group after the other."""
@@ -80,8 +82,8 @@ class _Reader:
         while waiting:
             path, address = waiting.pop()
             messages = self.messages(address, path)
-            if path.count("/") > DEPTH:
-                raise ModelError(f"has weights more than {DEPTH} groups deep")
+            if len(path) > PATH_BYTES:
+                raise ModelError(f"has weights below groups whose names have more than {PATH_BYTES:,} characters")
             if _SYMBOL_TABLE in messages:
                 prefix = f"{path}/" if path else ""
                 waiting += [
@@ -97,6 +99,9 @@ class _Reader:
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > len(self.content):
             raise ModelError("has damaged weights: they point outside of their file")
+        self.bytes_left -= length
+        if self.bytes_left < 0:
+            raise ModelError(f"has headers in its weights of more than {size_of(HEADER_BYTES)}")
         return self.content[offset : offset + length]
 
     def count(self, more: int) -> None:
@@ -116,6 +121,9 @@ class _Reader:
         count = _number(head[2:4])
         if head[0] != 1 or count > MESSAGES:
             raise ModelError(f"has damaged weights: no header at '/{shown(path)}'")
+        self.messages_left -= count
+        if self.messages_left < 0:
+            raise ModelError(f"has more than {MESSAGES_IN_ALL:,} messages in the headers of its weights")
         blocks, found = [(address + 16, _number(head[8:12]))], {}
         while blocks and count:
             start, length = blocks.pop(0)
@@ -140,10 +148,12 @@ class _Reader:
 
     def members(self, table: bytes, path: str) -> Iterator[tuple[str, int]]:
         """A group's members (III.A.1, III.B to III.D): names in a heap, addresses in the leaves of a B-tree."""
-        heap = self.read(_number(table[8:16]), 32)
+        names = _number(table[8:16])
+        self.once(names, f"the list of names of the group '/{shown(path)}'")
+        heap = self.read(names, 32)
         if not heap.startswith(b"HEAP\0"):
             raise ModelError(f"has damaged weights: no names for the group '/{shown(path)}'")
-        names = self.read(_number(heap[24:32]), min(_number(heap[8:16]), NAMES_BYTES))
+        start_of_names, length = _number(heap[24:32]), _number(heap[8:16])
         nodes = [_number(table[:8])]
         while nodes:
             address = nodes.pop()
@@ -160,11 +170,15 @@ class _Reader:
             entries = self.read(address + 8, 40 * _number(head[6:8]))
             for start in range(0, len(entries), 40):
                 entry = entries[start : start + 40]
-                first = _number(entry[:8])
-                name = names[first : first + NAME_BYTES].split(b"\0", 1)[0].decode("utf-8", "replace")
+                name = self.name(start_of_names, length, _number(entry[:8]))
                 if _number(entry[16:20]) == _SOFT_LINK:
                     raise ModelError(f"has a link to somewhere else in its weights, '{shown(path)}/{shown(name)}'")
                 yield name, _number(entry[8:16])
+
+    def name(self, start: int, length: int, first: int) -> str:
+        """A member's name, as it begins so many bytes after a heap's start; only the name itself is read."""
+        raw = self.read(start + first, max(0, min(NAME_BYTES, length - first, len(self.content) - start - first)))
+        return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def array(self, messages: dict[int, bytes], path: str) -> Array:
         place = f"'{shown(path)}'"

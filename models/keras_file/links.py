@@ -8,7 +8,8 @@ from convlens.models.keras_file.archive import shown
 from convlens.models.keras_file.objects import check_dtype
 from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
 
-CALLS = 50_000  # of layers, when the graph is linked: a nested model called twice counts twice
+CALLS = 5_000  # of layers, when the graph is linked: a nested model called twice counts twice
+ENDS = 100  # inputs of a model, and outputs
 ROUNDS = 20  # in which Keras may link the graph; it tries every layer that is not linked yet in each of them
 
 
@@ -22,6 +23,7 @@ def calls_of(layer: dict[str, Any]) -> int:
 def check_graph(config: dict[str, Any]) -> None:
     """Follows Keras linking the layers, so that a loop, a missing layer or a long search is found at once."""
     waiting = {layer["name"]: [_sources(node) for node in layer["inbound_nodes"]] for layer in config["layers"]}
+    sources = {name: {source for node in nodes for source, _ in node} for name, nodes in waiting.items()}
     if len(waiting) < len(config["layers"]):
         raise ModelError("has two layers of the same name")
     linked = {layer["name"]: int(layer["class_name"] == "Functional") for layer in config["layers"]}
@@ -41,9 +43,26 @@ def check_graph(config: dict[str, Any]) -> None:
         name = next(name for name, nodes in waiting.items() if nodes)
         raise ModelError(f"cannot be linked: layer '{shown(name)}' waits for others, in a loop or in reverse order")
     for key in ("input_layers", "output_layers"):
-        for name, _ in _histories(config.get(key)):
+        ends = _histories(config.get(key))
+        if not 0 < len(ends) <= ENDS:
+            raise ModelError(f"has {len(ends):,} {key.replace('_', ' ')}; expected 1 to {ENDS}")
+        for name, _ in ends:
             if name not in linked:
                 raise ModelError(f"links to the layer '{shown(name)}', which it does not have")
+    _check_use(config, sources)
+
+
+def _check_use(config: dict[str, Any], sources: dict[str, set[str]]) -> None:
+    """Keras drops a layer that no output needs, and then counts the folders of weights as if it had never been."""
+    used, waiting = set(), [name for name, _ in _histories(config["output_layers"])]
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used.add(name)
+            waiting += sources[name]
+    for layer in config["layers"]:
+        if layer["name"] not in used and layer["class_name"] != "InputLayer":
+            raise ModelError(f"has the layer '{name_of(layer)}', which no output of its model needs")
 
 
 def _sources(node: Any) -> list[tuple[str, int]]:

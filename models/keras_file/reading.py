@@ -2,15 +2,15 @@
 
 import math
 import os
-import re
 import tempfile
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import CONFIG, METADATA, opened, shown, size_of
+from convlens.models.keras_file.archive import CONFIG, MB, METADATA, Archive, opened, shown, size_of
+from convlens.models.keras_file.building import built
 from convlens.models.keras_file.configuration import Weight, expected_weights
 from convlens.models.keras_file.weights import checked_weights, copy_weights
 
@@ -18,29 +18,52 @@ if TYPE_CHECKING:
     import keras
 
 _BYTES = {"float16": 2, "bfloat16": 2}  # all others take 4 at least: JAX stores float64 as float32
+# Bytes of a weights file for one of weights: an optimizer keeps a few numbers for each; headers take the rest.
+_STATE, _HEADERS = 8, 64 * MB
 
 
 def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.Model":
     """A `.keras` file's model, not compiled, whoever wrote the file.
 
     Only built-in layers are read (models/keras_file/allowed.py), nothing in the file is run, and memory is taken only
-    for weights that the file really holds. Keras is imported after everything else has been checked. With `sha256`,
-    the file must have that SHA-256 sum (hexadecimal).
+    for weights that the file really holds, once everything else has been checked. With `sha256`, the file must have
+    that SHA-256 sum (hexadecimal).
 
     Raises ModelError, one line with the reason, for a file that is damaged, hostile or not a model.
     """
     path = Path(path)
+    with _judged(path) as (archive, config, expected):
+        if sha256 is not None:
+            archive.check_sum(sha256)
+        with tempfile.TemporaryDirectory(prefix="convlens-") as folder:
+            return built(config, expected, lambda: _weights(archive, expected, Path(folder)))
+
+
+def read_description(path: str | os.PathLike) -> dict[str, Any]:
+    """What a `.keras` file says of its layers, judged; its weights are not read. Raises ModelError as `read_model`."""
+    with _judged(Path(path)) as (_, config, _):
+        return config
+
+
+def has_sum(path: str | os.PathLike, sha256: str) -> bool:
+    """Whether a model file has this SHA-256 sum; what `read_model` would refuse unread has none."""
     try:
-        with opened(path, sha256) as archive, tempfile.TemporaryDirectory(prefix="convlens-") as folder:
+        with _judged(Path(path)) as (archive, _, _):
+            return archive.has_sum(sha256)
+    except ModelError:
+        return False
+
+
+@contextmanager
+def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
+    """An open file, its configuration and the weights that follow from it, all of them found plausible."""
+    try:
+        with opened(path) as archive:
             _check_version(archive.json(METADATA))
             config = archive.json(CONFIG)
-            expected = expected_weights(config)
+            expected = _expected(config)
             _check_budget(expected, archive.weights_bytes)
-            # Copies, so that Keras reads what was checked, whatever happens to the file meanwhile.
-            unpacked, weights = Path(folder, "unpacked.h5"), Path(folder, "checked.weights.h5")
-            archive.unpack_weights(unpacked)
-            copy_weights(unpacked, checked_weights(unpacked, expected), weights)
-            return _built(config, weights)
+            yield archive, config, expected
     except ModelError as error:
         raise ModelError(f"Model file {shown(path, 200)} {error}.") from None
     except OSError as error:
@@ -53,38 +76,37 @@ def _check_version(metadata: dict[str, Any]) -> None:
         raise ModelError(f"was saved by Keras {shown(version, 20)}; files of Keras 3 are read")
 
 
+def _expected(config: dict[str, Any]) -> dict[str, Weight]:
+    try:
+        return expected_weights(config)
+    except ModelError:
+        raise
+    # A value of a kind that nobody thought of is refused like any other.
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"has a configuration that is not understood ({type(error).__name__}: {shown(error)})"
+        ) from None
+
+
 def _check_budget(expected: Mapping[str, Weight], weights_bytes: int) -> None:
-    """Refuses a configuration that asks for more memory than the weights of the file would fill."""
+    """Refuses a configuration that asks for more memory than the weights of the file would fill, or for far less."""
     sizes: dict[str, int] = {}
     for weight in expected.values():
         sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * _BYTES.get(weight.dtype, 4)
-    if sum(sizes.values()) > weights_bytes:
+    total = sum(sizes.values())
+    if total > weights_bytes:
         largest = max(sizes, key=sizes.__getitem__)
         raise ModelError(
-            f"asks for {size_of(sum(sizes.values()))} of weights ({size_of(sizes[largest])} in layer '{largest}'), "
+            f"asks for {size_of(total)} of weights ({size_of(sizes[largest])} in layer '{shown(largest)}'), "
             f"and its weights file has {size_of(weights_bytes)}"
         )
+    if weights_bytes > _STATE * total + _HEADERS:
+        raise ModelError(f"has a weights file of {size_of(weights_bytes)}, and asks for {size_of(total)} of weights")
 
 
-def _built(config: dict[str, Any], weights: Path) -> "keras.Model":
-    import keras
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-            model.load_weights(weights)
-        finite = all(keras.ops.all(keras.ops.isfinite(weight)) for weight in model.weights)
-    except Exception as error:  # Keras raises whatever its layers make of their options
-        raise ModelError(f"cannot be built: {_cause(error)}") from None
-    if not finite:
-        raise ModelError("has weights that are NaN or infinite in the dtype of their layer")
-    return model
-
-
-def _cause(error: BaseException) -> str:
-    """Where Keras wraps one exception in another, the first of them, without its colours."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
-    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {shown(text, 300)}"
+def _weights(archive: Archive, expected: Mapping[str, Weight], folder: Path) -> Path:
+    """A file of the checked weights. A copy, so that Keras reads what was checked, whatever happens to the file."""
+    unpacked, weights = folder / "unpacked.h5", folder / "checked.weights.h5"
+    archive.unpack_weights(unpacked)
+    copy_weights(unpacked, checked_weights(unpacked, expected), weights)
+    return weights

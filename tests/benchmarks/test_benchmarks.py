@@ -42,6 +42,39 @@ def test_the_speedrun_trains_scores_and_counts_on_whatever_it_is_given(tmp_path)
     assert rows["arithmetic of a training"]["median"] * 1e15 == pytest.approx(6 * (pixels + 4 * 4) * 2 * 40, rel=0.02)
 
 
+@pytest.mark.slow
+def test_few_photographs_are_learned_beside_the_scripts_of_others(tmp_path):
+    from benchmarks.photos import write_folder
+
+    photos, table = write_folder(tmp_path / "photos", 16, 40), tmp_path / "values.json"
+    cell = ["--photographs", "10", "--classes", "2", "--side", "16", "--seeds", "1", "--test", "4"]
+    words = ["--clock", "cpu", "--json", str(table), "training.epochs=2"]
+    command = [sys.executable, "-m", "benchmarks.small_data", str(photos), *cell, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = {result["way"]: result for result in json.loads(table.read_text())}
+    assert results["ours"]["epochs"] == 2 and results["keras"]["epochs"] >= 1
+    assert 0.5 < results["keras"]["seconds"] / results["ours"]["seconds"] < 1.5
+    assert "torch" in results or "has no torchvision" in done.stdout
+
+
+def test_a_cell_shows_the_mean_over_seeds_and_the_best_way_in_bold():
+    from rich.console import Console
+
+    from benchmarks.small_data import Result, table
+
+    scores = {"ours": (0.5, 0.7), "keras": (0.4, 0.4)}
+    results = [
+        Result(way, 20, 2, 32, seed, accuracy, 10.0, 5)
+        for way, found in scores.items()
+        for seed, accuracy in enumerate(found)
+    ]
+    console = Console(width=140, record=True, file=open(os.devnull, "w"))
+    console.print(table(results))
+    (row,) = [line for line in console.export_text(styles=True).splitlines() if "60.0%" in line]
+    assert "\x1b[1m60.0% ± 10.0%\x1b" in row and "40.0% ± 0.0%" in row and "not run" in row
+
+
 def test_a_ratio_is_the_median_over_turns_in_which_both_ran():
     from benchmarks.measuring import Figure, Row, rate_for_a_while, rate_of, seconds_of, take_turns
 

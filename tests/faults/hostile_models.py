@@ -300,3 +300,59 @@ def without(name: str) -> Callable[[dict], None]:
 
 def adding(name: str, content: bytes = b"x") -> Callable[[dict], list]:
     return lambda contents: [*contents.items(), (name, content)]
+
+
+def layers_of(config: dict, *class_names: str) -> list[dict]:
+    return [item for item in config["config"]["layers"] if item["class_name"] in class_names]
+
+
+def one_heap(file_content: bytes) -> bytes:
+    """Weights of which all groups find the names of their members in the same place."""
+    places = [place for place in range(0, len(file_content), 8) if file_content[place : place + 4] == b"HEAP"]
+    for place in places[1:]:
+        file_content = file_content.replace(place.to_bytes(8, "little"), places[0].to_bytes(8, "little"))
+    return file_content
+
+
+def zip64(content: bytes) -> bytes:
+    """The archive with a directory of 64 bits beside its own, which says the same."""
+    end = content.rindex(b"PK\5\6")
+    record = content[end:]
+    count, size, offset = (int.from_bytes(record[a:b], "little") for a, b in ((10, 12), (12, 16), (16, 20)))
+    wide = b"PK\6\6" + (44).to_bytes(8, "little") + b"\x2d\0\x2d\0" + bytes(8)
+    wide += b"".join(number.to_bytes(8, "little") for number in (count, count, size, offset))
+    locator = b"PK\6\7" + bytes(4) + end.to_bytes(8, "little") + b"\1\0\0\0"
+    return content[:end] + wide + locator + record
+
+
+def fewer_than_there_are(content: bytes) -> bytes:
+    """The archive whose last record says that it has three members."""
+    end = content.rindex(b"PK\5\6")
+    return content[: end + 8] + b"\3\0\3\0" + content[end + 12 :]
+
+
+def refused_at_its_end(contents: dict) -> None:
+    """Much room for weights, and a last layer whose option no layer may have."""
+    config = json.loads(contents[CONFIG])
+    first, last = layers_of(config, "Dense")
+    first["config"]["units"] = 60_000
+    last["build_config"]["input_shape"] = [None, 60_000]
+    layer(config, "Dropout")["config"]["rate"] = 7
+    contents[CONFIG], contents[WEIGHTS] = json.dumps(config).encode(), bytes(70 * 10**6)
+
+
+def unused_layer(contents: dict) -> None:
+    """A layer more, which no output needs, before one of its kind: Keras would give its weights to that one."""
+    config = json.loads(contents[CONFIG])
+    index = next(number for number, item in enumerate(config["config"]["layers"]) if item["class_name"] == "Dense")
+    extra = copy.deepcopy(config["config"]["layers"][index])
+    extra["name"] = extra["config"]["name"] = "unused"
+    config["config"]["layers"].insert(index, extra)
+    contents[CONFIG] = json.dumps(config).encode()
+
+
+def deep_groups(file):
+    group = file
+    for _ in range(12):
+        group = group.create_group("g" * 200)
+    group.create_dataset("a", data=[1.0])

@@ -114,17 +114,17 @@ DESCRIPTIONS = [
     ("a negative size", features(image=image(shape={"dimensions": ["-8", "8", "3"]})), "which cannot be"),
     ("a dtype that is none", features(image=image(dtype="(9999,9999)f8")), "which TFDS does not have"),
     ("a trillion classes", features(label=label(10**12)), "num_classes 1000000000000"),
-    ("features in features", nested(40), "nested deeper than"),
+    ("features in features", nested(40), "nested too deeply"),
     ("many features", features(**{f"n{number}": label() for number in range(2100)}), "more than 2,000 features"),
     ("deep JSON", "[" * 100_000 + "]" * 100_000, "features.json is damaged"),
     ("deep JSON in a text", {"pythonClassName": DICT, "jsonFeature": {"json": '{"a":' * 9999 + "1" + "}" * 9999}},
      "features.json is damaged"),
     ("huge JSON", json.dumps({"a": "b" * 5_000_000}), "more than 4,194,304 bytes"),
     ("a list", "[1, 2]", "features.json is damaged"),
-    ("a key twice", '{"pythonClassName": "a", "pythonClassName": "b"}', "a key twice"),
+    ("a key twice", '{"pythonClassName": "a", "pythonClassName": "b"}', "twice in one group"),
     ("no JSON", "\x00", "features.json is damaged"),
     ("a lone surrogate", '{"pythonClassName": "\\ud800"}', "features.json is damaged"),
-    ("not a number", '{"pythonClassName": NaN}', "NaN for a number"),
+    ("not a number", '{"pythonClassName": NaN}', "says NaN"),
 ]  # fmt: skip
 
 LISTS = [

@@ -83,11 +83,14 @@ def test_what_the_disk_does_not_give_back_as_written_replaces_nothing(tmp_path, 
 
 def test_what_lies_beside_the_checkpoints_stays_and_only_what_a_killed_process_left_goes(tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"of a file manager")
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".0a1b2c3d.elsewhere").symlink_to(".ssh")
     for left in (".0a1b2c3d", ".0a1b2c3d.000001-epoch1-step0"):
         (tmp_path / left).mkdir()
         (tmp_path / left / "values.json").write_bytes(b"{")
     path = write_checkpoint(tmp_path, state(1))
-    assert sorted(tmp_path.iterdir()) == [tmp_path / ".DS_Store", path]
+    kept = [tmp_path / name for name in (".0a1b2c3d.elsewhere", ".DS_Store", ".ssh")]
+    assert sorted(tmp_path.iterdir()) == [*kept, path]
 
 
 # Killed while saving

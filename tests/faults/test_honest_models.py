@@ -103,6 +103,46 @@ def test_a_link_to_a_model_is_read_and_its_sum_is_compared(tmp_path, good):
     read_model(tmp_path / "hostile.keras", sha256=hashlib.sha256(good.read_bytes()).hexdigest().upper())
 
 
+def test_initializers_are_kept_and_none_is_run(tmp_path, monkeypatch):
+    stack = [layers.Conv2D(4, 3, kernel_initializer="orthogonal"), layers.BatchNormalization(), layers.Flatten()]
+    inner = keras.Sequential([keras.Input((16, 16, 3)), *stack], name="inner")
+    last = layers.Dense(2, kernel_initializer=keras.initializers.HeNormal(seed=3), bias_initializer="ones")
+    model = keras.Sequential([keras.Input((16, 16, 3)), inner, last])
+    model.save(tmp_path / "honest.keras")
+
+    def run(*_, **__):
+        raise AssertionError("an initializer was run")
+
+    for name in ("Orthogonal", "HeNormal", "GlorotUniform", "Ones"):
+        monkeypatch.setattr(getattr(keras.initializers, name), "__call__", run)
+    loaded = read_model(tmp_path / "honest.keras")
+    monkeypatch.undo()
+    assert same(loaded, keras.saving.load_model(tmp_path / "honest.keras"))
+    assert type(loaded.get_layer("inner").layers[0].kernel_initializer).__name__ == "Orthogonal"
+
+
+@pytest.mark.parametrize("names", [("c 1", "m"), ("größe", "m"), ("車" * 60, "m"), ("c1", "-m"), ("c1", "a b")])
+def test_a_name_with_which_tensorflow_computes_nothing_is_refused_and_such_names_only(tmp_path, names):
+    layer, model = names
+    keras.Sequential([keras.Input((4,)), layers.Dense(2, name=layer)], name=model).save(tmp_path / "honest.keras")
+    with pytest.raises(ModelError, match="which TensorFlow cannot use.* KERAS_BACKEND=jax"):
+        read_model(tmp_path / "honest.keras")
+    usable = [layers.Dense(2, name=name) for name in ("-a", "_b", "c>1", "d.e")]
+    keras.Sequential([keras.Input((4,)), *usable], name=".m").save(tmp_path / "usable.keras")
+    assert read_model(tmp_path / "usable.keras").predict(np.ones((1, 4)), verbose=0).shape == (1, 2)
+
+
+@pytest.mark.parametrize("budget", ["MESSAGES_IN_ALL", "HEADER_BYTES"])
+def test_headers_of_weights_have_a_budget_in_all(good, tmp_path, monkeypatch, budget):
+    path = tmp_path / "weights.h5"
+    path.write_bytes(members(good)[WEIGHTS])
+    expected = expected_weights(json.loads(members(good)[CONFIG]))
+    checked_weights(path, expected)
+    monkeypatch.setattr(f"convlens.models.keras_file.hdf5.{budget}", 10)
+    with pytest.raises(ModelError, match="in the headers of its weights|has headers in its weights"):
+        checked_weights(path, expected)
+
+
 def test_training_settings_are_left_out_and_never_called(tmp_path, good):
     evil = {"optimizer": "adam", "loss": function("keras.config", "set_floatx"), "metrics": [function("os", "system")]}
     path = with_config(lambda config: config.update(compile_config=evil))(tmp_path, good)
@@ -125,6 +165,9 @@ def test_jax_reads_what_tensorflow_saved_and_refuses_the_same(tmp_path, good):
         assert np.array_equal(one.predict(images, verbose=0), other.predict(images, verbose=0))
         other.save(good + "-jax.keras")
         assert np.array_equal(read_model(good + "-jax.keras").get_weights()[0], other.get_weights()[0])
+        names = [keras.layers.Dense(2, name=name) for name in ("c 1", "größe")]
+        keras.Sequential([keras.Input((4,)), *names], name="a b").save(good + "-names.keras")
+        assert read_model(good + "-names.keras").predict(np.ones((1, 4)), verbose=0).shape == (1, 2)
         try:
             read_model(bad)
         except ModelError as error:

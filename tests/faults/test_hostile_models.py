@@ -29,7 +29,9 @@ from tests.faults.hostile_models import (
     adding,
     chain_in_reverse,
     dataset_made_anew,
+    deep_groups,
     directory_says,
+    fewer_than_there_are,
     fifo,
     filled,
     flipped,
@@ -43,7 +45,9 @@ from tests.faults.hostile_models import (
     nested,
     newer_format,
     of_bytes,
+    one_heap,
     outside,
+    refused_at_its_end,
     renamed_h5,
     replaced,
     saved_model_folder,
@@ -52,6 +56,7 @@ from tests.faults.hostile_models import (
     swap,
     text_of,
     unreadable,
+    unused_layer,
     unwritten,
     virtual,
     with_config,
@@ -59,10 +64,11 @@ from tests.faults.hostile_models import (
     with_option,
     with_weights,
     without,
+    zip64,
 )
 from tests.faults.watching import Peak, Watch, keras_state
 
-SECONDS, MEGABYTES = 2, 500
+SECONDS, MEGABYTES = 2, 300
 
 TRUNCATIONS = [5, 30, 60, 100, 500, 1000, 3000, 7000, 12000, 20000, -3000, -500, -200, -100, -60, -30, -22, -10, -2, -1]
 
@@ -146,6 +152,17 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("lzma", with_members(lambda contents: None, zipfile.ZIP_LZMA), "method 14"),
     ("size that is a lie", directory_says(24, 10), "is damaged"),
     ("offset that is a lie", directory_says(42, 2**31), "is damaged"),
+    ("directory of 64 bits", of_bytes(zip64), "zip64 directory"),
+    (
+        "more members than it says",
+        lambda folder, good: of_bytes(fewer_than_there_are)(
+            folder, with_members(lambda contents: {**contents, **{f"m{n}": b"" for n in range(90)}})(folder, good)
+        ),
+        "it does not list 3 members",
+    ),
+    ("comment", of_bytes(lambda content: content[:-2] + b"\5\0hello"), "something after its end"),
+    ("two members in one place", directory_says(42, 0), "members overlap"),
+    ("something before the archive", of_bytes(lambda content: b"PK\3\4" + bytes(96) + content), "its beginning"),
     # JSON
     ("not JSON", with_members(setting(CONFIG, b"class Functional:")), "is not JSON"),
     ("not UTF-8", with_members(setting(CONFIG, b'{"a": "\xff\xfe"}')), "is not UTF-8"),
@@ -155,7 +172,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("an empty group", with_members(setting(CONFIG, b"{}")), "is no model"),
     ("a key twice", with_members(setting(CONFIG, b'{"module": 1, "module": 2}')), "'module' twice"),
     ("NaN", with_members(setting(CONFIG, b'{"a": NaN}')), "says NaN"),
-    ("a number of 100,000 digits", with_members(setting(CONFIG, b'{"a": ' + b"9" * 10**5 + b"}")), "is not JSON"),
+    ("a number of 100,000 digits", with_members(setting(CONFIG, b'{"a": ' + b"9" * 10**5 + b"}")), "100,000 digits"),
     (
         "100,000 levels",
         with_members(setting(CONFIG, b'{"a": ' + b"[" * 10**5 + b"]" * 10**5 + b"}")),
@@ -166,6 +183,13 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         "a million lists",
         with_members(setting(CONFIG, b'{"a": [' + b"[]," * 10**6 + b"[]]}")),
         "more than 500,000 lists",
+    ),
+    ("1e400", with_members(setting(CONFIG, b'{"a": 1e400}')), "says 1e400"),
+    ("half of a character", with_members(setting(CONFIG, b'{"a": "\\ud800"}')), "half of a character"),
+    (
+        "two million numbers",
+        with_members(setting(CONFIG, b'{"a": [' + b"0," * 2_090_000 + b"0]}")),
+        "more than 2,000,000 values",
     ),
     ("metadata of Keras 2", with_members(setting(METADATA, b'{"keras_version": "2.15.0"}')), "Keras 2.15.0"),
     ("metadata without a version", with_members(setting(METADATA, b"{}")), "Keras None"),
@@ -301,6 +325,23 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         ),
         "spreads its mean",
     ),
+    (
+        "an axis 9,000 times",
+        in_place_of(
+            "Rescaling",
+            class_name="LayerNormalization",
+            config={"name": "rescale", "axis": [1] * 9000},
+            build_config={"input_shape": [None, 16, 16, 3]},
+        ),
+        "asks for weights of shape",
+    ),
+    ("a last layer that cannot be", with_members(refused_at_its_end), "cannot be built: ValueError"),
+    ("a layer that nothing uses", with_members(unused_layer), "the layer 'unused', which no output"),
+    (
+        "seventy megabytes beside the weights",
+        with_members(setting(WEIGHTS, lambda w: w + bytes(70 * 10**6))),
+        "has a weights file of 70",
+    ),
     ("negative units", with_option("Dense", units=-1), "asks for weights of shape (256, -1)"),
     ("no units", with_option("Dense", units=0), "asks for weights of shape (256, 0)"),
     ("units that are text", with_option("Dense", units="64"), "asks for weights of shape"),
@@ -317,7 +358,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("options out of range", with_option("Dropout", rate=7), "cannot be built: ValueError"),
     ("infinite number", with_option("Dropout", rate=10**400), "has the number"),
     ("models in models", nested(8), "nests models more than 5 deep"),
-    ("models called 60 times each", nested(4, 60), "calls its layers more than 50,000 times"),
+    ("models called 60 times each", nested(4, 60), "calls its layers more than 5,000 times"),
     ("6,000 layers", many_layers(6000), "has 6,0"),
     ("30,000 layers", many_layers(30_000), "has 30,0"),
     ("layers in reverse order", with_config(chain_in_reverse), "cannot be linked"),
@@ -327,6 +368,12 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         with_config(lambda c: c["config"].update(output_layers=["nowhere", 0, 0])),
         "links to the layer 'nowhere'",
     ),
+    (
+        "5,000 outputs",
+        with_config(lambda c: c["config"].update(output_layers=[c["config"]["output_layers"]] * 5000)),
+        "has 5,000 output layers",
+    ),
+    ("no outputs", with_config(lambda c: c["config"].update(output_layers=[])), "has 0 output layers"),
     (
         "two layers of one name",
         with_config(lambda c: c["config"]["layers"].append(c["config"]["layers"][0])),
@@ -377,6 +424,8 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ),
     ("array under two names", with_weights(lambda f: f.__setitem__("layers/again", f[KERNEL])), "reached twice"),
     ("group that holds itself", with_weights(lambda f: f["layers"].__setitem__("self", f["layers"])), "reached twice"),
+    ("names in one place", with_members(setting(WEIGHTS, one_heap)), "the list of names"),
+    ("groups of long names", with_weights(deep_groups), "more than 1,000 characters"),
     ("newer HDF5", with_members(newer_format), "form of HDF5 that Keras does not write"),
 ]
 

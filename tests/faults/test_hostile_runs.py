@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -14,12 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 3  # on a machine that does other work too; TensorFlow is loaded before
 
 
-@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+@pytest.fixture(scope="module", params=["tensorflow", "jax", pytest.param("the wheel on jax", marks=pytest.mark.slow)])
 def outcomes(request, tmp_path_factory):
     """How each command ended on each run, one after another in one process, from a folder that Python imports from."""
     folder = tmp_path_factory.mktemp("checkout")
     temporary = str(tmp_path_factory.mktemp("temporary"))
-    keys = {"KERAS_BACKEND": request.param, "TFDS_DATA_DIR": str(folder / "datasets"), "TMPDIR": temporary}
+    keys = {"KERAS_BACKEND": request.param.split()[-1], "TFDS_DATA_DIR": str(folder / "datasets"), "TMPDIR": temporary}
+    if "wheel" in request.param:
+        keys["PYTHONPATH"] = str(tmp_path_factory.mktemp("site"))
+        with zipfile.ZipFile(request.getfixturevalue("built")[0]) as archive:
+            archive.extractall(keys["PYTHONPATH"])
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/faults/opening_runs.py"), str(SAVED), str(folder)],
         env=os.environ | keys,

@@ -29,11 +29,13 @@ def test_what_exists_passes(model_path):
     check_choices(model_path, Visualize(model=str(model_path), units=[3]))
 
 
-def test_a_file_that_does_not_describe_its_layers_is_left_for_keras_to_judge(tmp_path):
-    check_choices(tmp_path / "missing.keras", Visualize(layers=["a"]))
+def test_a_file_that_is_no_model_is_refused_as_it_would_be_when_it_is_read(tmp_path):
+    with pytest.raises(UserError, match="missing.keras does not exist"):
+        check_choices(tmp_path / "missing.keras", Visualize(layers=["a"]))
     with zipfile.ZipFile(tmp_path / "odd.keras", "w") as archive:
         archive.writestr("config.json", json.dumps({"config": {"layers": [1]}}))
-    check_choices(tmp_path / "odd.keras", Visualize(layers=["a"]))
+    with pytest.raises(UserError, match="odd.keras holds no metadata.json"):
+        check_choices(tmp_path / "odd.keras", Visualize(layers=["a"]))
 
 
 def test_a_layer_whose_number_of_units_is_not_known_takes_any_unit():

@@ -208,3 +208,10 @@ def test_nothing_heavy_is_loaded_before_something_is_drawn():
     code = "import convlens, sys; convlens.draw; print({'tensorflow', 'keras', 'jax', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_model_with_a_name_that_tensorflow_cannot_use_is_refused_in_one_line(images):
+    conv = keras.layers.Conv2D(2, 3, name="c 1")
+    model = keras.Sequential([keras.Input((16, 24, 3)), conv, keras.layers.Flatten(), keras.layers.Dense(2)])
+    with pytest.raises(UserError, match=r"model= has the name 'c 1', which TensorFlow cannot use"):
+        convlens.draw("kernels", model=model, images=images)

@@ -79,6 +79,14 @@ def test_the_lowest_validation_loss_can_choose_the_best_model(start):
     assert scores(run, data).loss == pytest.approx(best["val_loss"], rel=1e-4)
 
 
+def test_the_last_epoch_can_be_kept_whatever_validation_says(start):
+    run, model, data, config = start(epochs=4, keep="last", optimizer={"learning_rate": 0.3})
+    rows = fit_model(run, model, data, config)
+    assert run.epoch == 4 and run.best["val_accuracy"] == rows[-1]["val_accuracy"]
+    assert scores(run, data).loss == pytest.approx(rows[-1]["val_loss"], rel=1e-4)
+    assert run.log_path.read_text().rstrip().endswith("last, kept")
+
+
 def test_the_saved_model_loads_with_plain_keras_where_this_project_is_absent(start, tmp_path):
     run, model, data, config = start(schedule={"name": "one_cycle"}, optimizer={"name": "muon", "ema": 0.5})
     fit_model(run, model, data, config)

@@ -265,6 +265,16 @@ def test_a_training_that_was_stopped_before_its_first_step_resumes(training, mon
     assert [row["epoch"] for row in rows] == [1]
 
 
+@pytest.mark.parametrize("place", [(2, 0), (10**8, 0), (0, 10**8)])
+def test_a_state_of_a_place_that_training_does_not_have_is_refused(training, place):
+    run, model, data, config = training(epochs=2)
+    fit_model(run, model, data, config)
+    end = newest_checkpoint(run.checkpoints_dir, print)
+    state = State(*place, False, end.arrays, end.values, end.best_model)
+    with pytest.raises(UserError, match=f"says epoch {place[0]}, step {place[1]}, of 2 epochs of"):
+        fit_model(run, model, data, config, start=state)
+
+
 def test_metrics_and_best_model_of_epochs_after_the_checkpoint_are_taken_back(training):
     run, model, data, config = training(epochs=4)
     fit_model(run, model, data, config)

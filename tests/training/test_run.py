@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -187,6 +188,36 @@ def test_a_run_that_was_renamed_is_not_taken_for_the_newest(tmp_path):
     old.path.rename(tmp_path / "cars" / "my best one")
     new = learned(Run.create(tmp_path, "cars", Train()))
     assert Run.newest(tmp_path).path == new.path
+
+
+def test_a_folder_named_latest_stays_and_the_run_beside_it_is_the_newest(tmp_path):
+    copied = tmp_path / "cars" / "latest"
+    copied.mkdir(parents=True)
+    (copied / "config.yaml").write_text("name: of a run that was copied with cp -rL")
+    run = Run.create(tmp_path, "cars", Train())
+    run.model_path.touch()
+    assert not run.is_latest and [path.name for path in copied.iterdir()] == ["config.yaml"]
+    assert Run.newest(tmp_path).path == run.path
+
+
+def test_a_disk_without_links_takes_runs(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refused)
+    run = Run.create(tmp_path, "cars", Train())
+    assert not run.is_latest and Run.open(run.path, check=False).path == run.path
+    monkeypatch.undo()
+    assert Run.create(tmp_path, "cars", Train()).is_latest
+
+
+def test_a_model_of_other_classes_than_the_run_is_refused(run, good):
+    shutil.copy(good, run.model_path)
+    run.write_labels(("a", "b"))
+    with pytest.raises(UserError, match=r"gives .*3.* where run .* has 2 classes"):
+        _ = run.model
+    run.write_labels(("a", "b", "c"))
+    assert Run(run.path).model.count_params() > 0
 
 
 def test_newest_looks_at_every_experiment(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -134,7 +135,9 @@ def outside_reason(error: OSError) -> str:
     """A line for an error that a disk, its permissions or its limits are the reason of; an empty text for another."""
     if error.errno not in _OUTSIDE:
         return ""
-    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    named = isinstance(error.filename, str | bytes | os.PathLike)
+    # A file that is being written has a token before its name.
+    where = re.sub(r"\.[0-9a-f]{8}\.(?=[^/]*$)", "", os.fsdecode(error.filename)) + ": " if named else ""
     return one_line(f"{where}{error.strerror}.")
 
 

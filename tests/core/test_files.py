@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from convlens.core.errors import UserError
-from convlens.core.files import atomic_folder, atomic_symlink, atomic_write, unfinished_writes
+from convlens.core.files import atomic_folder, atomic_symlink, atomic_write, outside_reason, unfinished_writes
 
 
 def test_text_bytes_and_writers_arrive_as_given(tmp_path):
@@ -161,3 +161,10 @@ def test_an_error_that_no_disk_is_the_reason_of_stays_what_it_is(tmp_path):
 
     with pytest.raises(ValueError, match="a bug"):
         atomic_write(tmp_path / "model.keras", write, size=100)
+
+
+def test_what_a_disk_refuses_is_one_line_with_the_name_that_the_file_was_to_have():
+    refused = OSError(errno.EROFS, "Read-only file system", "runs/a/.0a1b2c3d.evaluation.json")
+    assert outside_reason(refused) == "runs/a/evaluation.json: Read-only file system."
+    assert outside_reason(OSError(errno.EIO, "Input/output error")) == "Input/output error."
+    assert outside_reason(FileNotFoundError(errno.ENOENT, "No such file or directory", "a bug")) == ""

@@ -18,6 +18,7 @@ from convlens.core.errors import Stopped, UserError, one_line
 from convlens.core.program import command_line, tool_line, word
 from convlens.core.quiet import quietly
 from convlens.core.stopping import stopping_at_once
+from convlens.core.streams import lasting_streams
 from convlens.data import check_name, check_root
 from convlens.models import check_model
 from convlens.training import Run
@@ -99,7 +100,7 @@ def _how_to_go_on(run: Run) -> str:
 
 def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Run:
     """`run` is one to go on with, whose data lies where `moved` says."""
-    with stopping_at_once():
+    with stopping_at_once(), lasting_streams():
         return _trained(config, run, moved)
 
 

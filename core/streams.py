@@ -1,10 +1,12 @@
 """What a command prints, where the terminal may go away, the disk may be full or nobody listens any more."""
 
+import contextlib
 import errno
 import io
 import os
 import select
 import sys
+from collections.abc import Iterator
 
 
 class _Lasting(io.FileIO):
@@ -45,17 +47,34 @@ def keep_streams() -> None:
             _closed.add(name)
             number = os.open(os.devnull, os.O_WRONLY)
         elif type(stream) is not io.TextIOWrapper or stream.fileno() != number:
-            continue  # somebody's own, as a test's
+            continue  # somebody's own, as a notebook's
+        elif isinstance(getattr(stream.buffer, "raw", stream.buffer), _Lasting):
+            continue
         else:
             stream.flush()
         _lasting[name] = _Lasting(number, "w", closefd=False)
+        unbuffered = stream is not None and stream.write_through  # as python -u and PYTHONUNBUFFERED have it
         writer = io.TextIOWrapper(
-            io.BufferedWriter(_lasting[name]),
+            _lasting[name] if unbuffered else io.BufferedWriter(_lasting[name]),
             encoding=getattr(stream, "encoding", None) or "utf-8",
             errors="backslashreplace",  # a file's name may be none that can be written as text
             line_buffering=name == "stderr" or _lasting[name].isatty(),
+            write_through=unbuffered,
         )
         setattr(sys, name, writer)
+
+
+@contextlib.contextmanager
+def lasting_streams() -> Iterator[None]:
+    """The same as long as the block runs, in a program of somebody's own."""
+    before = sys.stdout, sys.stderr
+    keep_streams()
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
 
 
 def lost(name: str = "stdout") -> str:

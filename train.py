@@ -153,6 +153,10 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
     else:
         config = settle(config, info.sizes["train"], info.image_size, len(devices))
         settings = config.training
+        data.augment_as(config.data.augment)
+    if config.data.value_range == "auto":  # other images must mean the same by the same values
+        kept = config.data.model_copy(update={"value_range": list(info.value_range)})
+        config = config.model_copy(update={"data": kept})
     check_model(config.model, info.image_size, info.channels, len(info.classes))
     if settings.class_weights:
         class_weights(settings, info.classes, data.labels("train"))
@@ -169,6 +173,7 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
             style="yellow",
         )
     needed = (info.sizes["train"] + info.sizes["validation"]) * math.prod(info.image_size) * info.channels
+    needed *= 1 if info.value_range is None else 2  # bytes a value
     on_device = not settings.overfit and needed <= room
     if on_device or not (settings.limit_batches or settings.overfit):
         data.load()

@@ -98,7 +98,8 @@ def parse(overrides: list[str]) -> list[Override]:
     """
     for word in overrides:
         if "=" not in word and not word.startswith("~"):
-            raise UserError(f"Cannot read '{word}'; expected key=value, such as training.epochs=3.")
+            example = f"run={word}" if os.path.exists(word) else "run=runs/cars/latest or seed=1"
+            raise UserError(f"Cannot read '{word}'; expected key=value, such as {example}.")
     try:
         return OverridesParser.create().parse_overrides([with_paths(word) for word in overrides])
     except HydraException as error:

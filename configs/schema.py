@@ -44,6 +44,13 @@ def _whole_number(value: Any) -> Any:
     return value if type(value) is int else str(value).lower()
 
 
+def _ascending(values: list[float]) -> list[float]:
+    if len(values) != 2 or values[0] >= values[1]:
+        given = ",".join(f"{value:g}" for value in values)
+        raise ValueError(f"data.value_range={given} is no range; expected two numbers, the smaller first, as 0,4095")
+    return values
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
 Place = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
 LARGEST = 2**31 - 1  # of whole numbers; Keras and TensorFlow count in 32 bits in places
@@ -54,6 +61,7 @@ NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Positive = Annotated[float, Field(gt=0, ge=1e-30, le=1e30)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ValueRange = Annotated[list[float], AfterValidator(_ascending)]
 Unit = Annotated[int, Field(ge=0, le=LARGEST)]
 Photo = Annotated[str, AfterValidator(_in_home)] | int
 Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_as_list)]
@@ -162,12 +170,15 @@ class Data(Section):
     splits: Splits = Splits()
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # carved from train where there is no validation split
     classes: Texts | None = None  # keep only these classes, in this order; null: all
+    train_only: Texts | None = None  # classes that other splits may lack, learned and never scored; null: none
     image_size: Pair | None = None  # [height, width] or one number; null: the dataset's own
     channels: Channels | None = None  # 1: grey, 3: colour; null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
     #   crop: the middle of it
     #   pad: all of it, with black beside it
     #   stretch: all of it, drawn out of proportion
+    value_range: ValueRange | Literal["auto"] | None = None  # values in files that become 0 and 255; null: all of them
+    #   auto: the smallest and the largest of the training images
     on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used
     #   fail: named, and nothing is trained
     #   skip: left out, up to one in ten

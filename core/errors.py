@@ -45,8 +45,11 @@ def nearest(given: str, choices: Iterable[str], *, likeness: float = 0.5) -> str
     names = {str(choice).lower(): str(choice) for choice in choices}
     word = str(given).lower()
     holding = [name for name in names if len(word) > 2 and word in name]
-    found = difflib.get_close_matches(word, holding or names, n=1, cutoff=0.3 if holding else likeness)
-    return names[found[0]] if found else ""
+    near = difflib.get_close_matches(word, holding or names, n=len(names) or 1, cutoff=0.3 if holding else likeness)
+    if not near:
+        return ""
+    likenesses = {name: difflib.SequenceMatcher(None, name, word).ratio() for name in near}
+    return names[next(name for name in names if likenesses.get(name) == max(likenesses.values()))]
 
 
 def unknown(kind: str, given: object, choices: Iterable[object], *, guess: str = "", where: str = "") -> str:

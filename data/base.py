@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import numpy as np
     import tensorflow as tf
 
     from convlens.core.progress import Progress
@@ -32,10 +33,17 @@ class ImageFormat:
     Attributes:
         shape: (height, width, channels); channels are 1 or 3.
         resize: 'crop', 'pad' or 'stretch', as in `fit_image`; None: an image of another size is refused.
+        value_range: the values in the files that become 0 and 255; None: those that the number of bits allows.
     """
 
     shape: tuple[int, int, int]
     resize: str | None
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of decoded images as they are kept: uint8, or uint16 in steps of 1/257 where there is a `value_range`."""
+        return np.dtype(np.uint8 if self.value_range is None else np.uint16)
 
 
 @runtime_checkable
@@ -123,7 +131,7 @@ class Split(Protocol):
     def __len__(self) -> int: ...
 
     def each(self, indices: Sequence[int], image_format: ImageFormat) -> Iterator[np.ndarray]:
-        """Some images, by ascending index, one after another: uint8, of the format's shape.
+        """Some images, by ascending index, one after another: of the format's shape and dtype.
 
         Raises `UserError`, naming the image, where one cannot be read.
         """
@@ -190,7 +198,10 @@ class Feed(Protocol):
         ...
 
     def fetch(self, element: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """The batch of an element: images uint8 (batch, height, width, channels), labels int32 (batch,)."""
+        """The batch of an element: images (batch, height, width, channels) in [0, 255], labels int32 (batch,).
+
+        Images are uint8, or float32 where they are kept as uint16.
+        """
         ...
 
 
@@ -199,9 +210,9 @@ class CachedFeed(Feed, Protocol):
     """A feed of images that are decoded already, which can also be had as arrays."""
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Some images, in any order, uint8 (n, height, width, channels)."""
+        """Some images, in any order, as they are kept: (n, height, width, channels) of the format's dtype."""
         ...
 
     def all(self) -> np.ndarray:
-        """Every image, uint8 (n, height, width, channels)."""
+        """Every image, as `read` gives them."""
         ...

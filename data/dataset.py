@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlens.configs import Data
+from convlens.configs.schema import Augment
 from convlens.core.errors import UserError, unknown
 from convlens.core.progress import progress_bar, tell
 from convlens.core.quiet import quietly
 from convlens.data.base import ROLES, Feed, ImageFormat, Source, Split
 from convlens.data.cache.image_cache import ImageCache
+from convlens.data.images import in_pixels
 from convlens.data.info import DataInfo
 from convlens.data.sources.opening import open_source
+from convlens.data.value_range import narrow_range_notes, used_range
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,7 +46,7 @@ def open_dataset(
     dataset = Dataset(source, config, progress)
     _refuse_unsuited_augmentation(config, dataset.info.channels)
     if progress:
-        for note in source.notes:
+        for note in dataset.info.notes:
             tell(note)
     return dataset
 
@@ -51,9 +54,9 @@ def open_dataset(
 class Dataset:
     """Images with labels in three roles, train, validation and test.
 
-    Decoded and resized images are kept as uint8 (`data.cache=auto`): in memory where that takes at most a quarter of
-    the memory that is free, and 4 GiB, else in files where that takes at most a quarter of the free disk; otherwise
-    every epoch decodes them again. All give the same pixels.
+    Decoded and resized images are kept as uint8, or as uint16 with a `data.value_range` (`data.cache=auto`): in memory
+    where that takes at most a quarter of the memory that is free, and 4 GiB, else in files where that takes at most a
+    quarter of the free disk; otherwise every epoch decodes them again. All give the same pixels.
 
     Attributes: info.
 
@@ -66,7 +69,8 @@ class Dataset:
         self._config = config
         self._progress = progress
         shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
-        self._format = ImageFormat(shape, config.resize if config.image_size else None)
+        value_range = used_range(config.value_range, source.inspections)
+        self._format = ImageFormat(shape, config.resize if config.image_size else None, value_range)
         self._faults: list[UserError] = []
         self._cache = ImageCache(source, config.cache, self._format, self._faults, progress=progress)
         self.info = DataInfo(
@@ -75,10 +79,16 @@ class Dataset:
             image_size=shape[:2],
             channels=shape[2],
             sizes={role: len(source.splits[role]) for role in ROLES},
-            notes=tuple(source.notes),
+            notes=(*source.notes, *narrow_range_notes(value_range, source.inspections)),
             parts=source.parts(shape),
             skipped=source.skipped,
+            value_range=value_range,
         )
+
+    def augment_as(self, augment: Augment) -> None:
+        """Change training images in these ways from now on. Raises UserError where they do not suit the images."""
+        self._config = self._config.model_copy(update={"augment": augment})
+        _refuse_unsuited_augmentation(self._config, self.info.channels)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -160,7 +170,7 @@ class Dataset:
 
         Returns:
             (images (batch, height, width, channels) in [0, 255], one-hot labels (batch, classes) float32); images
-            are uint8, or float32 where augmentation is on.
+            are uint8, or float32 where augmentation is on or there is a `data.value_range`.
         """
         pipeline = _pipeline()
 
@@ -229,7 +239,8 @@ class Dataset:
             overfit_seed: give only the batch that `training(..., seed, overfit=True)` repeats.
 
         Returns:
-            (images (batch, height, width, channels) uint8, labels (batch,) int32).
+            (images (batch, height, width, channels), labels (batch,) int32); images are uint8, or float32 in [0, 255]
+            where there is a `data.value_range`.
         """
         pipeline = _pipeline()
 
@@ -257,9 +268,9 @@ class Dataset:
         """The images of `spread(split, count)`.
 
         Returns:
-            batches of (images (batch, height, width, channels) uint8, labels (batch,) int32, masks), the last one
-            perhaps smaller. Masks, None where they are not asked for, are uint8 (batch, height, width) at the size in
-            which the dataset stores them; a pixel's value is an index into `info.parts`.
+            batches of (images (batch, height, width, channels) as `evaluation` has them, labels (batch,) int32, masks),
+            the last one perhaps smaller. Masks, None where they are not asked for, are uint8 (batch, height, width) at
+            the size in which the dataset stores them; a pixel's value is an index into `info.parts`.
         """
         role = _role(split)
         images = self._source.splits[role]
@@ -270,12 +281,14 @@ class Dataset:
         # A sample is worth filling memory, not the disk.
         cached = self._cache.present(role) if self._cache.on_disk else self._cache.filled(role)
         read = map(cached.read, batches) if cached else _stacked(images.each(chosen, self._format), batches)
+        read = map(in_pixels, read)
         shown = _stacked(images.masks(chosen), batches) if masks else [None] * len(batches)
         labels = (images.labels[batch] for batch in batches)
         return zip(read, labels, shown, strict=True)
 
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Some images of a role by index: uint8 (n, height, width, channels), int32 labels (n,), names."""
+        """Some images of a role by index: (n, height, width, channels) as `evaluation` has them, int32 labels (n,),
+        names."""
         role = _role(split)
         images = self._source.splits[role]
         for index in indices:
@@ -283,8 +296,8 @@ class Dataset:
                 raise UserError(f"Image {index} is not in the {role} split; its images are 0 to {len(images) - 1}.")
         chosen = [int(index) for index in indices]
         cached = self._cache.present(role)
-        pixels = cached.read(chosen) if cached else _read(images, chosen, self._format)
-        return pixels, images.labels[chosen], [images.names[index] for index in chosen]
+        stored = cached.read(chosen) if cached else _read(images, chosen, self._format)
+        return in_pixels(stored), images.labels[chosen], [images.names[index] for index in chosen]
 
     def labels(self, split: str) -> np.ndarray:
         """Every label of a role, int32 (n,), in the order of `evaluation`."""
@@ -311,7 +324,10 @@ class Dataset:
             from convlens.data.feeds import Decoder
 
         split, shape = self._source.splits[role], self._format.shape
-        plain = [inspection.plain and inspection[:3] == shape for inspection in self._source.inspections[role]]
+        as_stored = self._format.value_range is None
+        plain = [
+            as_stored and inspection.plain and inspection[:3] == shape for inspection in self._source.inspections[role]
+        ]
         decoder = Decoder(split.labels, self._format, np.array(plain), self._faults)
         return split.feed(decoder, self._config.shuffle_buffer)
 
@@ -333,10 +349,10 @@ def _role(split: str) -> str:
 
 
 def _read(split: Split, indices: Sequence[int], image_format: ImageFormat) -> np.ndarray:
-    """Some images in any order, uint8 (n, height, width, channels)."""
+    """Some images in any order, (n, height, width, channels) of the format's dtype."""
     ascending = sorted(set(indices))
     image_of = dict(zip(ascending, split.each(ascending, image_format), strict=True))
-    images = np.empty((len(indices), *image_format.shape), np.uint8)
+    images = np.empty((len(indices), *image_format.shape), image_format.dtype)
     for row, index in enumerate(indices):
         images[row] = image_of[index]
     return images

@@ -14,7 +14,7 @@ import tensorflow as tf
 from convlens.core.errors import UserError
 from convlens.data.base import ImageFormat
 from convlens.data.cache.pixel_file import PixelFile
-from convlens.data.images import read_image
+from convlens.data.images import STEPS, read_stored
 
 
 class _IndexedFeed:
@@ -40,7 +40,7 @@ class MemoryFeed(_IndexedFeed):
     """Decoded images in one array: a batch is a gather.
 
     Args:
-        pixels: uint8 (n, height, width, channels).
+        pixels: uint8 or uint16 (n, height, width, channels).
         labels: int32 (n,).
     """
 
@@ -52,7 +52,7 @@ class MemoryFeed(_IndexedFeed):
             self._labels = tf.convert_to_tensor(labels)
 
     def fetch(self, element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(self._pixels, element), tf.gather(self._labels, element)
+        return _in_pixels(tf.gather(self._pixels, element)), tf.gather(self._labels, element)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         return tf.gather(self._pixels, indices).numpy()
@@ -76,8 +76,9 @@ class DiskFeed(_IndexedFeed):
         self._faults = faults
 
     def fetch(self, element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.numpy_function(_keeping(self._faults, self.read), [element], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (None, *self._file.shape[1:])), tf.gather(self._labels, element)
+        images = tf.numpy_function(_keeping(self._faults, self.read), [element], self._file.dtype, stateful=False)
+        images = tf.ensure_shape(images, (None, *self._file.shape[1:]))
+        return _in_pixels(images), tf.gather(self._labels, element)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         return self._file.read(indices)
@@ -118,7 +119,7 @@ class Decoder:
             indices: which images they are.
             otherwise: makes pixels of `given` where some image is not plain.
         """
-        shape = self.image_format.shape
+        shape, dtype = self.image_format.shape, self.image_format.dtype
 
         def exactly(image: tf.Tensor) -> tf.Tensor:
             # The method that Pillow has, too; others, a little faster, give other pixels. It decodes PNG as well.
@@ -126,10 +127,10 @@ class Decoder:
 
         images = tf.cond(
             tf.reduce_all(tf.gather(self._plain, indices)),
-            lambda: tf.map_fn(exactly, encoded(), fn_output_signature=tf.uint8),
-            lambda: tf.numpy_function(_keeping(self._faults, otherwise), given, tf.uint8, stateful=False),
+            lambda: tf.cast(tf.map_fn(exactly, encoded(), fn_output_signature=tf.uint8), dtype),
+            lambda: tf.numpy_function(_keeping(self._faults, otherwise), given, dtype, stateful=False),
         )
-        return tf.ensure_shape(images, (None, *shape)), tf.gather(self._labels, indices)
+        return _in_pixels(tf.ensure_shape(images, (None, *shape))), tf.gather(self._labels, indices)
 
 
 class FileFeed(_IndexedFeed):
@@ -152,8 +153,14 @@ class FileFeed(_IndexedFeed):
         return self._decoder(encoded, element, self._read, element)
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        shape, resize = self._decoder.image_format.shape, self._decoder.image_format.resize
-        return np.stack([read_image(self._paths[index], shape[:2], shape[2], resize) for index in indices])
+        image_format = self._decoder.image_format
+        (height, width, channels), resize = image_format.shape, image_format.resize
+        return np.stack(
+            [
+                read_stored(self._paths[index], (height, width), channels, resize, image_format.value_range)
+                for index in indices
+            ]
+        )
 
 
 class Records(Protocol):
@@ -176,7 +183,7 @@ class Records(Protocol):
         ...
 
     def decode(self, encoded: bytes, index: int, image_format: ImageFormat) -> np.ndarray:
-        """One image, uint8, of the format's shape. Raises `UserError` where it cannot be used."""
+        """One image, of the format's shape and dtype. Raises `UserError` where it cannot be used."""
         ...
 
 
@@ -218,6 +225,11 @@ class RecordFeed:
     def _decode(self, encoded: np.ndarray, indices: np.ndarray) -> np.ndarray:
         image_format = self._decoder.image_format
         return np.stack([self._records.decode(*pair, image_format) for pair in zip(encoded, indices, strict=True)])
+
+
+def _in_pixels(stored: tf.Tensor) -> tf.Tensor:
+    """As `images.in_pixels`."""
+    return stored if stored.dtype != tf.uint16 else tf.cast(stored, tf.float32) / STEPS
 
 
 def _elements(batches: tf.data.Dataset) -> tf.data.Dataset:

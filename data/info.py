@@ -13,6 +13,7 @@ class DataInfo:
         sizes: images per role: train, validation, test.
         notes: lines that the user should read, such as how missing splits were made.
         parts: what the values of the images' masks mean; empty where there are no masks.
+        value_range: the values in the files that become 0 and 255; None: those that the number of bits allows.
         skipped: a line for each image that cannot be used and was left out.
     """
 
@@ -24,3 +25,4 @@ class DataInfo:
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None

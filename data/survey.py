@@ -22,7 +22,7 @@ SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a 
 SHARED_SHARE = 0.25  # of a split; with more, its scores say nothing
 _SHOWN = 3
 _TICK = 100_000_000  # nanoseconds that two changes may be apart and still get the same time from a file system
-_RULES = f"2, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
+_RULES = f"3, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Survey:
         if not problems:
             return ()
         total = len(self.usable) + len(problems)
-        if on_error == "fail":
+        too_many = len(problems) > SKIPPED_SHARE * total
+        if on_error == "fail" and not too_many:
             others = f" {len(problems) - 1:,} more images cannot be used." if len(problems) > 1 else ""
             raise UserError(f"{problems[0]}{others} To leave out what cannot be used: data.on_error=skip")
-        if len(problems) > SKIPPED_SHARE * total:
+        if too_many:
             raise UserError(
                 f"{len(problems):,} of {total:,} images cannot be used, more than the {SKIPPED_SHARE:.0%} that "
                 f"data.on_error=skip leaves out. The first: {problems[0]}"
@@ -146,6 +147,22 @@ def inspection_or_problem(inspect: Callable[..., Inspection], *given: object) ->
         return inspect(*given)
     except UserError as problem:
         return str(problem)
+
+
+def contradiction_notes(
+    splits: Mapping[str, Split], inspections: Mapping[str, Sequence[Inspection]], classes: Sequence[str]
+) -> list[str]:
+    """A line where the same image has two labels: of one photo, at most one can be right."""
+    first: dict[str, tuple[str, int]] = {}
+    pairs = []
+    for role, split in splits.items():
+        for name, label, inspection in zip(split.names, split.labels.tolist(), inspections[role], strict=True):
+            other, other_label = first.setdefault(inspection.pixels, (name, label))
+            if other_label != label:
+                pairs.append(f"{other} ({classes[other_label]}) = {name} ({classes[label]})")
+    if not pairs:
+        return []
+    return [f"The same image is in two classes {len(pairs):,} times, such as {pairs[0]}. Remove the wrong ones."]
 
 
 def shared_image_notes(splits: Mapping[str, Split], inspections: Mapping[str, Sequence[Inspection]]) -> list[str]:

@@ -11,11 +11,14 @@ _WHY, _NETWORKS = "gallery-attribution.md", "gallery-networks.md"
 
 # By figure: the sentence, the page and the heading there.
 CAPTIONS: dict[str, tuple[str, str, str]] = {
-    "kernels": ("An even gradient from blue to red is an edge detector, across the edge; grey or white is zero.",
+    "kernels": ("In a first layer: from blue to red is an edge, stripes are a line, a spot in a ring is a spot. "
+                "A deeper layer reads maps: its kernels are no pictures.",
                 _BASICS, "kernels"),
-    "kernel": ("Lay it over a patch of its input, multiply cell by cell and add up: one cell of the filter stage.",
+    "kernel": ("Lay it over a patch of its input, multiply cell by cell and add up, over all channels, and add the "
+               "bias: one cell of the filter stage.",
                _BASICS, "kernel"),
-    "kernels_and_maps": ("Where the image looks like the kernel the map is red; where like its negative, blue.",
+    "kernels_and_maps": ("In a first layer: where the image looks like the kernel the map is red; where like its negative, "
+                         "blue. A deeper unit adds up many maps; one of its kernels is drawn.",
                          _BASICS, "kernels_and_maps"),
     "feature_maps": ("Blue that is white after detect is what ReLU removed; condense keeps the strongest cells.",
                      _BASICS, "feature_maps"),
@@ -32,8 +35,10 @@ CAPTIONS: dict[str, tuple[str, str, str]] = {
                     _UNITS, "top_patches"),
     "receptive_field": ("The box is all that a unit can see; the darker below, the more a pixel moves it.",
                         _UNITS, "receptive_field"),
-    "concepts": ("Colour inside the red outlines, and only there, is a detector of that part.", _UNITS, "concepts"),
-    "ablation": ("A row that is dark in one class is a unit that this class needs.", _UNITS, "ablation"),
+    "concepts": ("The more the colour keeps to the red outlines, the better the unit detects that part; most overlap "
+                 "only in part.", _UNITS, "concepts"),
+    "ablation": ("The darker a class in a row, the more of its images are lost without that unit; one image is no "
+                 "evidence.", _UNITS, "ablation"),
     "kernel_spectrum": ("Where blue is above grey on the left, training has strengthened a few directions.",
                         _UNITS, "kernel_spectrum"),
     "explanations": ("Red speaks for the class, blue against it; each method has its own scale and its own faults.",

@@ -9,6 +9,7 @@ import numpy as np
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
+from convlens.gallery.file_names import FileNames
 
 if TYPE_CHECKING:
     from convlens.gallery.material import Material
@@ -32,12 +33,12 @@ def evolution(material: "Material") -> "Iterator[Drawing]":
 
 def write_animations(material: "Material", folder: Path) -> Iterator[Path]:
     """The animation of each layer, a frame an epoch."""
-    layers = _layers(material)
+    layers, files = _layers(material), FileNames(folder)
     with progress_bar("Animating", len(layers)) as progress:
         for done, layer in enumerate(layers, 1):
             epochs, kernels, options = _over_epochs(material, layer)
-            name = f"evolution-{layer.replace('/', '_')}.gif"
-            yield visualization.write_evolution(folder / name, kernels, epochs, **options)
+            name = files.of(f"evolution-{layer}")  # as the picture's, which it takes the place of on the page
+            yield visualization.write_evolution(folder / f"{name}.gif", kernels, epochs, **options)
             progress(done, len(layers))
 
 

@@ -26,7 +26,7 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     if config.image is None and run is None:
         config = config.model_copy(update={"image": [str(PICTURE)]})
     dataset = run.open_data(config.data) if run and asks_for_data(config) else None
-    photos = read_photos(config, run, read_files(config), dataset)
+    photos = read_photos(config, run, read_files(config, run), dataset)
     name = config.kernel_name or name_of(kernel)
 
     drawings = [Drawing(f"kernel-{name}", lambda: (show_kernel(kernel, name=name), {"kernel": kernel}))]

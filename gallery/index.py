@@ -22,9 +22,10 @@ def write_page(folder: Path, title: str, layers: Sequence[str] = ()) -> Path:
     """
     from convlens.visualization import write_index
 
-    pictures = sorted(
-        {path.with_suffix(".gif") if path.with_suffix(".gif").exists() else path for path in folder.glob("*.png")}
-    )
+    # A layer's name may hold a dot, at which with_suffix would cut another name.
+    animated = {path.name.removesuffix(".gif") for path in folder.glob("*.gif")}
+    stems = [path.name.removesuffix(".png") for path in folder.glob("*.png")]
+    pictures = sorted(folder / f"{stem}{'.gif' if stem in animated else '.png'}" for stem in stems)
     entries = [_captioned(entry(path.name), folder) for path in pictures]
     places = {layer: place for place, layer in enumerate((*layers, TYPED))}
     figures = {figure: place for place, figure in enumerate(FIGURES)}

@@ -79,7 +79,7 @@ class Material:
     def __init__(self, config: Visualize, run: "Run | None", figures: Collection[str]):
         self.config, self.run, self.figures = config, run, figures
         self.attribution_maps: dict[str, np.ndarray | None] = {}  # computed so far, by method; None: not possible
-        self._files = read_files(config)
+        self._files = read_files(config, run)
 
     @property
     def source(self) -> str:
@@ -177,7 +177,7 @@ class Material:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """What the user wants to see looked at, as the model takes it: uint8 (n, height, width, channels)."""
+        """What the user wants to see looked at, as the model takes it: (n, height, width, channels) in [0, 255]."""
         from convlens.data import fit_image
         from convlens.models.inspection.graph import image_shape
 
@@ -341,6 +341,7 @@ class Material:
         return visualization.Scene(
             layers, self.images, self.names, self.source, self.epoch, self._shares(), labels, self.notes,
             self.verdicts if "pipeline" in self.figures else (),
+            left_out=len(self._all_convolutions) - len(layers),
         )  # fmt: skip
 
     @property

@@ -24,7 +24,7 @@ FIGURE_MEANINGS = {
     "concepts": "which units fire on which part of a vehicle; of rendered_cars",
     "receptive_field": "which pixels a unit sees, in theory and in fact",
     "ablation": "what the network can no longer do without a unit",
-    "kernel_spectrum": "how smooth kernels are, beside random ones",
+    "kernel_spectrum": "in how many directions the kernels of a layer look, beside random ones",
     "explanations": "every method below beside every other, an image a figure",
     "deletion_insertion": "which of them point at pixels that the network uses",
     "randomisation": "which of them change when the network's weights are random",

@@ -19,7 +19,7 @@ CLASSES_SHOWN = 3  # where no image is named: an example of each of so many clas
 
 @dataclass(frozen=True)
 class Photo:
-    """An image (height, width[, channels]) uint8, what it is called and, of a split, its class and its index."""
+    """An image (height, width[, channels]) in [0, 255], what it is called and, of a split, its class and its index."""
 
     pixels: np.ndarray
     name: str
@@ -27,11 +27,13 @@ class Photo:
     index: int | None = None
 
 
-def read_files(config: Visualize) -> dict[str, np.ndarray]:
-    """The image files that are asked for, read at their own size."""
+def read_files(config: Visualize, run: "Run | None" = None) -> dict[str, np.ndarray]:
+    """The image files that are asked for, read at their own size; in the range of values that a run's images have."""
     from convlens.data import read_image
 
-    return {path: read_image(path) for path in config.image or [] if isinstance(path, str)}
+    value_range = run.config.data.value_range if run else None
+    paths = [path for path in config.image or [] if isinstance(path, str)]
+    return {path: read_image(path, value_range=value_range) for path in paths}
 
 
 def asks_for_data(config: Visualize) -> bool:

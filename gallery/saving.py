@@ -1,11 +1,11 @@
 """Drawn figures on disk: each as PNG, SVG and arrays, and a page on which all of a folder are found."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
+from convlens.gallery.file_names import FileNames, names_of_layer
 from convlens.gallery.index import write_page
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) ->
     """
     from convlens.visualization import save_figure
 
-    names, beside = [], []
+    names, beside, files = [], [], FileNames(folder)
     with progress_bar("Drawing", sum(len(plan.drawings) for plan in plans)) as progress:
         for plan in plans:
             before = len(names)
             for name, figure, arrays in drawn(plan):
-                names.append(_file_name(name))
+                names.append(files.of(name))
                 save_figure(figure, arrays, folder / names[-1])
                 progress(len(names))
             if plan.beside and len(names) == before + len(plan.drawings):
                 beside += _written_beside(plan, folder)
-    page = write_page(folder, f"Figures of {folder}", [_file_name(layer) for layer in layers])
+    page = write_page(folder, f"Figures in {folder}", [name for layer in layers for name in names_of_layer(layer)])
     if names:
         count = "1 figure" if len(names) == 1 else f"{len(names)} figures"
         print(f"{count} in {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
@@ -71,8 +71,3 @@ def _give_up(plan: "Plan", error: UserError) -> None:
     if plan.by_name:
         raise error
     print(f"No figure '{plan.figure}': {error}")
-
-
-def _file_name(name: str) -> str:
-    """A drawing's name as that of a file, without suffix."""
-    return re.sub(r"[^\w.@-]+", "_", name)[:150]

@@ -181,7 +181,7 @@ def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_ru
     run = only_run(tmp_path)
     kept = yaml.safe_load((run / "config.yaml").read_text())
     assert kept["data"]["image_size"] == [16, 16] and kept["training"]["epochs"] == 2
-    assert kept["training"]["keep"] == "last" and kept["model"]["first_stddev"] == 0.01
+    assert kept["training"]["keep"] == "last" and kept["model"]["first_stddev"] == 0.003
     assert 0 < kept["model"]["batch_norm_momentum"] < 1
     evaluating = script("evaluate.py", folder=tmp_path)
     assert evaluating.returncode == 0 and "Chosen" not in evaluating.stdout, evaluating.stderr
@@ -189,6 +189,16 @@ def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_ru
     assert again.returncode == 0 and "is finished" in again.stdout, again.stderr
     other = script("train.py", *words[:2], "training.epochs=3", f"resume={run}", folder=tmp_path)
     assert other.returncode == 2 and "training.epochs=3" in other.stderr
+
+    # What was chosen is what was done: with the same values written down, the same is learned.
+    (tmp_path / "values.yaml").write_text("# @package _global_\n" + yaml.safe_dump(kept | {"recipe": None}))
+    written = script(
+        "train.py", f"experiment={tmp_path}/values.yaml", "name=written", f"data.root={photos}", folder=tmp_path
+    )
+    assert written.returncode == 0 and "Chosen" not in written.stdout, written.stderr
+    (copy,) = (path for path in (run.parents[1] / "written").iterdir() if path.name != "latest")
+    losses = [np.loadtxt(path / "metrics.csv", delimiter=",", skiprows=1, usecols=(1, 3)) for path in (run, copy)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.01)
 
 
 def test_a_sweep_ends_with_one_table_and_one_folder_a_run(photos, tmp_path):

@@ -34,6 +34,7 @@ from convlens.core.plain_table import parse_table
 from convlens.core.program import command_line, word
 from convlens.core.reading import read_regular, refuse_ways_out
 from convlens.models.keras_file.archive import FILE_BYTES
+from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.reading import has_sum, read_model
 from convlens.training.records import Facts, Record, Scores, check
 
@@ -99,6 +100,8 @@ class Run:
         if not os.path.lexists(path / "config.yaml"):
             inside = _runs_below(path) if path.is_dir() else []
             if not inside:
+                if other_format(path):
+                    raise UserError(other_format(path))
                 raise UserError(f"{path} is not a run: it has no config.yaml. {_how_to_train()}")
             path = next((run for run in inside if (run / "model.keras").is_file()), inside[0])
         run = cls(path.resolve() if path.is_symlink() else path)
@@ -562,6 +565,8 @@ _ESCAPED = {"n": "\n", "r": "\r"}
 
 def model_file(source: str | os.PathLike) -> Path:
     """The model file of a run, or the file itself. Raises `UserError` where there is none."""
+    if other_format(source):
+        raise UserError(other_format(source))
     path = Path(source) if Path(source).suffix in (".keras", ".h5", ".hdf5") else Run.open(source).model_path
     if not path.exists():
         raise UserError(f"Model file {path} does not exist; give a run or a .keras file.")

@@ -196,6 +196,7 @@ def _write_picture(writer, name: str, picture: np.ndarray, step: int) -> None:
     from tensorboard.plugins.image import metadata
 
     file = io.BytesIO()
+    picture = np.rint(picture).astype(np.uint8)  # an image that a model takes may have finer steps
     pixels = np.ascontiguousarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     height, width = pixels.shape[:2]

@@ -76,6 +76,7 @@ class Scene:
 
     `images` is (n, height, width, channels) in [0, 255]; `shares` are the class probabilities, (n, classes). `notes`
     say of each image what was done to it before the network saw it, `verdicts` what else is to be said of its class.
+    `left_out` is how many convolutions of the network are not among the layers.
     """
 
     layers: Sequence[Layer]
@@ -87,6 +88,7 @@ class Scene:
     labels: Sequence[str] | None = None
     notes: Sequence[str] = ()
     verdicts: Sequence[str] = ()
+    left_out: int = 0
 
     def told(self, index: int) -> str:
         """An image's name, and what was done to it."""
@@ -273,6 +275,7 @@ def _pipeline(scene: Scene, look: Look) -> Iterator[Drawing]:
                 scene.images[index], stops, caption=scene.caption(), image_name=scene.told(index), scale=look.scale,
                 limit=limit, shares=shares, labels=scene.labels,
                 verdict=scene.verdicts[index] if scene.verdicts else "",
+                note=f"{scene.left_out} of the network's convolutions are left out" if scene.left_out else "",
             )  # fmt: skip
             arrays = {f"{stop.layer}:{stop.stage}".replace("/", ":"): stop.maps for stop in stops}
             return figure, {"image": scene.images[index], **arrays, **({} if shares is None else {"shares": shares})}

@@ -43,17 +43,20 @@ def pipeline_figure(
     shares: np.ndarray | None = None,
     labels: Sequence[str] | None = None,
     verdict: str = "",
+    note: str = "",
 ) -> Figure:
     """An image, (height, width, channels) in [0, 255], through every block: the strongest units at each.
 
     Units are ordered by their mean activation on this image, which is written under each. `shares` are the class
-    probabilities, shape (classes,), drawn at the end with their `labels` and, if there is one, a `verdict` on them.
+    probabilities, shape (classes,), drawn at the end with their `labels` and, if there is one, a `verdict` on them. A
+    `note` joins the title's facts.
     """
     limits = [palette.limits(stop.maps, scale, limit, stop.inside) for stop in stops]
     sheet = Sheet(width=1300)
     facts = caption.facts(
         f"the {strongest} units with the largest mean activation of each block, strongest first",
         "a block reads all maps of the one before, not only those beside it",
+        note,
         f"scale: {scale}, colours by square root",
     )
     y = heading(sheet, "From the image to the class" if shares is not None else "Through every block", facts, 1800)
@@ -161,7 +164,7 @@ def _draw_shares(sheet, x, least, middle, shares, labels, verdict) -> None:
         text = f"{shorten(label, BAR - 60, palette.LABEL_SIZE)}  {shares[index]:.1%}"
         sheet.text(x, y, text, palette.LABEL_SIZE)
         bar = np.empty((18, BAR, 3), np.uint8)
-        bar[:] = palette.GUTTER
+        bar[:] = palette.HATCH[0]
         bar[:, : round(BAR * float(shares[index]))] = palette.AGREEMENT[200]
         sheet.paint(x, y + line + 4, bar)
         y += row

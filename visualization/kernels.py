@@ -157,7 +157,8 @@ def _legend(sheet: Sheet, y: float, rgb: bool, has_start: bool, has_tuning: bool
     if rgb:
         lines.append("RGB: mid-grey is zero.")
     if has_start:
-        lines.append("Start: before learning, in the colours of the learned kernel beside it.")
+        place = "beside" if rgb or has_tuning else "above"
+        lines.append(f"Start: before learning, in the colours of the learned kernel {place} it.")
     if has_tuning:
         lines.append(
             "Beside a unit: the angle of the stripes that it answers to most (0° level, 90° upright), r–g or b–y where "

@@ -12,6 +12,7 @@ import numpy as np
 
 from convlens.configs.schema import Augment
 from convlens.data.augment import Augmentation, changes_anything, mirrored_in_even_epochs
+from convlens.data.images import STEPS
 
 
 class InJax:
@@ -42,8 +43,8 @@ class InJax:
 class DeviceTraining:
     """Training images on the device, and what each step of a training is given to pick its batch.
 
-    Attributes: arrays (images uint8 (n, height, width, channels), labels int32 (n,)): to be passed to `batch` where it
-    is compiled; a constant of a compiled function would be copied into it.
+    Attributes: arrays (images uint8 or uint16 (n, height, width, channels), labels int32 (n,)): to be passed to `batch`
+    where it is compiled; a constant of a compiled function would be copied into it.
 
     Args:
         weights: how much a mistake on each class costs, (classes,); None: all the same.
@@ -89,7 +90,7 @@ class DeviceTraining:
     ) -> tuple[jax.Array, ...]:
         """Images and one-hot labels, and where classes are weighted what a mistake on each image costs."""
         images, labels = (array[indices] for array in arrays)
-        labels = jax.nn.one_hot(labels, self._classes)
+        images, labels = _in_pixels(images), jax.nn.one_hot(labels, self._classes)
         if self._augmentation:
             turned = None if self._mirrored is None else jnp.asarray(self._mirrored)[indices] ^ (epoch % 2 == 1)
             images, labels = self._augmentation(images, labels, key, turned)
@@ -114,7 +115,12 @@ class DeviceEvaluation:
     def batch(self, arrays: tuple[jax.Array, jax.Array], indices: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Images and one-hot labels."""
         images, labels = (array[indices] for array in arrays)
-        return images, jax.nn.one_hot(labels, self._classes)
+        return _in_pixels(images), jax.nn.one_hot(labels, self._classes)
+
+
+def _in_pixels(stored: jax.Array) -> jax.Array:
+    """As `images.in_pixels`."""
+    return stored if stored.dtype != jnp.uint16 else stored.astype("float32") / STEPS
 
 
 def _reflected(positions: jax.Array, length: int) -> jax.Array:

@@ -48,6 +48,8 @@ class DiskCache:
     def folder(self) -> Path:
         """Where the files lie; it need not exist yet."""
         rules = repr((_RULES, self._format.shape, self._format.resize))
+        if self._format.value_range:
+            rules += repr(tuple(map(float, self._format.value_range)))
         digest = hashlib.blake2b(rules.encode(), digest_size=16)
         for role in ROLES:
             digest.update(f"\0{role}".encode())
@@ -56,11 +58,11 @@ class DiskCache:
 
     def fits(self) -> bool:
         """Whether all roles are there, or take no more than what is left to images on disk."""
-        return not self._missing(ROLES) or sum(size_of(self._shape_of(role)) for role in ROLES) <= allowance()
+        return not self._missing(ROLES) or sum(map(self._size_of, ROLES)) <= allowance()
 
     def open(self, role: str) -> PixelFile | None:
         """A role's images, if they are there."""
-        return open_pixels(self._path(role), self._shape_of(role))
+        return open_pixels(self._path(role), self._shape_of(role), self._format.dtype)
 
     def prepare(self, roles: Sequence[str]) -> None:
         """Makes space for those of the roles that are not there, and says what will be written.
@@ -68,7 +70,7 @@ class DiskCache:
         Raises:
             UserError: there is no space, and `data.cache=disk` was demanded.
         """
-        needed = sum(size_of(self._shape_of(role)) for role in self._missing(roles))
+        needed = sum(map(self._size_of, self._missing(roles)))
         if not needed or self._given_up:
             return
         try:
@@ -100,6 +102,7 @@ class DiskCache:
             return write_pixels(
                 self._path(role),
                 self._shape_of(role),
+                self._format.dtype,
                 lambda put: self._decode(role, put),
                 lambda: self._tell(f"Another process is writing the {role} images to {self.folder}; waiting for it."),
             )
@@ -129,13 +132,17 @@ class DiskCache:
         self._tell(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them anew.")
 
     def _missing(self, roles: Sequence[str]) -> list[str]:
-        return [role for role in roles if not is_complete(self._path(role), self._shape_of(role))]
+        dtype = self._format.dtype
+        return [role for role in roles if not is_complete(self._path(role), self._shape_of(role), dtype)]
 
     def _path(self, role: str) -> Path:
         return self.folder / f"{role}.npy"
 
     def _shape_of(self, role: str) -> tuple[int, int, int, int]:
         return len(self._splits[role]), *self._format.shape
+
+    def _size_of(self, role: str) -> int:
+        return size_of(self._shape_of(role), self._format.dtype)
 
     def _tell(self, line: str) -> None:
         if self._progress:

@@ -38,7 +38,7 @@ class ImageCache:
         self._progress = progress
         self._feeds: dict[str, CachedFeed] = {}
         images = sum(len(self._splits[role]) for role in ROLES)
-        self.in_memory = fits_in_memory(cache, images * prod(image_format.shape))
+        self.in_memory = fits_in_memory(cache, images * prod(image_format.shape) * image_format.dtype.itemsize)
         self.disk = DiskCache(
             source.splits, source.inspections, image_format, demanded=cache == "disk", progress=progress
         )

@@ -13,8 +13,8 @@ _CAP = 4 * 2**30  # bytes that data.cache=auto takes at most
 
 
 def decoded(split: Split, image_format: ImageFormat, progress: Progress) -> np.ndarray:
-    """Every image of a role, uint8 (n, height, width, channels), decoded in several threads."""
-    images = np.empty((len(split), *image_format.shape), np.uint8)
+    """Every image of a role, (n, height, width, channels) of the format's dtype, decoded in several threads."""
+    images = np.empty((len(split), *image_format.shape), image_format.dtype)
 
     def put(index: int, encoded: bytes, pixels: np.ndarray) -> None:
         images[index] = pixels

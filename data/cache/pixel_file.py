@@ -19,19 +19,21 @@ from convlens.core.files import sync
 from convlens.core.locks import lock
 from convlens.data.cache.disk_space import DRAFT_SUFFIX, DiskCacheError, is_named
 
+Shape = tuple[int, int, int, int]
+BYTES = np.dtype(np.uint8)
 _POLL = 0.5  # seconds between two looks at a file that another process is writing
 
 
 class PixelFile:
     """A file of decoded images, open for reading; no process removes it as long as it is.
 
-    Attributes: shape, (images, height, width, channels).
+    Attributes: shape, (images, height, width, channels); dtype.
     """
 
-    def __init__(self, file: int, path: Path, shape: tuple[int, int, int, int]):
-        self.shape = shape
+    def __init__(self, file: int, path: Path, shape: Shape, dtype: np.dtype):
+        self.shape, self.dtype = shape, dtype
         self._file, self._path = file, path
-        self._start, self._row = len(_header(shape)), prod(shape[1:])
+        self._start, self._row = len(_header(shape, dtype)), prod(shape[1:]) * dtype.itemsize
         with suppress(OSError):
             os.utime(file)  # the entry that was not used for the longest time goes first
 
@@ -39,7 +41,7 @@ class PixelFile:
         os.close(self._file)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Some images, uint8 (n, height, width, channels).
+        """Some images, (n, height, width, channels).
 
         They are read, not mapped: of a file that is larger than memory, all images of a batch are asked for at once
         and come several times as fast, and a disk that fails is an error and no signal.
@@ -51,11 +53,11 @@ class PixelFile:
         images = np.empty((len(offsets), self._row), np.uint8)
         for image, offset in zip(images, offsets, strict=True):
             self._read_into(memoryview(image), offset)
-        return images.reshape(-1, *self.shape[1:])
+        return images.view(self.dtype).reshape(-1, *self.shape[1:])
 
     def all(self) -> np.ndarray:
         """Every image, mapped into memory."""
-        return np.memmap(self._path_of_descriptor(), np.uint8, "r", self._start, self.shape)
+        return np.memmap(self._path_of_descriptor(), self.dtype, "r", self._start, self.shape)
 
     def _read_into(self, image: memoryview, offset: int) -> None:
         while image:
@@ -76,7 +78,7 @@ class PixelFile:
         return opened if opened.exists() else self._path
 
 
-def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> PixelFile | None:
+def open_pixels(path: Path, shape: Shape, dtype: np.dtype = BYTES) -> PixelFile | None:
     """The file of images of this shape; None where there is none, or none that is whole."""
     try:
         file = os.open(path, os.O_RDONLY)
@@ -84,32 +86,33 @@ def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> PixelFile | Non
         return None
     with suppress(OSError):  # where files cannot be locked, one that is removed can still be read
         lock(file, shared=True)
-    if is_named(file, path) and _is_whole(file, shape):
-        return PixelFile(file, path, shape)
+    if is_named(file, path) and _is_whole(file, shape, dtype):
+        return PixelFile(file, path, shape, dtype)
     os.close(file)
     return None
 
 
-def is_complete(path: Path, shape: tuple[int, int, int, int]) -> bool:
+def is_complete(path: Path, shape: Shape, dtype: np.dtype = BYTES) -> bool:
     """Whether `open_pixels` would find a file, without a use of it being noted."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        return _is_whole(file, shape)
+        return _is_whole(file, shape, dtype)
     finally:
         os.close(file)
 
 
-def size_of(shape: tuple[int, int, int, int]) -> int:
+def size_of(shape: Shape, dtype: np.dtype = BYTES) -> int:
     """Bytes of a file of images of this shape."""
-    return len(_header(shape)) + prod(shape)
+    return len(_header(shape, dtype)) + prod(shape) * dtype.itemsize
 
 
 def write_pixels(
     path: Path,
-    shape: tuple[int, int, int, int],
+    shape: Shape,
+    dtype: np.dtype,
     fill: Callable[[Callable[[int, np.ndarray], None]], None],
     waiting: Callable[[], None],
 ) -> PixelFile:
@@ -124,9 +127,9 @@ def write_pixels(
     """
     announced = False
     while True:
-        draft = _Draft.begin(path, shape)
+        draft = _Draft.begin(path, shape, dtype)
         # Looked for only now: another process may have finished it just before.
-        finished = open_pixels(path, shape)
+        finished = open_pixels(path, shape, dtype)
         if finished or draft:
             break
         if not announced:
@@ -149,13 +152,13 @@ def write_pixels(
 class _Draft:
     """A file that is being written under another name, locked by us."""
 
-    def __init__(self, file: int, path: Path, shape: tuple[int, int, int, int]):
-        self._file, self._path, self._shape = file, path, shape
-        self._header, self._row = _header(shape), prod(shape[1:])
+    def __init__(self, file: int, path: Path, shape: Shape, dtype: np.dtype):
+        self._file, self._path, self._shape, self._dtype = file, path, shape, dtype
+        self._header, self._row = _header(shape, dtype), prod(shape[1:]) * dtype.itemsize
         self._written = np.zeros(shape[0], bool)
 
     @classmethod
-    def begin(cls, path: Path, shape: tuple[int, int, int, int]) -> "_Draft | None":
+    def begin(cls, path: Path, shape: Shape, dtype: np.dtype) -> "_Draft | None":
         """None where another process writes the file, or is just removing it."""
         draft = path.with_suffix(DRAFT_SUFFIX)
         with _disk_cache_errors(draft):
@@ -167,7 +170,7 @@ class _Draft:
             try:
                 lock(file)
                 if is_named(file, draft):
-                    return cls(file, path, shape)
+                    return cls(file, path, shape, dtype)
             except BlockingIOError:
                 pass
             except OSError:
@@ -180,12 +183,12 @@ class _Draft:
         """All of its bytes, zero; a killed process may have left others."""
         with _disk_cache_errors(self._path):
             os.ftruncate(self._file, 0)
-            os.ftruncate(self._file, size_of(self._shape))
+            os.ftruncate(self._file, size_of(self._shape, self._dtype))
         self._write(self._header, 0)
 
     def put(self, index: int, image: np.ndarray) -> None:
-        if image.shape != self._shape[1:] or image.dtype != np.uint8:
-            raise ValueError(f"image {index} is {image.shape} {image.dtype}, not {self._shape[1:]} uint8")
+        if image.shape != self._shape[1:] or image.dtype != self._dtype:
+            raise ValueError(f"image {index} is {image.shape} {image.dtype}, not {self._shape[1:]} {self._dtype}")
         self._write(image.tobytes(), len(self._header) + index * self._row)
         self._written[index] = True
 
@@ -199,7 +202,7 @@ class _Draft:
             os.replace(draft, self._path)
             sync(self._path.parent)
             lock(self._file, shared=True)
-        return PixelFile(self._file, self._path, self._shape)
+        return PixelFile(self._file, self._path, self._shape, self._dtype)
 
     def discard(self) -> None:
         draft = self._path.with_suffix(DRAFT_SUFFIX)
@@ -226,14 +229,14 @@ def _disk_cache_errors(path: Path) -> Iterator[None]:
         raise DiskCacheError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _is_whole(file: int, shape: tuple[int, int, int, int]) -> bool:
-    header = _header(shape)
-    return os.fstat(file).st_size == size_of(shape) and os.pread(file, len(header), 0) == header
+def _is_whole(file: int, shape: Shape, dtype: np.dtype) -> bool:
+    header = _header(shape, dtype)
+    return os.fstat(file).st_size == size_of(shape, dtype) and os.pread(file, len(header), 0) == header
 
 
-def _header(shape: tuple[int, int, int, int]) -> bytes:
-    """What stands at the start of an .npy file of uint8 values."""
+def _header(shape: Shape, dtype: np.dtype) -> bytes:
+    """What stands at the start of an .npy file."""
     header = BytesIO()
-    fields = {"descr": "|u1", "fortran_order": False, "shape": tuple(int(side) for side in shape)}
+    fields = {"descr": dtype.str, "fortran_order": False, "shape": tuple(int(side) for side in shape)}
     np.lib.format.write_array_header_1_0(header, fields)
     return header.getvalue()

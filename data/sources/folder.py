@@ -12,12 +12,19 @@ import numpy as np
 from convlens.configs import Data
 from convlens.configs.schema import Splits
 from convlens.core.errors import UserError, nearest
+from convlens.core.program import word
 from convlens.core.progress import progress_bar
 from convlens.data.base import ROLES
 from convlens.data.images import SUFFIXES, differing_sizes
+from convlens.data.sources.folder_classes import (
+    ClassFolders,
+    other_spelling,
+    refuse_same_words,
+    similar_names_notes,
+)
 from convlens.data.sources.folder_split import FolderSplit, Photos
-from convlens.data.splits import carve_missing, kept_classes, named_split
-from convlens.data.survey import Survey, shared_image_notes
+from convlens.data.splits import carve_missing, kept_classes, known_classes, listed, named_split
+from convlens.data.survey import Survey, contradiction_notes, shared_image_notes
 
 _SAMPLE = 500  # files whose headers tell the size of all
 
@@ -40,11 +47,13 @@ class FolderSource:
         self._photos = Photos(self.root)
         self._left_out: Counter = Counter()
         folders = self._role_folders(config.splits)
-        files = {role: self._classes_in(folder) for role, folder in folders.items()}
+        files = self._find_images(folders)
         self.classes = kept_classes(sorted({name for classes in files.values() for name in classes}), config.classes)
+        refuse_same_words(self.classes)
+        self._train_only = known_classes("data.train_only", config.train_only, self.classes)
         self._refuse_uneven_classes(folders, files)
 
-        names = [file for classes in files.values() for name in self.classes for file in classes[name]]
+        names = [file for classes in files.values() for name in self.classes for file in classes.get(name, ())]
         survey = self._survey(names, progress)
         self.skipped = survey.skipped(config.on_error)
         if self.skipped:
@@ -54,9 +63,13 @@ class FolderSource:
 
         splits = {role: self._split(classes) for role, classes in files.items()}
         keys = splits["train"].names  # relative to the root
-        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, str(self.root))
+        self.splits, carved = carve_missing(
+            splits, keys, config.validation_share, self.classes, str(self.root), self._train_only
+        )
         self.inspections = survey.of(self.splits)
-        self.notes += carved + survey.notes(self.skipped) + shared_image_notes(self.splits, self.inspections)
+        self.notes += similar_names_notes(self.classes) + carved + survey.notes(self.skipped)
+        self.notes += shared_image_notes(self.splits, self.inspections)
+        self.notes += contradiction_notes(self.splits, self.inspections, self.classes)
         if self._left_out:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self._left_out.most_common(5))
             self.notes.append(
@@ -112,29 +125,41 @@ class FolderSource:
             _refuse_one_folder_twice(folders)
             return folders
         if folders:
-            other = next(iter(folders.values())).name
-            raise UserError(f"{self.root} has a folder '{other}' but no folder 'train'; give data.splits.train=...")
+            other = next(iter(folders.values()))
+            rest = [name for name in inside if name not in {path.name for path in folders.values()} and name[0] != "."]
+            instead = ("data.splits.train", nearest("train", rest) or rest[0]) if rest else ("data.root", str(other))
+            advice = word(*instead)
+            what = "name the one to train on" if rest else "to have its images split by itself"
+            raise UserError(f"{self.root} has a folder '{other.name}' but no folder 'train'; {what}: {advice}")
         return {"train": self.root}
 
-    def _classes_in(self, folder: Path) -> dict[str, list[str]]:
-        """Class name -> its images, as sorted paths relative to the root with forward slashes."""
-        names = sorted(name for name in _folders_in(folder) if not name.startswith("."))
-        classes = {name: sorted(self._images_under(folder / name)) for name in names}
-        self._left_out["outside of every class folder"] += sum(
-            os.path.splitext(name)[1].lower() in SUFFIXES for name in os.listdir(folder)
-        )
+    def _find_images(self, folders: Mapping[str, Path]) -> dict[str, dict[str, list[str]]]:
+        """Role -> class name -> its images, as sorted paths relative to the root with forward slashes."""
+        names = {
+            folder: sorted(name for name in _folders_in(folder) if not name.startswith("."))
+            for folder in folders.values()
+        }
+        class_folders = ClassFolders(names)
+        files = {}
+        for role, folder in folders.items():
+            files[role] = {name: sorted(self._images_under(folder / name, class_folders)) for name in names[folder]}
+            loose = sum(os.path.splitext(name)[1].lower() in SUFFIXES for name in os.listdir(folder))
+            self._left_out["outside of every class folder"] += loose
+            if not any(files[role].values()):
+                raise UserError(_no_classes(folder, loose, folders["train"]))
         self._left_out += Counter()  # drops zeros
-        if not any(classes.values()):
-            raise UserError(
-                f"{folder} holds no images in class folders; expected {folder}/<class>/*.jpg "
-                f"(or {', '.join(SUFFIXES[1:])})."
-            )
-        return classes
+        for role, classes in files.items():
+            if not any(name in files["train"] or other_spelling(name, files["train"]) for name in classes):
+                raise UserError(_no_classes(folders[role], 0, folders["train"]))
+        return files
 
-    def _images_under(self, folder: Path) -> Iterator[str]:
+    def _images_under(self, folder: Path, class_folders: ClassFolders) -> Iterator[str]:
         seen = set()
         for directory, below, files in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
             seen.add(os.path.realpath(directory))
+            for name in below:
+                if os.path.islink(os.path.join(directory, name)):
+                    class_folders.check(Path(directory, name), folder.name)
             below[:] = [
                 name
                 for name in below
@@ -153,19 +178,32 @@ class FolderSource:
         for name in self.classes:
             having = [role for role in files if name in files[role]]
             for role in files:
+                if role != "train" and name in self._train_only and "train" in having:
+                    continue
                 if name not in files[role]:
-                    raise UserError(
-                        f"Class '{name}' is in {folders[having[0]]} but not in {folders[role]}; "
-                        "every split needs every class: add it, remove it, or list the classes to keep in data.classes."
-                    )
+                    raise UserError(self._missing_class(name, folders[having[0]], folders[role], files))
                 if not files[role][name]:
                     raise UserError(
                         f"Class folder {folders[role] / name} holds no images; fill it, remove it, or list the "
                         "classes to keep in data.classes."
                     )
 
+    def _missing_class(self, name: str, there: Path, missing: Path, files: Mapping[str, Mapping[str, object]]) -> str:
+        line = f"Class '{name}' is in {there} but not in {missing}; "
+        spelling = other_spelling(name, [other for classes in files.values() for other in classes])
+        if spelling:
+            return f"{line}there is '{spelling}': give both folders one name."
+        kept = [other for other in self.classes if all(other in classes for classes in files.values())]
+        line += "every split needs every class: add it, or remove it"
+        if len(kept) >= 2:
+            line += f", or keep the others: {listed('data.classes', kept)}"
+        if name in files["train"]:
+            few = [other for other in self.classes if other in files["train"] and other not in kept]
+            line += f", or let it be learned and never scored: {listed('data.train_only', [*self._train_only, *few])}"
+        return f"{line}."
+
     def _split(self, files: Mapping[str, list[str]]) -> FolderSplit:
-        labelled = [(file, label) for label, name in enumerate(self.classes) for file in files[name]]
+        labelled = [(file, label) for label, name in enumerate(self.classes) for file in files.get(name, ())]
         return FolderSplit(self._photos, [file for file, _ in labelled], np.array([label for _, label in labelled]))
 
 
@@ -178,6 +216,26 @@ def check_root(root: str) -> Path:
     except (OSError, RuntimeError) as error:  # a name that no folder can have, or '~' of nobody
         raise UserError(f"data.root={root[:200]} cannot be read: {error.args[-1]}.") from None
     return path
+
+
+def _no_classes(folder: Path, loose: int, train: Path) -> str:
+    """The line for a folder, `loose` images of which lie in no folder of a class; `train` may be the same folder."""
+    if folder != train:
+        root = word("data.root", train)
+        images = f"holds {loose:,} images but none" if loose else "holds no images"
+        return (
+            f"{folder} {images} in a folder of a class that {train} has: without labels nothing can be scored on them. "
+            f"To learn from {train} alone, which is then split by itself: {root}"
+        )
+    line = f"{folder} holds no images in class folders; expected {folder}/<class>/*.jpg (or {', '.join(SUFFIXES[1:])})"
+    beside = [name for name in os.listdir(folder.parent) if (folder.parent / name).is_dir() and name[0] != "."]
+    if not loose:
+        return f"{line}."
+    root = word("data.root", folder.parent)
+    above = (
+        f", or where {folder.name} is one class of several, name the folder above: {root}" if len(beside) > 1 else ""
+    )
+    return f"{line}. Sort its {loose:,} images into a folder for each class{above}"
 
 
 def _without(classes: dict[str, list[str]], problems: Mapping[str, str]) -> dict[str, list[str]]:

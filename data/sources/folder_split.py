@@ -15,7 +15,7 @@ from convlens.data.images import (
     Inspection,
     decode_image,
     inspect_image,
-    read_image,
+    read_stored,
     refuse_other_size,
     stored_image,
 )
@@ -70,22 +70,24 @@ class FolderSplit:
         return FolderSplit(self._photos, [self.names[index] for index in indices], self.labels[indices])
 
     def each(self, indices: Sequence[int], image_format: ImageFormat) -> Iterator[np.ndarray]:
-        """Some images, one after another, uint8 (height, width, channels)."""
+        """Some images, one after another, (height, width, channels)."""
         height, width, channels = image_format.shape
+        resize, value_range = image_format.resize, image_format.value_range
         for index in indices:
-            yield read_image(self._path(index), (height, width), channels, image_format.resize)
+            yield read_stored(self._path(index), (height, width), channels, resize, value_range)
 
     def decode_all(
         self, take: Callable[[int, bytes, np.ndarray], None], image_format: ImageFormat, progress: Progress
     ) -> None:
         """Calls `take(index, encoded, pixels)` for every image, in several threads; none stays in memory."""
         height, width, channels = image_format.shape
+        resize, value_range = image_format.resize, image_format.value_range
 
         def decode(block: range) -> None:
             for index in block:
                 path = self._path(index)
                 encoded = stored_image(path)
-                pixels = decode_image(encoded, str(path), (height, width), channels, image_format.resize)
+                pixels = decode_image(encoded, str(path), (height, width), channels, resize, value_range)
                 take(index, encoded, pixels)
 
         _in_blocks(decode, len(self), progress)

@@ -1,6 +1,7 @@
 """A prepared TFDS dataset: its classes, its roles, and what each of its images holds."""
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from convlens.core.progress import progress_bar
 from convlens.data.base import ROLES
 from convlens.data.images import Inspection, differing_sizes
 from convlens.data.rendered_cars import PARTS
+from convlens.data.sources.tfds_features import image_and_label
 from convlens.data.sources.tfds_shards import (
     edge_bytes,
     exchanged_shard_notes,
@@ -25,8 +27,8 @@ from convlens.data.sources.tfds_shards import (
     shard_paths,
 )
 from convlens.data.sources.tfds_split import BATCH, TfdsSplit, count_records, read_feature
-from convlens.data.splits import carve_missing, kept_classes, named_split
-from convlens.data.survey import InspectionCache, Survey, shared_image_notes, signature_of
+from convlens.data.splits import carve_missing, kept_classes, known_classes, named_split
+from convlens.data.survey import InspectionCache, Survey, contradiction_notes, shared_image_notes, signature_of
 
 
 class TfdsSource:
@@ -44,7 +46,7 @@ class TfdsSource:
         self.builder = builder
         self.name = builder.info.full_name
         self.notes: list[str] = []
-        self.image_key, self.label_key = _keys(builder)
+        self.image_key, self.label_key = image_and_label(builder)
         names = builder.info.features[self.label_key].names
         self.classes = kept_classes(names, config.classes)
         expressions = self._expressions(config)
@@ -60,9 +62,11 @@ class TfdsSource:
                 self._refuse_missing_classes(role, split.expression, split.labels)
         self._usable = survey.usable
         keys = [str(position) for position in splits["train"].positions]
-        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, self.name)
+        train_only = known_classes("data.train_only", config.train_only, self.classes)
+        self.splits, carved = carve_missing(splits, keys, config.validation_share, self.classes, self.name, train_only)
         self.inspections = survey.of(self.splits)
         self.notes += carved + survey.notes(self.skipped) + shared_image_notes(self.splits, self.inspections)
+        self.notes += contradiction_notes(self.splits, self.inspections, self.classes)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -166,7 +170,7 @@ class TfdsSource:
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])
             raise UserError(
                 f"{self.name}, {expression}: record {position} has label {own[position]} but labels go from 0 to "
-                f"{len(names) - 1} (-1 means that they are kept secret); give another split as data.splits.{role}."
+                f"{len(names) - 1} (-1 means that they are kept secret). {self._labelled_splits(role)}"
             )
         kept = np.full(len(names), -1, np.int32)
         kept[[names.index(name) for name in self.classes]] = np.arange(len(self.classes))
@@ -175,6 +179,17 @@ class TfdsSource:
         labels = labels[positions]
         self._refuse_missing_classes(role, expression, labels)
         return TfdsSplit(self.builder, self.image_key, expression, positions, labels)
+
+    def _labelled_splits(self, role: str) -> str:
+        """Which splits to give where those of a role have no labels."""
+        available = list(self.builder.info.splits)
+        source = "validation" if role == "test" and named_split("validation", available) else "train"
+        name = named_split(source, available)
+        if role == "train" or name is None:
+            return f"Give another split as data.splits.{role}."
+        share = "50%" if source == "validation" else "90%"
+        words = (f"data.splits.{source}={name}[:{share}]", f"data.splits.{role}={name}[{share}:]")
+        return f"Take a part of another split: {shlex.join(words)}"
 
     def _refuse_missing_classes(self, role: str, expression: str, labels: np.ndarray) -> None:
         counts = np.bincount(labels, minlength=len(self.classes))
@@ -203,20 +218,3 @@ class TfdsSource:
 def _without(split: TfdsSplit, problems: Mapping[str, str]) -> TfdsSplit:
     """The split without the images of these names."""
     return split.take(np.flatnonzero([name not in problems for name in split.names]))
-
-
-def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
-    """The features that hold the image and its class: the supervised pair, or the first of each kind."""
-    features = builder.info.features
-    pair = builder.info.supervised_keys or ()
-    keys = [key for key in pair if isinstance(key, str) and key in features] + list(features)
-    images = [key for key in keys if isinstance(features[key], tfds.features.Image) and _is_plain(features[key])]
-    labels = [key for key in keys if isinstance(features[key], tfds.features.ClassLabel)]
-    if not images or not labels:
-        held = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
-        raise UserError(f"{builder.info.full_name} needs an 8- or 16-bit Image and a ClassLabel; it has {held}.")
-    return images[0], labels[0]
-
-
-def _is_plain(image: tfds.features.Image) -> bool:
-    return image.np_dtype in (np.uint8, np.uint16)

@@ -81,7 +81,8 @@ def named(config: Data) -> NamedDataset:
         if prepared:
             return prepared
     if code is None:
-        raise UserError(_unknown_name(config.name, data_dir))
+        known = tfds.list_builders(with_community_datasets=False)
+        raise UserError(unknown_name(config.name, known, Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()))
     return _of_class(code, name, data_dir, given)
 
 
@@ -142,8 +143,3 @@ def _data_dir(config: Data) -> Path | None:
     if data_dir.exists() and not data_dir.is_dir():
         raise UserError(f"data.data_dir={data_dir} is not a folder; give the one where TFDS keeps prepared datasets.")
     return data_dir
-
-
-def _unknown_name(given: str, data_dir: Path | None) -> str:
-    prepared = [entry.name for entry in data_dir.iterdir()] if data_dir and data_dir.is_dir() else []
-    return unknown_name(given, tfds.list_builders(with_community_datasets=False), prepared)

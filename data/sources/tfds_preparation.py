@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import shlex
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tensorflow_datasets.core.download import downloader
 from convlens.configs import Data
 from convlens.core.errors import UserError
 from convlens.core.program import word
+from convlens.data.sources.tfds_features import check_features
 from convlens.data.sources.tfds_finding import NamedDataset
 from convlens.data.sources.tfds_shards import one_line_reason
 
@@ -47,6 +49,7 @@ def prepare(find: Callable[[Data], NamedDataset], config: Data, progress: bool) 
         builder = dataset.open()
         if builder.is_prepared():
             return builder
+        check_features(builder)  # before a download that may take hours
         manual_dir = _manual_dir(config)
         if builder.name in _DEAD_DOWNLOADS and not manual_dir:
             raise UserError(f"TFDS cannot download {builder.name}: {_DEAD_DOWNLOADS[builder.name]}.")
@@ -149,13 +152,17 @@ def _not_prepared(dataset: NamedDataset) -> str:
 def _remedy(builder: tfds.core.DatasetBuilder) -> str:
     if builder.name in _DEAD_DOWNLOADS:
         return f"TFDS cannot download it: {_DEAD_DOWNLOADS[builder.name]}."
+    # Not `tfds build`, for which TFDS needs Apache Beam.
+    name = builder.info.full_name.rpartition("/")[0]
+    program = f"import tensorflow_datasets as tfds; tfds.builder({name!r}).download_and_prepare()"
     manual = ", put its files into a folder and give data.manual_dir" if builder.url_infos else ""
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         manual = f", give the files as data.manual_dir ({instructions})"
     return (
-        f"Prepare it where there is a network (tfds build {builder.name}) and give that folder as "
-        f"data.data_dir{manual}, or use data=folder data.root=<folder of photos>."
+        f"Prepare it where there is a network ({shlex.join(('python', '-c', program))}) and give that folder, "
+        f"tensorflow_datasets in your home there, as data.data_dir{manual}, or use data=folder "
+        "data.root=<folder of photos>."
     )
 
 

@@ -94,9 +94,10 @@ class TfdsSplit:
         return data.batch(batch_size).map(finish)
 
     def decode(self, encoded: bytes, index: int, image_format: ImageFormat) -> np.ndarray:
-        """One record's image as a uint8 array (height, width, channels)."""
+        """One record's image, (height, width, channels) of the format's dtype."""
         height, width, channels = image_format.shape
-        return decode_image(encoded, self._full_name(index), (height, width), channels, image_format.resize)
+        resize, value_range = image_format.resize, image_format.value_range
+        return decode_image(encoded, self._full_name(index), (height, width), channels, resize, value_range)
 
     def each(self, indices: Sequence[int], image_format: ImageFormat) -> Iterator[np.ndarray]:
         """Some images, by ascending index, one after another. Reads every record before the last of them."""

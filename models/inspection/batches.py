@@ -12,15 +12,18 @@ from convlens.models.inspection.images import check_images, read_fitting
 ImageShape = tuple[int | None, int | None, int | None]  # height, width, channels; None for any
 
 
-def image_batches(source: Any, batch_size: int, shape: ImageShape) -> Iterator[np.ndarray]:
+def image_batches(
+    source: Any, batch_size: int, shape: ImageShape, value_range: Sequence[float] | None = None
+) -> Iterator[np.ndarray]:
     """Batches (n, height, width, channels), one at a time, of images of `shape` (height, width, channels).
 
     `source` is an array of images, a list of image files, a mapping of arrays of which "image" holds the images, or an
     iterable (a tf.data.Dataset, a generator) of batches or of single images, with or without labels: an array, a tuple
     (images, labels) or (images, labels, parts), or such a mapping. Its own batches are kept, single images are put
-    together. Raises ModelError for images of another shape and for files that cannot be read.
+    together. `value_range` is what image files have for 0 and 255, if not all that their number of bits allows. Raises
+    ModelError for images of another shape and for files that cannot be read.
     """
-    for (images,) in _batches(source, batch_size, shape, columns=1):
+    for (images,) in _batches(source, batch_size, shape, columns=1, value_range=value_range):
         check_images(images, shape)
         yield images
 
@@ -52,7 +55,9 @@ def image_count(source: Any) -> int | None:
     return sum(len(batch) if getattr(batch, "ndim", 0) == 4 else 1 for batch in images)
 
 
-def _batches(source: Any, batch_size: int, shape: ImageShape, columns: int) -> Iterator[tuple]:
+def _batches(
+    source: Any, batch_size: int, shape: ImageShape, columns: int, value_range: Sequence[float] | None = None
+) -> Iterator[tuple]:
     """The first `columns` of images, labels and masks as arrays, or None, before anything is checked."""
     if isinstance(source, str | PathLike):
         source = [source]
@@ -61,7 +66,7 @@ def _batches(source: Any, batch_size: int, shape: ImageShape, columns: int) -> I
     elif _is_array(source):
         yield from _slices(_columns(np.asarray(source))[:columns], batch_size)
     elif isinstance(source, Sequence) and source and isinstance(source[0], str | PathLike):
-        for images in _from_files(source, batch_size, shape):
+        for images in _from_files(source, batch_size, shape, value_range):
             yield _columns(images)[:columns]
     elif isinstance(source, Iterable):
         yield from _from_iterable((_columns(element)[:columns] for element in source), batch_size)
@@ -81,11 +86,13 @@ def _slices(arrays: Sequence[np.ndarray | None], batch_size: int) -> Iterator[tu
         yield tuple(_array(None if array is None else array[start : start + batch_size]) for array in arrays)
 
 
-def _from_files(paths: Sequence[str | PathLike], batch_size: int, shape: ImageShape) -> Iterator[np.ndarray]:
+def _from_files(
+    paths: Sequence[str | PathLike], batch_size: int, shape: ImageShape, value_range: Sequence[float] | None
+) -> Iterator[np.ndarray]:
     if None in shape[:2]:
         raise ModelError("the model takes images of any size, so files cannot be made to fit; give arrays instead")
     for start in range(0, len(paths), batch_size):
-        yield np.stack([read_fitting(path, shape) for path in paths[start : start + batch_size]])
+        yield np.stack([read_fitting(path, shape, value_range) for path in paths[start : start + batch_size]])
 
 
 def _from_iterable(elements: Iterable[tuple], batch_size: int) -> Iterator[tuple]:

@@ -26,11 +26,18 @@ class FeatureExtractor:
     normalization between), "detect" (after the activation), "condense" (after the pooling that follows); a convolution
     lacks a stage that does not follow it. "output" is what a layer returns and "input" what it reads: all there is of
     other layers.
+    `value_range` is that of `run.config.data`: how the values in image files become pixels.
     """
 
-    def __init__(self, model: keras.Model, layers: Sequence[str] | str | None = None, stages: Sequence[str] = STAGES):
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: Sequence[str] | str | None = None,
+        stages: Sequence[str] = STAGES,
+        value_range: Sequence[float] | None = None,
+    ):
         self._inspection = Inspection(model)
-        self._layers, self._stages = layers, stages
+        self._layers, self._stages, self._value_range = layers, stages, value_range
         self._taps: dict[tuple[str, str], Tap] | None = None
         if self._inspection.image_shape[2] is not None:
             self._taps = self._inspection.taps(layers, stages)
@@ -56,7 +63,7 @@ class FeatureExtractor:
         `source` is an array of images (n, height, width, channels) in [0, 255], a list of image files, or an iterable
         of batches or single images with or without labels, such as a tf.data.Dataset.
         """
-        for images in image_batches(source, batch_size, self._inspection.image_shape):
+        for images in image_batches(source, batch_size, self._inspection.image_shape, self._value_range):
             if self._taps is None:
                 size, channels = images.shape[1:3], images.shape[3]
                 self._taps = self._inspection.taps(self._layers, self._stages, size=size, channels=channels)
@@ -67,14 +74,21 @@ class FeatureExtractor:
 
 
 def feature_extractor(
-    model: keras.Model, layers: Sequence[str] | str | None = None, stages: Sequence[str] = STAGES
+    model: keras.Model,
+    layers: Sequence[str] | str | None = None,
+    stages: Sequence[str] = STAGES,
+    value_range: Sequence[float] | None = None,
 ) -> FeatureExtractor:
     """An extractor of the features of `layers` (None: every convolution) at `stages`; see FeatureExtractor."""
-    return FeatureExtractor(model, layers, stages)
+    return FeatureExtractor(model, layers, stages, value_range)
 
 
 def feature_maps(
-    model: keras.Model, images: Any, layers: Sequence[str] | str | None = None, stages: Sequence[str] = STAGES
+    model: keras.Model,
+    images: Any,
+    layers: Sequence[str] | str | None = None,
+    stages: Sequence[str] = STAGES,
+    value_range: Sequence[float] | None = None,
 ) -> Features:
     """`{layer: {stage: array (n, height, width, units)}}` of `images` at once; see FeatureExtractor."""
-    return FeatureExtractor(model, layers, stages)(images)
+    return FeatureExtractor(model, layers, stages, value_range)(images)

@@ -1,11 +1,13 @@
 """One image as a model takes it: its shape, and an image file made to fit."""
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from convlens.core.errors import ModelError
+from convlens.core.errors import ModelError, UserError
+from convlens.core.images import read_image
 
 
 def check_images(images: np.ndarray, shape: tuple[int | None, int | None, int | None]) -> None:
@@ -16,20 +18,18 @@ def check_images(images: np.ndarray, shape: tuple[int | None, int | None, int | 
         raise ModelError(f"images have the shape {images.shape}, but the model takes (batch, {expected})")
 
 
-def read_fitting(path: str | PathLike, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image file as uint8 (height, width, channels): turned upright, cropped about its centre, resized."""
-    from PIL import Image, ImageOps
+def read_fitting(
+    path: str | PathLike, shape: tuple[int, int, int], value_range: Sequence[float] | None = None
+) -> np.ndarray:
+    """An image file as (height, width, channels) in [0, 255]: turned upright, cropped about its centre, resized.
 
+    It is read as for training: what is transparent lies on white, and 16 bits become 8, or where there is a
+    `value_range` what lies in it becomes float32.
+    """
     height, width, channels = shape
     if channels not in (1, 3):
         raise ModelError(f"the model takes {channels} channels; an image file gives 1 or 3")
     try:
-        with Image.open(Path(path)) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            coloured = upright.convert("RGB" if channels == 3 else "L")
-            fitted = ImageOps.fit(coloured, (width, height), Image.Resampling.BILINEAR)
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ModelError(f"cannot read image '{path}': {error}") from error
-    return np.asarray(fitted).reshape(height, width, channels)
+        return read_image(Path(path), (height, width), channels, value_range=value_range and tuple(value_range))
+    except UserError as error:
+        raise ModelError(f"cannot read image '{path}': {error}") from None

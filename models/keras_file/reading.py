@@ -12,6 +12,7 @@ from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import CONFIG, MB, METADATA, Archive, opened, shown, size_of
 from convlens.models.keras_file.building import built
 from convlens.models.keras_file.configuration import Weight, expected_weights
+from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.weights import checked_weights, copy_weights
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def has_sum(path: str | os.PathLike, sha256: str) -> bool:
 @contextmanager
 def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
     """An open file, its configuration and the weights that follow from it, all of them found plausible."""
+    if other_format(path):
+        raise ModelError(other_format(path))
     try:
         with opened(path) as archive:
             _check_version(archive.json(METADATA))

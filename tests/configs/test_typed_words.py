@@ -65,7 +65,8 @@ def test_every_list_takes_commas():
     lists = {
         "visualize": {"figures": "basics,units", "layers": "a,b", "units": "1,2", "image": "a.jpg,3"},
         "train": {
-            "data.classes": "a,b", "data.image_size": "32,48", "model.filters": "8,16,32", "model.kernel_size": "7,3,3",
+            "data.classes": "a,b", "data.image_size": "32,48", "data.train_only": "a,b", "data.value_range": "0,4095",
+            "model.filters": "8,16,32", "model.kernel_size": "7,3,3",
             "model.convolutions": "1,2,2", "model.stride": "1,2,1", "model.padding": "same,valid,same",
             "model.dilation": "1,1,2", "model.pooling": "max,average,none", "model.pool_size": "2,2,2",
             "model.dropout": "0.1,0.2,0", "model.head.dense": "64,32", "training.schedule.step_epochs": "3,5",

@@ -146,8 +146,8 @@ def test_a_stream_limited_to_a_few_batches_decodes_only_those(from_folder, monke
     from convlens.data import feeds
 
     read = []
-    original = feeds.read_image
-    monkeypatch.setattr(feeds, "read_image", lambda path, *rest: read.append(path) or original(path, *rest))
+    original = feeds.read_stored
+    monkeypatch.setattr(feeds, "read_stored", lambda path, *rest: read.append(path) or original(path, *rest))
     data = from_folder({"cat": 200, "dog": 200}, image_size=[6, 5])
     batches = arrays(data.training(8, 0, 1, limit_batches=2))
     assert len(batches) == 2
@@ -188,6 +188,7 @@ NOT_PLAIN = {
 
 @pytest.mark.parametrize("kind", [*PLAIN, *NOT_PLAIN])
 def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, monkeypatch):
+    from convlens.core.images import read_stored
     from convlens.data import feeds, read_image
 
     root = photos({"cat": 6, "dog": 6})
@@ -196,7 +197,7 @@ def test_a_streamed_image_has_the_very_pixels_of_one_that_is_read(kind, photos, 
         image.crop((number, 0, number + 23, 19)).save(path, format=name, **options)
     data = open_dataset(Data(source="folder", root=str(root), cache="none"), progress=False)
     read = []
-    monkeypatch.setattr(feeds, "read_image", lambda path, *rest: read.append(path) or read_image(path, *rest))
+    monkeypatch.setattr(feeds, "read_stored", lambda path, *rest: read.append(path) or read_stored(path, *rest))
     ((images, labels),) = arrays(data.evaluation("train", 8))
     assert bool(read) == (kind in NOT_PLAIN)
     expected = [read_image(root / name) for name in data.examples("train", range(8))[2]]

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -45,6 +46,18 @@ def save(image_format):
     def harm(root):
         noise(900, 64).save(root / PHOTO, format=image_format)
         (root / PHOTO).write_bytes((root / PHOTO).read_bytes()[: (root / PHOTO).stat().st_size // 2])
+
+    return harm
+
+
+def lose(instead, image_format="JPEG", rest=True):
+    """In the middle of a picture, 512 bytes are replaced by others, or all that follow."""
+
+    def harm(root):
+        noise(900, 96).save(root / PHOTO, format=image_format)
+        content = (root / PHOTO).read_bytes()
+        middle = len(content) // 2
+        (root / PHOTO).write_bytes(content[:middle] + instead + (content[middle + 512 :] if rest else b""))
 
     return harm
 
@@ -106,6 +119,10 @@ PHOTOS = [
     ("a web page", write(b"<!DOCTYPE html><p>404"), r"3\.png is a web page"),
     ("random bytes", write(bytes(range(256))), r"3\.png is not a JPEG"),
     ("half a JPEG", save("JPEG"), r"3\.png is a damaged image"),
+    ("512 bytes lost in a JPEG", lose(b""), r"3\.png is a damaged image"),
+    ("512 bytes of zeros in a JPEG", lose(bytes(512)), r"3\.png is a damaged image"),
+    ("512 bytes of zeros in a WebP", lose(bytes(512), "WebP"), r"3\.png is a damaged image"),
+    ("half a JPEG with its end", lose(b"\xff\xd9", rest=False), r"3\.png is a damaged image"),
     ("half a PNG", save("PNG"), r"3\.png is a damaged image"),
     ("half a WebP", save("WebP"), r"3\.png is "),
     ("half a GIF", save("GIF"), r"3\.png is a damaged image"),
@@ -219,7 +236,8 @@ def test_what_is_used_with_a_doubt_is_told_by_name(harm, words, photos):
 def test_too_many_bad_photos_are_not_left_out(photos):
     for index in range(7):
         (photos / f"train/cat/{index}.png").write_bytes(b"")
-    refusal("7 of 60 images cannot be used, more than the 10%", lambda: open_folder(photos, on_error="skip"))
+    for on_error in ("skip", "fail"):  # to skip them would not help
+        refusal("7 of 60 images cannot be used, more than the 10%", partial(open_folder, photos, on_error=on_error))
 
 
 def test_a_photo_that_is_lost_while_training_reads_from_disk_is_named(photos):

@@ -82,7 +82,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("link to an empty device", lambda folder, good: link(folder, "/dev/null"), "is a device"),
     ("socket", listening_socket, "is a socket"),
     ("folder", a_folder, "is a folder"),
-    ("SavedModel folder", saved_model_folder, "is a SavedModel folder"),
+    ("SavedModel folder", saved_model_folder, "is a SavedModel: it holds a graph"),
     ("50 GB sparse file", sparse_file, "takes 53.7 GB"),
     ("unreadable", unreadable, "Permission denied"),
     ("NUL in the name", lambda folder, good: folder / "a\0.keras", "null"),

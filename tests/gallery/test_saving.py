@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from convlens.core.errors import UserError
+from convlens.gallery.file_names import file_name
 from convlens.gallery.registry import Plan
 from convlens.gallery.saving import drawn, save
 from convlens.visualization import Drawing, show_kernel
@@ -23,7 +24,7 @@ def impossible():
 def test_every_drawing_is_saved_with_its_arrays_and_shown_on_the_page(tmp_path, capsys):
     save([Plan("kernel", [a_kernel("kernel-inner/deep-unit1"), a_kernel("kernel-b")])], tmp_path / "new")
     names = {path.name for path in (tmp_path / "new").iterdir()}
-    stems = ("kernel-inner_deep-unit1", "kernel-b")
+    stems = (file_name("kernel-inner/deep-unit1"), "kernel-b")
     assert names == {"index.html"} | {f"{stem}.{end}" for stem in stems for end in ("png", "svg", "npz")}
     page = (tmp_path / "new" / "index.html").read_text()
     assert all(f"{stem}.png" in page for stem in stems)

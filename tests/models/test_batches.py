@@ -81,7 +81,7 @@ def test_image_files_are_turned_upright_cropped_and_resized(extractor, tmp_path)
 def test_grey_and_sixteen_bit_files_suit_a_grey_model(tmp_path):
     grey = np.arange(SIZE * SIZE, dtype=np.uint8).reshape(SIZE, SIZE)
     Image.fromarray(grey).save(tmp_path / "8.png")
-    Image.fromarray(grey.astype(np.uint16) * 256).save(tmp_path / "16.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "16.png")
     maps = feature_maps(network(1), [tmp_path / "8.png", str(tmp_path / "16.png")])["block1_conv1"]["filter"]
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-5)
 

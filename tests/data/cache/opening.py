@@ -37,7 +37,7 @@ def refuse_to_decode(monkeypatch):
     def decode(*given, **more):
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr("convlens.data.images.Image.open", decode)
+    monkeypatch.setattr("convlens.core.images.Image.open", decode)
     monkeypatch.setattr("tensorflow.io.decode_jpeg", decode)
 
 

@@ -1,6 +1,7 @@
 """Any TFDS name becomes a dataset; one that cannot be had is refused within seconds, with a way out."""
 
 import re
+import shlex
 import time
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_a_mistake_is_answered_in_one_line(from_tfds, keys, message):
 def test_a_dataset_that_cannot_be_downloaded_is_refused_in_seconds_with_a_way_out(from_tfds, tmp_path, monkeypatch):
     monkeypatch.setattr("convlens.data.sources.tfds_preparation._answers", lambda url: False)
     began = time.monotonic()
-    with pytest.raises(UserError, match="cs.toronto.edu does not answer.*tfds build cifar10.*data_dir.*data=folder"):
+    with pytest.raises(UserError, match="cs.toronto.edu does not answer.*tfds.builder.*cifar10.*data_dir.*data=folder"):
         from_tfds("cifar10", data_dir=str(tmp_path))
     assert time.monotonic() - began < 10
 
@@ -232,3 +233,33 @@ def test_records_in_another_kind_of_file_are_read_by_tfds(from_tfds, monkeypatch
     for one, same in zip(usual.training(8, 0, 2), other.training(8, 0, 2), strict=True):
         np.testing.assert_array_equal(one[0], same[0])
         np.testing.assert_array_equal(one[1], same[1])
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("train", "validation", "test")])
+def test_labels_that_are_kept_secret_are_answered_with_splits_that_work(splits, tmp_path):
+    import tensorflow_datasets as tfds
+
+    class Secret(tfds.core.GeneratorBasedBuilder):
+        name = f"secret_{len(splits)}"
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = tmp_path
+
+        def _info(self):
+            label = tfds.features.ClassLabel(names=["circle", "square"])
+            features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(4, 4, 1)), "label": label})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(split) for split in splits}
+
+        def _generate_examples(self, split):
+            for number in range(40):
+                pixels = np.random.default_rng((number, len(split))).integers(0, 256, (4, 4, 1), np.uint8)
+                yield number, {"image": pixels, "label": -1 if split == "test" else number % 2}
+
+    keys = {"source": "tfds", "name": Secret.name, "data_dir": str(tmp_path)}
+    with pytest.raises(UserError, match="kept secret") as caught:
+        open_dataset(Data(**keys), progress=False)
+    advice = shlex.split(str(caught.value).partition("split: ")[2])
+    given = dict(word.removeprefix("data.splits.").split("=") for word in advice)
+    assert min(open_dataset(Data(**keys, splits=given), progress=False).info.sizes.values()) > 0

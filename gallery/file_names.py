@@ -1,0 +1,69 @@
+"""Names of figures as names of files: no two figures share one, whatever their layers are called."""
+
+import hashlib
+import re
+import unicodedata
+from pathlib import Path
+
+_PARTS = re.compile(r"(?P<figure>[^-]*)(?:-(?P<subject>.*?))??(?P<rest>-(?:unit|image)\d+)?", re.DOTALL)
+_LONGEST = 100  # bytes of a layer's name: with the rest, and what is added while a file is written, 255 are not reached
+
+
+class FileNames:
+    """The files, without suffix, of the figures in a folder: those that are drawn now, and those that are there."""
+
+    def __init__(self, folder: Path):
+        self._taken = {_folded(path.stem): (path.stem, None) for path in sorted(folder.glob("*.png"))}
+
+    def of(self, name: str) -> str:
+        """The file of a figure of this name; the same as ever where it was drawn before.
+
+        A figure of another name has another file, also on a disk that takes no account of upper and lower case. One
+        that was named in this way already has a file of its own, too.
+        """
+        count = 0
+        while True:
+            file = file_name(name, count)
+            taken, drawn = self._taken.get(_folded(file), (file, None))
+            if taken == file and drawn is None:
+                self._taken[_folded(file)] = file, name
+                return file
+            count += 1
+
+
+def file_name(name: str, count: int = 0) -> str:
+    """`<figure>-<layer>-unit3` as the name of a file, without suffix; further ones where there is a count.
+
+    What files cannot be called, or only some of them, is replaced; a digest of the layer's name then tells it from
+    others.
+    """
+    parts = _PARTS.fullmatch(name)
+    figure, subject, rest = _plain(parts["figure"]), parts["subject"], parts["rest"] or ""
+    if count and not subject:
+        return f"{figure}{rest}~{_digest(name, count)}"
+    return figure + (f"-{_subject(subject, count)}" if subject else "") + rest
+
+
+def names_of_layer(layer: str) -> tuple[str, str]:
+    """What a layer is called in the names of files: usually, and where another one is called so on some disks."""
+    return _subject(layer, 0), _subject(layer, 1)
+
+
+def _subject(subject: str, count: int) -> str:
+    plain = _plain(subject)
+    while len(plain.encode()) > _LONGEST:
+        plain = plain[:-1]
+    return plain if plain == subject and not count else f"{plain}~{_digest(subject, count)}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w.@-]+", "_", text)
+
+
+def _digest(text: str, count: int) -> str:
+    return hashlib.blake2b(f"{text}\0{count}".encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+
+
+def _folded(file: str) -> str:
+    """What is the same for two names that some disks take for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", file).casefold())

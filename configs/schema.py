@@ -57,8 +57,8 @@ LARGEST = 2**31 - 1  # of whole numbers; Keras and TensorFlow count in 32 bits i
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 # Larger ones, and smaller ones, are infinite or zero in the 32 bits in which networks compute.
-NonNegative = Annotated[float, Field(ge=0, le=1e30)]
-Positive = Annotated[float, Field(gt=0, ge=1e-30, le=1e30)]
+NonNegative = Annotated[float, Field(ge=0, le=3e38)]
+Positive = Annotated[float, Field(gt=0, ge=1e-30, le=3e38)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ValueRange = Annotated[list[float], AfterValidator(_ascending)]

@@ -1,5 +1,10 @@
 """The command `convlens`, also as `python -m convlens`: trains, evaluates, draws."""
 
+if __name__.endswith("__main__"):
+    from convlens.core.stopping import begin
+
+    begin()  # before all other imports, in whose seconds Ctrl-C may come too
+
 import importlib
 import shlex
 import sys

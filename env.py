@@ -1,5 +1,10 @@
 """Tells what a report of a bug needs: versions, backend, devices and folders, also where the backend is broken."""
 
+if __name__ == "__main__":
+    from convlens.core.stopping import begin
+
+    begin()  # before all other imports, in whose seconds Ctrl-C may come too
+
 import json
 import os
 import platform

@@ -1,5 +1,10 @@
 """Scores a run: reopen it -> evaluate -> evaluation.json, figures, TensorBoard."""
 
+if __name__ == "__main__":
+    from convlens.core.stopping import begin
+
+    begin()  # before all other imports, in whose seconds Ctrl-C may come too
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,8 +82,7 @@ def _epoch(run: Run) -> str:
 
 
 def _print_scores(console, run: Run, evaluation, split: str) -> None:
-    from rich.table import Column, Table
-    from rich.text import Text
+    from convlens.core.tables import print_table
 
     top5 = f", top-5 {evaluation.top5:.4f}" if evaluation.top5 is not None else ""
     console.print(
@@ -87,11 +91,12 @@ def _print_scores(console, run: Run, evaluation, split: str) -> None:
         f"loss {evaluation.loss:.4f}, expected calibration error {evaluation.calibration_error:.4f}, "
         f"{evaluation.images_per_second:,.0f} images/s\n"
     )
-    table = Table("class", *(Column(name, justify="right") for name in ("precision", "recall", "F1", "images")))
     columns = (evaluation.precision, evaluation.recall, evaluation.f1)
-    for row, (name, support) in enumerate(zip(run.labels, evaluation.support, strict=True)):
-        table.add_row(Text(one_line(name)), *(f"{column[row]:.4f}" for column in columns), f"{support:,}")
-    console.print(table)
+    rows = [
+        [one_line(name), *(f"{column[row]:.4f}" for column in columns), f"{support:,}"]
+        for row, (name, support) in enumerate(zip(run.labels, evaluation.support, strict=True))
+    ]
+    print_table(console, ["class", "precision", "recall", "F1", "images"], rows, text=["class"])
 
 
 def main(words: Sequence[str] | None = None) -> None:

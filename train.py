@@ -1,16 +1,24 @@
 """Trains a network: compose -> data -> model -> fit -> evaluate -> save a run."""
 
+if __name__ == "__main__":
+    from convlens.core.stopping import begin
+
+    begin()  # before all other imports, in whose seconds Ctrl-C may come too
+
+import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from convlens.configs import Train
 from convlens.configs.cli import command, prepare
 from convlens.configs.composition import compose
 from convlens.configs.schema import Where
-from convlens.core.errors import UserError, one_line
+from convlens.core.errors import Stopped, UserError, one_line
 from convlens.core.program import command_line, tool_line, word
 from convlens.core.quiet import quietly
+from convlens.core.stopping import stopping_at_once
+from convlens.core.streams import lasting_streams
 from convlens.data import check_name, check_root
 from convlens.models import check_model
 from convlens.training import Run
@@ -47,7 +55,8 @@ def train(config: Train | Sequence[str]) -> Run:
 
     Raises:
         UserError: a mistake in what was asked for, in the data or on the disk.
-        Stopped: Ctrl-C or SIGTERM came (a KeyboardInterrupt); the state is saved, and `["resume=RUN"]` goes on from it.
+        Stopped: Ctrl-C, SIGTERM or SIGHUP came (a KeyboardInterrupt); the state is saved, and `["resume=RUN"]` goes on
+            from it.
     """
     prepare()
     if isinstance(config, str):
@@ -91,6 +100,11 @@ def _how_to_go_on(run: Run) -> str:
 
 def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Run:
     """`run` is one to go on with, whose data lies where `moved` says."""
+    with stopping_at_once(), lasting_streams():
+        return _trained(config, run, moved)
+
+
+def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
     start = time.perf_counter()
     with quietly():
         import keras
@@ -182,7 +196,7 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
             if not run.is_latest:
                 line = f"{run.path.parent / 'latest'} is no link that can lead to this run, and stays what it is."
                 console.print(one_line(line), style="yellow")
-        with run.locked():
+        with run.locked(), _telling_stop(run, "before the first step", console):
             state = state_to_go_on_from(run, settings, console.print, _most_in_checkpoint(model))
             if is_resumed and settings.epochs > run.config.training.epochs:
                 lengthen(run, config, state)
@@ -203,13 +217,14 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
                 )
 
     run = Run.open(run.path)
-    batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
-    indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
-    with data.telling_faults(), progress_bar("Scoring test images", len(indices)) as progress:
-        evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=progress)
-    run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
-    _write_hyperparameters(run, config, evaluation)
-    run.write_facts(finished=True)
+    with _telling_stop(run, f"after the last epoch; all that was learned is saved in {run.path}", console):
+        batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
+        indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
+        with data.telling_faults(), progress_bar("Scoring test images", len(indices)) as progress:
+            evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=progress)
+        run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
+        _write_hyperparameters(run, config, evaluation)
+        run.write_facts(finished=True)
 
     for line in [*_dead_units(run, data), *_noticed(run, data, evaluation)]:
         console.print(one_line(line), style="yellow")
@@ -224,6 +239,18 @@ def _train(config: Train, run: Run | None = None, moved: Where | None = None) ->
         f"  {command_line('visualize', run=run.path)}"
     )
     return run
+
+
+@contextlib.contextmanager
+def _telling_stop(run: Run, where: str, console) -> Iterator[None]:
+    """Where a stop inside the block has not said yet how to go on, it is said here."""
+    from convlens.training.fit import tell_stop
+
+    try:
+        yield
+    except Stopped as stop:
+        tell_stop(run, stop, where, console)
+        raise
 
 
 def _most_in_checkpoint(model) -> int:
@@ -313,7 +340,7 @@ def _write_hyperparameters(run, config: Train, evaluation) -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command: what `words`, or the script's command line, ask for."""
-    command("train", Train, lambda config: train(config).path, words, summarize=summarize)
+    command("train", Train, lambda config: train(config).path, words, summarize=summarize, logged=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
 """Draws what a network learned, or what one kernel does: open -> look at images -> draw -> figures/."""
 
+if __name__ == "__main__":
+    from convlens.core.stopping import begin
+
+    begin()  # before all other imports, in whose seconds Ctrl-C may come too
+
 from collections.abc import Sequence
 from pathlib import Path
 

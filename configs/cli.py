@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import itertools
 import logging
+import math
 import os
 import re
 import signal
@@ -16,16 +17,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
 
 from convlens.configs.composition import FOLDER, compose, defaults, groups_of, key_meant, parse, section_of
 from convlens.configs.schema import Section
-from convlens.core import program
+from convlens.core import program, stopping, streams
 from convlens.core.backend import choose_backend
 from convlens.core.errors import Stopped, UserError, unknown
+from convlens.core.files import outside_reason
 from convlens.core.locks import require_locks
 
 FLAGS = ("--help", "-h", "--multirun", "-m", "--cfg")
-MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+MOST_JOBS = 10_000  # of a sweep
 REPORT = "CONVLENS_REPORT"  # where a job of a sweep tells its parent the folder of its run
 
 
@@ -46,11 +51,12 @@ def command(
     *,
     summarize: Callable[[list[Job]], None] | None = None,
     choices: Callable[[], list[str]] = list,
+    logged: bool = False,
 ) -> None:
     """Run a command's function on the configuration that the command line asks for, then exit.
 
-    Exit codes: 0 done, 2 a mistake in what the user gave (one line on stderr), 130 stopped by Ctrl-C, 143 by SIGTERM,
-    1 anything else.
+    Exit codes: 0 done, 2 a mistake in what the user gave or a disk that takes no more (one line on stderr), 130 stopped
+    by Ctrl-C, 143 by SIGTERM, 129 by the end of the terminal, 1 anything else.
 
     Args:
         name: of the command, and of its script and its YAML file.
@@ -59,9 +65,10 @@ def command(
         words: what follows the command; None: what the command line of its script says.
         summarize: called with all jobs at the end of a sweep; None where the command does not sweep.
         choices: more lines for `--help`, on what its keys may be given.
+        logged: what it prints is kept in a file as well, so that it may be lost.
     """
     program.recognize()
-    with ending_well(program.spoken_name(name)):
+    with ending_well(program.spoken_name(name)) as ending:
         program.check_copy()
         flags, overrides = _split(sys.argv[1:] if words is None else words, name, schema)
         if flags & {"-h", "--help"}:
@@ -75,30 +82,58 @@ def command(
             sys.exit(_sweep(name, schema, overrides, summarize))
         else:
             prepare()
+            ending.logged = logged
             written = execute(compose(name, schema, overrides))
             if written is not None and os.environ.get(REPORT):
                 Path(os.environ[REPORT]).write_text(str(written))
 
 
+@dataclass
+class Ending:
+    """What a command has done before its end; `logged`: what it printed stands in a file, too."""
+
+    logged: bool = False
+
+
 @contextlib.contextmanager
-def ending_well(name: str) -> Iterator[None]:
-    """Ends the process in order however the block ends: a mistake in one line after the program's name, a stop, or a
-    reader who has seen enough."""
+def ending_well(name: str) -> Iterator[Ending]:
+    """Ends the process in order however the block ends: a mistake in one line after the program's name, a stop, or
+    output that nobody can read any more."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
+    ending = Ending()
     try:
-        yield
+        with stopping.interruptible():
+            yield ending
         sys.stdout.flush()
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        reason = outside_reason(error)
+        if not reason:
+            raise
+        print(f"{name}: {reason}", file=sys.stderr)
+        sys.exit(MISTAKE)
     except Stopped as stop:
-        sys.exit(128 + stop.signal)  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM
+        if not stop.said:
+            print("\nStopped.", file=sys.stderr)
+        sys.exit(128 + stop.signal)  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    _report_lost_output(name, ending)
+
+
+def _report_lost_output(name: str, ending: Ending) -> None:
+    """Says that what was printed went nowhere, unless its reader, such as `head`, has seen enough. The exit code is 1
+    where somebody waits for it and it stands nowhere else."""
+    reason = streams.lost()
+    if not reason or streams.left_by_reader():
+        return
+    print(f"{name}: What it printed is lost, standard output takes nothing: {reason}.", file=sys.stderr)
+    if not (ending.logged or streams.is_closed()):
+        sys.exit(FAILED)
 
 
 def prepare() -> None:
@@ -194,7 +229,7 @@ def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Sectio
 
 def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
     """Each combination in a process of its own, so that memory does not grow from job to job."""
-    combinations = _combinations(overrides)
+    combinations = _combinations(overrides, name)
     for words in combinations:
         compose(name, schema, words)
     start, inherited = program.job(name)
@@ -205,36 +240,66 @@ def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Ca
             apart = tuple(word for word in words if parse([word])[0].key_or_group in varied)
             print(f"\nJob {number} of {len(combinations)}: {' '.join(apart) or 'no overrides'}", flush=True)
             report = Path(folder) / str(number)
-            code = _run_job([*start, *words], os.environ | inherited | {REPORT: str(report)})
+            code, asked_to_stop = _run_job([*start, *words], os.environ | inherited | {REPORT: str(report)})
             jobs.append(Job(apart, code, Path(report.read_text()) if report.exists() else None))
-            if code in (INTERRUPTED, TERMINATED):
+            if asked_to_stop or code - 128 in stopping.WATCHED:
                 break
     summarize(jobs)
     return next((job.exit_code for job in jobs if job.exit_code), 0)
 
 
-def _run_job(words: list[str], environment: dict[str, str]) -> int:
-    """The exit code of a job. Ctrl-C reaches the job itself and SIGTERM is passed on to it; here we only wait for it to
-    end in order."""
-    with subprocess.Popen(words, env=environment) as process:
-        before = signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
-        try:
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:
-                    continue
-        finally:
-            signal.signal(signal.SIGTERM, before)
+def _run_job(words: list[str], environment: dict[str, str]) -> tuple[int, bool]:
+    """The exit code of a job, and whether a signal asked for an end meanwhile.
+
+    Ctrl-C reaches the job itself, and other signals are passed on to it; here we only wait for it to end in order.
+    """
+    asked: list[int] = []
+    process: subprocess.Popen | None = None
+
+    def pass_on(number, frame):
+        asked.append(number)
+        if process and number != signal.SIGINT:
+            process.send_signal(number)
+
+    with stopping.signals_to(pass_on):
+        process = subprocess.Popen(words, env=environment)
+        for number in asked:  # it came before the job did
+            process.send_signal(number)
+        code = process.wait()
+    # A process that a signal ended has its number, negative; in a shell it has 128 more.
+    return (code if code >= 0 else 128 - code), bool(asked)
 
 
-def _combinations(overrides: list[str]) -> list[list[str]]:
-    """Every combination of the comma-separated values, the last word varying fastest."""
+def _combinations(overrides: list[str], script: str = "train") -> list[list[str]]:
+    """Every combination of the comma-separated values, the last word varying fastest. Raises `UserError`."""
     choices = []
     for override in parse(overrides):
         if override.is_sweep_override():
             prefix = override.input_line.split("=", 1)[0]
-            choices.append([f"{prefix}={value}" for value in override.sweep_string_iterator()])
+            choices.append([f"{prefix}={value}" for value in _values(override, script)])
         else:
             choices.append([override.input_line])
+    jobs = math.prod(map(len, choices))
+    if jobs > MOST_JOBS:
+        raise UserError(f"These values make {jobs:,} jobs, more than {MOST_JOBS:,}; give fewer of them.")
     return [list(words) for words in itertools.product(*choices)]
+
+
+def _values(override: Override, script: str) -> list[str]:
+    """The values of a key with several of them, as they are typed. Raises `UserError` where they cannot be listed."""
+    key, value = override.key_or_group, override.value()
+    if isinstance(value, Glob | IntervalSweep):
+        known = groups_of(script).get(key)
+        instead = ",".join(known) if known else "0.001,0.01,0.1" if isinstance(value, IntervalSweep) else "A,B"
+        raise UserError(f"'{override.input_line}' lists no values; list them with commas between them: {key}={instead}")
+    many = f"'{override.input_line}' gives more than {MOST_JOBS:,} values; give fewer."
+    if isinstance(value, RangeSweep) and (not value.step or _length(value) > MOST_JOBS):
+        raise UserError(many if value.step else f"'{override.input_line}' goes in steps of 0; give another step.")
+    try:
+        return list(override.sweep_string_iterator())
+    except HydraException as error:
+        raise UserError(f"Cannot list the values of '{override.input_line}': {error}") from None
+
+
+def _length(values: RangeSweep) -> float:
+    return (values.stop - values.start) / values.step

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -19,8 +18,10 @@ from pydantic import BaseModel, ValidationError
 from convlens.configs.aliases import OF_GROUPS, key_by_alias
 from convlens.configs.experiment_file import ExperimentFile, is_file_name, read_experiment
 from convlens.configs.schema import Section
-from convlens.configs.typed_words import fitting, with_paths
+from convlens.configs.typed_words import fitting, is_readable, with_paths
+from convlens.core import program
 from convlens.core.errors import UserError, nearest, unknown
+from convlens.core.program import as_value
 
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)
@@ -102,8 +103,16 @@ def parse(overrides: list[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides([with_paths(word) for word in overrides])
     except HydraException as error:
-        line = re.sub(r"^LexerNoViableAltException: (.*?) *\^\.$", r"Cannot read '\1'.", _one_line(error))
-        raise UserError(f"{line} Quote what holds commas, brackets or spaces: \"key='a, b'\".") from error
+        raise UserError(_unreadable(next(word for word in overrides if not is_readable(with_paths(word))))) from error
+
+
+def _unreadable(word: str) -> str:
+    """The line for a word that is not of Hydra's form, with the quotes by which its value is taken as it stands."""
+    key, _, value = word.partition("=")
+    line = f"Cannot read '{word}'."
+    if not value or not is_readable(f"{key}={as_value(value)}"):
+        return f"{line} Expected key=value, such as training.epochs=3."
+    return f"{line} Quote what holds commas, brackets or quotes: {program.word(key, value)}"
 
 
 def checked(
@@ -144,12 +153,16 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
         key = override.key_or_group
         if override.is_sweep_override():
             raise UserError(_several_values(override, script))
+        if key in known and key not in schema.model_fields and isinstance(override.value(), dict):
+            raise UserError(f"{key} is a choice, one of {', '.join(known[key])}; it takes no keys.")
         if key in known and not isinstance(override.value(), dict):
             choice = override.value()
             if choice is None and not override.is_delete() and _default_choices(script)[key] is None:
                 continue
             if key == "experiment" and is_file_name(choice):
                 continue
+            if choice is None and not override.is_delete():
+                choice = "null"
             if not override.is_delete() and str(choice) not in known[key]:
                 file = f"./{choice}.yaml" if choice and key == "experiment" and os.path.exists(f"{choice}.yaml") else ""
                 raise UserError(unknown(key, choice, known[key], guess=file))
@@ -279,8 +292,9 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         value = str(given).lower() if isinstance(given, bool) else given
         hint = f" Did you mean {meant}={value}?" if meant else ""
         return f"{key} is a group of keys and takes no value of its own.{hint} Keys: {inner}."
+    tiny = 0 < limit.get("ge", 1) < 1  # whoever gives zero, or less, need not know how small a number may be
     expected = {
-        "greater_than_equal": "a number of at least {ge}",
+        "greater_than_equal": "a number greater than 0" if tiny and given <= 0 else "a number of at least {ge}",
         "greater_than": "a number greater than {gt}",
         "less_than_equal": "a number of at most {le}",
         "less_than": "a number less than {lt}",

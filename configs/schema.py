@@ -35,8 +35,13 @@ def _as_text(value: Any) -> Any:
 
 
 def _in_home(path: str) -> str:
-    """A path with the user's folder in place of `~`, which no shell puts there behind a key."""
-    return os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
+    """A path with a user's folder in place of `~` or `~name`, which no shell puts there behind a key."""
+    return os.path.expanduser(path) if path.startswith("~") and not os.path.exists(path) else path
+
+
+def _whole_number(value: Any) -> Any:
+    """To Python true equals 1, and so does 1.0; neither is a choice among whole numbers."""
+    return value if type(value) is int else str(value).lower()
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -48,14 +53,16 @@ def _ascending(values: list[float]) -> list[float]:
 
 Text = Annotated[str, BeforeValidator(_as_text)]
 Place = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
-Count = Annotated[int, Field(ge=1)]
+LARGEST = 2**31 - 1  # of whole numbers; Keras and TensorFlow count in 32 bits in places
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Size = Annotated[int, Field(ge=1, le=16384)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+# Larger ones, and smaller ones, are infinite or zero in the 32 bits in which networks compute.
+NonNegative = Annotated[float, Field(ge=0, le=3e38)]
+Positive = Annotated[float, Field(gt=0, ge=1e-30, le=3e38)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ValueRange = Annotated[list[float], AfterValidator(_ascending)]
-Unit = Annotated[int, Field(ge=0)]
+Unit = Annotated[int, Field(ge=0, le=LARGEST)]
 Photo = Annotated[str, AfterValidator(_in_home)] | int
 Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_as_list)]
 Photos = Annotated[list[Photo], Field(min_length=1), BeforeValidator(_as_list)]
@@ -63,6 +70,7 @@ Units = Annotated[list[Unit], Field(min_length=1), BeforeValidator(_as_list)]
 Counts = Annotated[list[Count], BeforeValidator(_as_list)]
 Sizes = Annotated[list[Size], BeforeValidator(_as_list)]
 Unsaved = Annotated[bool | None, Field(exclude=True)]
+Channels = Annotated[Literal[1, 3], BeforeValidator(_whole_number)]
 Pair = Annotated[list[Size], Field(min_length=2, max_length=2), BeforeValidator(_as_pair)]
 
 
@@ -164,7 +172,7 @@ class Data(Section):
     classes: Texts | None = None  # keep only these classes, in this order; null: all
     train_only: Texts | None = None  # classes that other splits may lack, learned and never scored; null: none
     image_size: Pair | None = None  # [height, width] or one number; null: the dataset's own
-    channels: Literal[1, 3] | None = None  # 1: grey, 3: colour; null: the dataset's own
+    channels: Channels | None = None  # 1: grey, 3: colour; null: the dataset's own
     resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
     #   crop: the middle of it
     #   pad: all of it, with black beside it
@@ -306,8 +314,8 @@ class TensorBoard(Section):
 
     enabled: bool = True  # false: nothing, not even scalars
     graph: bool = True  # of the network
-    histograms_every: Annotated[int, Field(ge=0)] = 1  # epochs: of each weight
-    images_every: Annotated[int, Field(ge=0)] = 1  # epochs: kernels, feature maps, confusion matrix
+    histograms_every: Unit = 1  # epochs: of each weight
+    images_every: Unit = 1  # epochs: kernels, feature maps, confusion matrix
     images: Annotated[int, Field(ge=1, le=16)] = 3  # fixed validation images whose feature maps are followed
 
 
@@ -340,7 +348,7 @@ class Training(Section):
     limit_batches: Count | None = None  # of train, validation and test; null: all
     overfit: bool = False  # train and validate on one batch, without augmentation
     profile: bool = False  # write a TensorBoard profile of a few steps
-    snapshots: Annotated[int, Field(ge=0)] = 40  # epochs at which kernels and maps are kept, evenly spread; 0: none
+    snapshots: Unit = 40  # epochs at which kernels and maps are kept, evenly spread; 0: none
     tensorboard: TensorBoard = TensorBoard()
 
     @model_validator(mode="after")

@@ -19,11 +19,20 @@ _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(")  # of
 def with_paths(word: str) -> str:
     """A word whose value may be a path: `~/` as the user's folder, and quotes around what Hydra would not read."""
     key, equals, value = word.partition("=")
-    if value[:1] in ("'", '"', "[", "{"):
+    if value[:1] in ("'", '"', "[", "{") and not os.path.exists(value):
         return word
     value = re.sub(r"(^|,)~(?=/|$)", lambda start: start[1] + os.path.expanduser("~"), value)
     whole = os.path.exists(value) or (key == "experiment" and is_file_name(value) and not set(value) & set(",\\"))
-    return key + equals + (as_value(value) if whole else value)
+    # In a value that is a path as it stands, ${...} is part of a name.
+    return key + equals + (as_value(value).replace("${", "\\${") if whole else value)
+
+
+def is_readable(word: str) -> bool:
+    """Whether Hydra can read a word."""
+    try:
+        return bool(OverridesParser.create().parse_overrides([word]))
+    except HydraException:
+        return False
 
 
 def fitting(word: str, schema: type[Section]) -> str:
@@ -39,7 +48,7 @@ def fitting(word: str, schema: type[Section]) -> str:
         # 'a','b' begins with a quote and is a list all the same.
         several = value[:1] in ("'", '"') and takes_list(annotation) and _read(whole, Override.is_sweep_override)
         return f"{key}=[{value}]" if several else whole
-    if "${" in value or _FUNCTION.match(value):
+    if re.search(r"(?<!\\)\$\{", value) or _FUNCTION.match(value):
         return f"{key}={value}"
     if takes_list(annotation):
         items = [_element(item.strip(), annotation) for item in value.split(",")]

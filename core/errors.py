@@ -18,11 +18,15 @@ class ModelError(UserError):
 
 
 class Stopped(KeyboardInterrupt):
-    """Training was asked to stop by a signal, such as Ctrl-C's, and did, with its state saved."""
+    """Training was asked to stop by a signal, such as Ctrl-C's, and did, with its state saved.
+
+    Attributes: signal; said, whether the person has been told where it stopped and how to go on.
+    """
 
     def __init__(self, number: signal.Signals):
         super().__init__()
         self.signal = number
+        self.said = False
 
 
 def one_line(text: str) -> str:

@@ -3,12 +3,13 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from convlens.core.errors import UserError
+from convlens.core.errors import UserError, one_line
 
 
 def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *, size: int | None = None) -> None:
@@ -97,13 +98,47 @@ def _beside(path: Path, token: str) -> Path:
 
 @contextlib.contextmanager
 def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
-    """Turns a full disk inside the block into a `UserError`, which tells how much of about `size` bytes is missing."""
+    """Turns a full disk inside the block into a `UserError`, which tells how much of about `size` bytes is missing.
+
+    So it does with a limit of the size of files.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(_disk_full(path, size)) from error
+    except UserError:
         raise
+    except Exception as error:
+        # Whoever writes in pieces may fail once more while it closes the file, in its own way.
+        fault = next(filter(_is_full, _causes(error)), None)
+        if fault is None:
+            raise
+        line = _too_large(path, size) if fault.errno == errno.EFBIG else _disk_full(path, size, fault)
+        raise UserError(line) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+_OUTSIDE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+)
+
+
+def outside_reason(error: OSError) -> str:
+    """A line for an error that a disk, its permissions or its limits are the reason of; an empty text for another."""
+    if error.errno not in _OUTSIDE:
+        return ""
+    named = isinstance(error.filename, str | bytes | os.PathLike)
+    # A file that is being written has a token before its name.
+    where = re.sub(r"\.[0-9a-f]{8}\.(?=[^/]*$)", "", os.fsdecode(error.filename)) + ": " if named else ""
+    return one_line(f"{where}{error.strerror}.")
 
 
 def sync(path: Path) -> None:
@@ -115,11 +150,37 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _disk_full(path: Path, size: int | None) -> str:
-    free = shutil.disk_usage(path.parent).free
-    need = f"it takes about {_megabytes(size)}, {_megabytes(free)} are free" if size else f"{_megabytes(free)} are free"
-    missing = f": about {_megabytes(max(size - free, 1))} are missing" if size else ""
-    return f"The disk is full, {path} was not written{missing} ({need}). Free some space."
+def _disk_full(path: Path, size: int | None, fault: OSError) -> str:
+    said = f"The disk is full, {path} was not written"
+    if fault.errno == errno.EDQUOT:
+        return f"{said}: your quota of this disk is used up. Free some space."
+    free, block, names_left = _room(path)
+    if not names_left:
+        return f"{said}: it holds as many files as it can. Remove some."
+    if not size or free > size + 1_000_000:  # what a disk keeps for others, perhaps: nobody knows what is missing
+        return f"{said} ({_megabytes(free)} are free). Free some space."
+    # A disk gives whole blocks, and what has just failed to fit does not fit.
+    needed = max(-(-size // block) * block, free + block)
+    return (
+        f"{said}: about {_megabytes(needed - free)} are missing (it takes about {_megabytes(needed)}, "
+        f"{_megabytes(free)} are free). Free some space."
+    )
+
+
+def _room(path: Path) -> tuple[int, int, bool]:
+    """Bytes that are free where a file was to be written, bytes of a block there, and whether more files can be."""
+    there = next((folder for folder in path.parents if folder.exists()), Path())
+    disk = os.statvfs(there)
+    return shutil.disk_usage(there).free, disk.f_frsize, disk.f_files == 0 or disk.f_favail > 0
+
+
+def _too_large(path: Path, size: int | None) -> str:
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    need = f"; it takes about {_megabytes(size)}" if size else ""
+    allowed = f", {_megabytes(limit)}" if limit != resource.RLIM_INFINITY else ""
+    return f"{path} was not written, it is larger than a file may be{allowed} (ulimit -f){need}. Raise the limit."
 
 
 def _megabytes(size: int) -> str:

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from convlens.core.deep_png import deep_values, is_deep
 from convlens.core.errors import UserError
 from convlens.core.jpeg import jpeg_damage
+from convlens.core.large_images import room_to_decode
 from convlens.core.webp import webp_damage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -129,13 +130,15 @@ def _read(
     resize: str | None,
     value_range: Range | None,
 ) -> np.ndarray:
-    image = load_image(open_header(file, name), file, name)
-    if image_size and resize is None:
-        refuse_other_size(name, (image.height, image.width), image_size)
-    if value_range is None:
-        return as_array(fit(image, channels, image_size, resize))
-    scaled = _scaled(stored_values(image, file, name), value_range)
-    return np.rint(_fit_values(scaled, image_size, channels, resize) * STEPS).astype(np.uint16)
+    header = open_header(file, name)
+    with room_to_decode(header.width * header.height):
+        image = load_image(header, file, name)
+        if image_size and resize is None:
+            refuse_other_size(name, (image.height, image.width), image_size)
+        if value_range is None:
+            return as_array(fit(image, channels, image_size, resize))
+        scaled = _scaled(stored_values(image, file, name), value_range)
+        return np.rint(_fit_values(scaled, image_size, channels, resize) * STEPS).astype(np.uint16)
 
 
 class StoredValues(NamedTuple):

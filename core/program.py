@@ -72,13 +72,28 @@ def command_line(command: str, **values: object) -> str:
 
 def word(key: str, value: object) -> str:
     """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`."""
-    return shlex.quote(f"{key}={as_value(str(value))}")
+    text = f"{key}={as_value(str(value))}"
+    plain = "'" in text and not set(text) & set('"\\$`!') and not _is_no_text(text)
+    return f'"{text}"' if plain else _quoted(text)
 
 
 def tool_line(tool: str, module: str, *words: str) -> str:
     """A line that starts another package's program: by its name where the shell finds it, else as a module."""
     start = (tool,) if shutil.which(tool) else (_python(), "-m", module)
-    return shlex.join((*start, *words))
+    return " ".join(map(_quoted, (*start, *words)))
+
+
+def _is_no_text(name: str) -> bool:
+    """Whether a file's name has bytes that are not UTF-8, which Python keeps as lone surrogates."""
+    return any("\udc80" <= character <= "\udcff" for character in name)
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell reads it; one with bytes that are no text in the form that bash, zsh and ksh have for them."""
+    if not _is_no_text(word):
+        return shlex.quote(word)
+    shown = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(word))
+    return f"$'{''.join(shown)}'"
 
 
 def install_line(extra: str = "") -> str:

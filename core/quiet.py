@@ -6,6 +6,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from convlens.core.stopping import leaving_at_once
+
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
@@ -18,10 +20,12 @@ def quietly() -> Iterator[None]:
         terminal = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            with leaving_at_once(terminal):
+                yield
         except BaseException:
             held.seek(0)
-            os.write(terminal, held.read())
+            with contextlib.suppress(OSError):  # nobody may be there to read it
+                os.write(terminal, held.read())
             raise
         finally:
             sys.stderr.flush()

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import signal
-import threading
 import time
 from collections.abc import Iterator
 
@@ -12,7 +11,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from convlens.core import streams
 from convlens.core.errors import Stopped, UserError
+from convlens.core.progress import tell
+from convlens.core.stopping import signals_to
+from convlens.training.checkpoint import checkpoints, place_of
 from convlens.training.run import Run
 
 METRICS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second")
@@ -106,6 +109,7 @@ class KeepBest(keras.callbacks.Callback):
         self.current, self.step = epoch + 1, self.first_step
 
     def on_epoch_end(self, epoch, logs=None):
+        self.run.check_folder()
         self.first_step = 0
         if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights):
             raise UserError(self.stopped("weights are no longer finite"))
@@ -123,10 +127,10 @@ class KeepBest(keras.callbacks.Callback):
 
     def place(self) -> str:
         """Where training is, and what is saved."""
-        kept = (
-            f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f}) is" if self.epoch else "nothing is"
-        )
-        return f"epoch {self.current}, step {self.step}; {kept} saved in {self.run.path}"
+        kept = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
+        kept += [f"the state {place_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
+        is_kept = f"{' and '.join(kept)} {'are' if len(kept) > 1 else 'is'}" if kept else "nothing is"
+        return f"epoch {self.current}, step {self.step}; {is_kept} saved in {self.run.path}"
 
     def stopped(self, reason: str) -> str:
         """What to tell when training cannot go on: why, where, what is saved and what to do."""
@@ -155,29 +159,22 @@ class MetricsTable(keras.callbacks.Callback):
 
 
 class Interruption:
-    """Ctrl-C and SIGTERM stop training between two steps, where everything is in order; a second one stops at once."""
+    """Ctrl-C, SIGTERM and the end of the terminal stop training between two steps, where everything is in order; a
+    second one stops at once."""
 
     requested: signal.Signals | None = None
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def watching(self) -> contextlib.AbstractContextManager[None]:
+        return signals_to(self._request)
 
     def stop(self) -> None:
         raise Stopped(self.requested)
 
     def _request(self, number, frame):
-        if self.requested:
+        # A terminal's end is told twice, by the system and by the shell; nobody is impatient then.
+        if self.requested and number != getattr(signal, "SIGHUP", None):
             raise Stopped(signal.Signals(number))
-        self.requested = signal.Signals(number)
+        self.requested = self.requested or signal.Signals(number)
 
 
 class ProgressLines(keras.callbacks.Callback):
@@ -190,6 +187,7 @@ class ProgressLines(keras.callbacks.Callback):
         super().__init__()
         self.run, self.best, self.console, self.steps, self.first_step = run, best, console, steps, first_step
         self.task = None
+        self.told_lost = False
 
     @contextlib.contextmanager
     def showing(self) -> Iterator[None]:
@@ -227,6 +225,16 @@ class ProgressLines(keras.callbacks.Callback):
             f"  rate {logs['learning_rate']:.2e}  {logs['images_per_second']:,.0f} images/s  {logs['seconds']:.1f} s"
             f"{self.best.mark(epoch + 1)}"
         )
-        self.console.print(line, highlight=False, soft_wrap=True)
         self.log.write(line + "\n")
         self.log.flush()
+        self.console.print(line, highlight=False, soft_wrap=True)
+        self._tell_lost_output()
+
+    def _tell_lost_output(self) -> None:
+        """Says once, on stderr, where lines stand that nobody can read on stdout any more."""
+        reason = "" if self.told_lost else streams.lost()
+        if reason:
+            self.told_lost = True
+            tell(
+                f"Standard output takes nothing more: {reason}. Training goes on, its lines are in {self.run.log_path}"
+            )

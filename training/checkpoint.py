@@ -164,6 +164,12 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if _FOLDER.fullmatch(path.name)), key=_number, reverse=True)
 
 
+def place_of(checkpoint: Path) -> str:
+    """Where training stood, by a checkpoint's name."""
+    _, epoch, step = checkpoint.name.split("-")
+    return f"after {epoch.replace('epoch', 'epoch ')}, {step.replace('step', 'step ')}"
+
+
 def _number(path: Path) -> int:
     return int(path.name.split("-")[0])
 

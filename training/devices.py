@@ -302,7 +302,7 @@ def _commit_of(file: Path) -> str | None:
 
     None where none keeps it: it may lie in an environment within a repository that is somebody's own.
     """
-    git = ["git", "-C", str(file.parent)]
+    git = ["git", "--no-optional-locks", "-C", str(file.parent)]
 
     def answer(*words: str) -> str:
         return subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()

@@ -11,8 +11,7 @@ from rich.console import Console
 
 from convlens.configs import Train
 from convlens.configs.schema import Training
-from convlens.core.errors import UserError, unknown
-from convlens.core.files import telling_full_disk
+from convlens.core.errors import Stopped, UserError, unknown
 from convlens.core.program import command_line
 from convlens.models import whitening
 from convlens.training import callbacks
@@ -101,7 +100,7 @@ def fit_model(
     writers = _writers(run, training, console)
     averaging = _averaging(training, data)
     interruption = callbacks.Interruption()
-    with interruption.watching(), telling_full_disk(run.path):
+    with interruption.watching(), run.watched():
         while not (start and start.complete):
             best = callbacks.KeepBest(run, training.monitor, start.step if start else 0, training.keep == "last")
             lines = callbacks.ProgressLines(run, best, console, steps, best.first_step)
@@ -130,12 +129,22 @@ def fit_model(
                     )
             except EpochDone:
                 pass
-            except callbacks.Stopped:
-                told = f"Stopped in {best.place()}.\nGo on with: {command_line('train', resume=run.path)}"
-                console.print(told, highlight=False, markup=False, soft_wrap=True)
+            except Stopped as stop:
+                tell_stop(run, stop, f"in {best.place()}", console)
                 raise
             start = checkpoints.reached
+        if interruption.requested:  # too late for any step
+            interruption.stop()
     return run.metrics
+
+
+def tell_stop(run: Run, stop: Stopped, where: str, console: Console) -> None:
+    """Says where training stopped and how to go on, unless that was said."""
+    if stop.said:
+        return
+    told = f"Stopped {where}.\nGo on with: {command_line('train', resume=run.path)}"
+    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    stop.said = True
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,13 @@ from convlens.configs.plain_yaml import BYTES as CONFIG_BYTES
 from convlens.configs.saved import read_config
 from convlens.configs.schema import Where
 from convlens.core.errors import UserError, nearest
-from convlens.core.files import atomic_symlink, atomic_write, make_folder, unfinished_writes
+from convlens.core.files import (
+    atomic_symlink,
+    atomic_write,
+    make_folder,
+    telling_full_disk,
+    unfinished_writes,
+)
 from convlens.core.locks import lock
 from convlens.core.plain_json import parse_json
 from convlens.core.plain_table import parse_table
@@ -68,7 +74,7 @@ class Run:
         family = Path(runs_dir) / name
         try:
             family.mkdir(parents=True, exist_ok=True)
-            run = cls(_new_folder(family))
+            run = cls(_new_folder(family, after=next(iter(_runs_below(Path(runs_dir))), None)))
         except OSError as error:
             raise UserError(
                 f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
@@ -385,7 +391,9 @@ class Run:
             # Told before the file has its name: killed in between, the run still knows the model that it has.
             self.write_facts(best={"epoch": epoch, **scores, "sha256": _sha256(path)}, best_before=before)
 
-        atomic_write(self.model_path, write, size=4 * bare.count_params())
+        # Beside the weights, what describes the layers takes as much as measured on our networks.
+        size = 4 * bare.count_params() + 4_000 * len(bare.layers)
+        atomic_write(self.model_path, write, size=max(size, _size_of(self.model_path)))
         self.__dict__.pop("model", None)
 
     def restore_model(self, content: bytes, best: dict[str, Any]) -> None:
@@ -426,6 +434,23 @@ class Run:
             raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None
         finally:
             os.close(folder)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns what fails inside the block because the disk is full, or the folder is gone, into a `UserError`."""
+        try:
+            with telling_full_disk(self.path):
+                yield
+        except Exception:
+            self.check_folder()
+            raise
+
+    def check_folder(self) -> None:
+        """Raises `UserError` where the folder was deleted or moved since training began; it is not to be made anew."""
+        if not self.config_path.exists():
+            raise UserError(
+                f"Run {self.path} is gone: its folder was deleted or moved while it was trained, which ended it."
+            ) from None
 
     def check_logs(self) -> None:
         """To be called before an old run is trained in.
@@ -565,15 +590,22 @@ def load_model(source: str | os.PathLike) -> "keras.Model":
     return read_model(model_file(source))
 
 
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _new_folder(family: Path) -> Path:
+def _new_folder(family: Path, after: Path | None) -> Path:
+    """A folder named by the time, and by a later one than `after`, the newest run: a clock may have been set back."""
     while True:
         # UTC, so that names sort by time all year; the random part keeps runs of one millisecond apart.
-        now = datetime.now(UTC)
+        now, newest = datetime.now(UTC), _time_of(after) if after else None
+        if newest and newest >= now.replace(microsecond=now.microsecond // 1000 * 1000):
+            now = newest + timedelta(milliseconds=1)
         path = family / f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
         try:
             path.mkdir()
@@ -582,12 +614,34 @@ def _new_folder(family: Path) -> Path:
             continue
 
 
+def _time_of(run: Path) -> datetime | None:
+    """When a run was begun, by its name; None for a folder of another name, such as one that was renamed."""
+    named = re.fullmatch(r"(\d{8}-\d{6})-(\d{3})-[0-9a-f]{6}", run.name)
+    try:
+        return datetime.strptime(f"{named[1]}{named[2]}000+0000", "%Y%m%d-%H%M%S%f%z") if named else None
+    except ValueError:
+        return None
+
+
 def _runs_below(folder: Path) -> list[Path]:
-    """Run folders in `runs/` or in `runs/<name>/`, newest first."""
+    """Run folders in `runs/` or in `runs/<name>/`, newest first: that to which `latest` leads is newest of its family.
+
+    Those that were renamed come last, since nothing says when they were made.
+    """
     runs = {config.parent for config in [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]}
     # A process that was killed may have left the link `latest` under a hidden name.
     named = [run for run in runs if run.name != "latest" and not run.name.startswith(".")]
-    return sorted(named, key=lambda run: run.name, reverse=True)
+    times = {run: (_time_of(run) is not None, run.name) for run in named}
+    families: dict[Path, tuple] = {}
+    for run in named:
+        families[run.parent] = max(times[run], families.get(run.parent, times[run]))
+    latest = {run for run in named if _is_latest(run)}
+    return sorted(named, key=lambda run: (families[run.parent], 1) if run in latest else (times[run], 0), reverse=True)
+
+
+def _is_latest(run: Path) -> bool:
+    link = run.parent / "latest"
+    return link.is_symlink() and os.readlink(link) == run.name
 
 
 def _missing(path: Path) -> str:

@@ -143,6 +143,7 @@ class Checkpoints(keras.callbacks.Callback):
         bad = state.not_finite()
         if bad:
             raise UserError(self.best.stopped(f"{bad} is no longer finite"))
+        self.run.check_folder()
         best = self.run.best
         model = self.run.model_bytes() if best else None
         values = {**state.values, "best": best, "logs": self.run.logs()}

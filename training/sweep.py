@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
-from rich.table import Table
 
+from convlens.core.errors import one_line
+from convlens.core.tables import print_table
 from convlens.training.run import Run
 
 BEST = "the highest validation accuracy: the one to choose"
@@ -20,30 +21,30 @@ class Job(Protocol):
     run: Path | None
 
 
-def summarize(jobs: Sequence[Job]) -> None:
-    """Prints a table with a line a job: what set it apart, how well it did, how long it took and where it is."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(summary(jobs))
+def summarize(jobs: Sequence[Job], console: Console | None = None) -> None:
+    """Prints a table with a line a job: what set it apart, how well it did, how long it took and where it is.
 
-
-def summary(jobs: Sequence[Job]) -> Table:
-    """The table that `summarize` prints; of several runs, the one with the highest validation accuracy is marked.
-
-    The test images judge what was chosen and so have no say in it.
+    Of several runs, the one with the highest validation accuracy is marked. The test images judge what was chosen and
+    so have no say in it.
     """
+    console = console or Console(width=None if Console().is_terminal else 200)
     runs = [Run(job.run) if job.run else None for job in jobs]
     scores = [_validation_accuracy(run) if run else None for run in runs]
     known = [score for score in scores if score is not None]
-    table = Table(title=f"{len(jobs)} runs", caption=f"* {BEST}" if len(known) > 1 else None)
-    for heading in ("", "overrides", "validation accuracy", "test accuracy", "best epoch", "time", "run"):
-        table.add_column(heading, justify="left" if heading in ("overrides", "run") else "right", overflow="fold")
-    for job, run, score in zip(jobs, runs, scores, strict=True):
-        is_best = len(known) > 1 and score == max(known)
+    best = [len(known) > 1 and score == max(known) for score in scores]
+    rows = []
+    for job, run, score, is_best in zip(jobs, runs, scores, best, strict=True):
         cells = _cells(run, score) if run else ["", f"failed (exit code {job.exit_code})", "", "", ""]
-        table.add_row("*" if is_best else "", " ".join(job.overrides), *cells, style="bold" if is_best else "")
-    return table
+        rows.append(["*" if is_best else "", one_line(" ".join(job.overrides)) or "no overrides", *cells])
+    print_table(
+        console,
+        ["", "overrides", "validation accuracy", "test accuracy", "best epoch", "time", "run"],
+        rows,
+        text=["overrides", "run"],
+        title=f"{len(jobs)} runs",
+        caption=f"* {BEST}" if len(known) > 1 else None,
+        marked=best,
+    )
 
 
 def _validation_accuracy(run: Run) -> float | None:

@@ -1,6 +1,7 @@
 """What TensorBoard shows of a run: curves, the graph, weights, and pictures of what is being learned."""
 
 import io
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -246,4 +247,4 @@ def _writer(run: Run, part: str):
     import tensorflow as tf
 
     make_folder(run.tensorboard_dir / part)
-    return tf.summary.create_file_writer(str(run.tensorboard_dir / part))
+    return tf.summary.create_file_writer(os.fsencode(run.tensorboard_dir / part))  # any bytes may make a name

@@ -2,7 +2,8 @@
 
 It serves until its standard input is closed, as it is when whoever started it ends.
 Whoever connects sends its standard streams and, as JSON, what to run: `words` (as after `python`), `folder` and
-`environment`, and `python`, which the script takes for its interpreter. The answer is the exit code.
+`environment`, and `python`, which the script takes for its interpreter, and perhaps `process`, a file for the number of
+the process. The answer is the exit code.
 Only what others wrote is imported before a fork; a script imports our own modules as if it were the first to do so.
 """
 
@@ -13,6 +14,7 @@ import select
 import socket
 import sys
 import traceback
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -61,6 +63,8 @@ def run_for(connection: socket.socket) -> int:
     path = os.environ["PATH"]
     os.environ.clear()
     os.environ.update(job["environment"] | {"PATH": path})
+    if "process" in job:
+        Path(job["process"]).write_text(str(os.getpid()))
     sys.executable, sys.orig_argv = job["python"], [job["python"], *job["words"]]
     code = exit_code(job["words"])
     sys.stdout.flush()

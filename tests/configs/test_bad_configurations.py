@@ -1,5 +1,6 @@
 """Every mistake in a configuration is refused before anything heavy is imported, with the nearest valid choice."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from convlens.configs import Evaluate, Train, Visualize
-from convlens.configs.composition import compose
+from convlens.configs.cli import choices_of, command
+from convlens.configs.composition import compose, section_of
 from convlens.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +74,14 @@ BAD = [
     ("train", "model.pooling=maximum", "Choices: max, average, none."),
     ("train", "model.stride=2 model.dilation=2", "one must be 1"),
     ("train", "model.head.dropout=1", "expected a number less than 1"),
+    ("train", "data.channels=true", "data.channels='true' is not a choice. Choices: 1, 3."),
+    ("train", "data.channels=1.0", "Choices: 1, 3."),
+    ("train", "training.epochs=1e20", "expected a whole number"),
+    ("train", "training.epochs=100000000000000000000", "expected a number of at most 2147483647"),
+    ("train", "training.optimizer.learning_rate=1e300", "expected a number of at most 3e+38"),
+    ("train", "training.optimizer.learning_rate=1e-300", "expected a number of at least 1e-30"),
+    ("train", "data=null", "Unknown data 'null'"),
+    ("train", "experiment={a:1}", "experiment is a choice, one of"),
     ("train", "seed=-1", "seed=-1 does not fit"),
     ("train", "seed=0,1", "add -m"),
     ("train", "name=../elsewhere", "cannot be a folder's name"),
@@ -96,6 +106,56 @@ def test_a_bad_configuration_is_refused_in_one_line(script, typed, said):
     line = str(refusal.value)
     assert said in line
     assert "\n" not in line
+
+
+def keys_of(schema, prefix=""):
+    """Every key of a schema, with its annotation."""
+    for name, field in schema.model_fields.items():
+        inner = section_of(field.annotation)
+        yield from keys_of(inner, f"{prefix}{name}.") if inner else [(prefix + name, field.annotation)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_true_is_no_number_and_no_choice_in_any_key(script):
+    for key, annotation in keys_of(SCRIPTS[script]):
+        takes_numbers = {int, float} & {annotation, *getattr(annotation, "__args__", ())}
+        if bool in (annotation, *getattr(annotation, "__args__", ())) or not (takes_numbers or choices_of(annotation)):
+            continue
+        with pytest.raises(UserError, match=f"{key}.*(does not fit|is not a choice)"):
+            compose(script, SCRIPTS[script], [f"{key}=true"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("seed=glob(*)", "lists no values; list them with commas between them: seed=A,B"),
+        ("model=glob(*)", "model=lesson,resnet,vgg,vgg16"),
+        ("training.optimizer.learning_rate=interval(0.001,0.1)", "training.optimizer.learning_rate=0.001,0.01,0.1"),
+        ("seed=range(0,1000000000)", "gives more than 10,000 values"),
+        ("seed=shuffle(range(0,1000000000))", "gives more than 10,000 values"),
+        ("seed=range(0,3,0)", "goes in steps of 0"),
+    ],
+)
+def test_a_sweep_without_values_that_can_be_listed_is_refused_in_one_line(typed, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        command("train", Train, lambda config: None, ["-m", typed], summarize=lambda jobs: None)
+    errors = capsys.readouterr().err
+    assert end.value.code == 2 and said in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["[1].jpg", "{a}.jpg", '"a.jpg', "a${b}.jpg", "it's #1=x.jpg", "a b,c.jpg", "~a.jpg"])
+def test_a_file_that_exists_is_taken_whatever_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    assert compose("visualize", Visualize, [f"image={name}"]).image == [name]
+
+
+@pytest.mark.parametrize("value", ["{a},b", "'abc", "data,", "[1"])
+def test_a_word_that_cannot_be_read_is_answered_with_quotes_that_work(value):
+    with pytest.raises(UserError, match="Quote what holds commas, brackets or quotes: ") as refusal:
+        compose("train", Train, ["data=folder", f"data.root={value}"])
+    (typed,) = shlex.split(str(refusal.value).split("or quotes: ")[1])
+    assert compose("train", Train, ["data=folder", typed]).data.root == value
 
 
 def test_a_mistake_ends_a_script_with_code_2_and_one_line_and_no_tensorflow():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from convlens.core.errors import UserError
-from convlens.core.files import atomic_folder, atomic_symlink, atomic_write, unfinished_writes
+from convlens.core.files import atomic_folder, atomic_symlink, atomic_write, outside_reason, unfinished_writes
 
 
 def test_text_bytes_and_writers_arrive_as_given(tmp_path):
@@ -129,3 +130,41 @@ def test_a_link_that_cannot_take_its_place_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="latest cannot be written: Is a directory; move away what is there"):
         atomic_symlink(tmp_path / "latest", "one")
     assert list(tmp_path.iterdir()) == [tmp_path / "latest"]
+
+
+def test_a_limit_of_the_size_of_files_is_told_and_keeps_the_old_file(tmp_path):
+    path, before = tmp_path / "model.keras", resource.getrlimit(resource.RLIMIT_FSIZE)
+    path.write_bytes(b"old")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"than a file may be, 1\.0 kB \(ulimit -f\); it takes about 5\.0 kB"):
+            atomic_write(path, b"\0" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_though_closing_the_file_fails_in_another_way(tmp_path):
+    def write(path):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise ValueError("Can't close the ZIP file while there is an open writing handle on it")
+
+    with pytest.raises(UserError, match=r"disk is full, .*model.keras was not written"):
+        atomic_write(tmp_path / "model.keras", write, size=100)
+
+
+def test_an_error_that_no_disk_is_the_reason_of_stays_what_it_is(tmp_path):
+    def write(path):
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        atomic_write(tmp_path / "model.keras", write, size=100)
+
+
+def test_what_a_disk_refuses_is_one_line_with_the_name_that_the_file_was_to_have():
+    refused = OSError(errno.EROFS, "Read-only file system", "runs/a/.0a1b2c3d.evaluation.json")
+    assert outside_reason(refused) == "runs/a/evaluation.json: Read-only file system."
+    assert outside_reason(OSError(errno.EIO, "Input/output error")) == "Input/output error."
+    assert outside_reason(FileNotFoundError(errno.ENOENT, "No such file or directory", "a bug")) == ""

@@ -122,3 +122,11 @@ def test_another_packages_program_is_a_module_where_the_shell_does_not_find_it(m
     monkeypatch.setenv("PATH", "/nowhere")
     words = shlex.split(program.tool_line("tensorboard", "tensorboard.main", "--logdir", "my runs"))
     assert words[1:] == ["-m", "tensorboard.main", "--logdir", "my runs"]
+
+
+def test_a_path_that_is_not_utf8_is_printed_so_that_a_shell_reads_its_bytes(tmp_path):
+    path = os.fsdecode(b"caf\xe9's")
+    typed = program.word("run", path)
+    done = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True)
+    (override,) = parse([os.fsdecode(done.stdout)])
+    assert override.value() == path and typed.isascii()

@@ -159,6 +159,37 @@ def test_the_latest_run_has_a_name_that_goes_on_meaning_it(tmp_path, monkeypatch
     assert lasting_name(f"runs/cars/{older.id}/model.keras") == f"runs/cars/{older.id}/model.keras"
 
 
+def learned(run):
+    run.model_path.write_bytes(b"a model")
+    return run
+
+
+def test_after_the_clock_was_set_back_the_newest_run_is_still_the_one_made_last(tmp_path):
+    before = Run.create(tmp_path, "cars", Train())
+    before.path.rename(tmp_path / "cars" / "29991231-235959-999-abcdef")  # made by a clock that was wrong
+    learned(Run(tmp_path / "cars" / "29991231-235959-999-abcdef"))
+    for name in ("cars", "trucks", "cars"):
+        run = learned(Run.create(tmp_path, name, Train()))
+        assert (tmp_path / name / "latest").resolve() == run.path
+        assert Run.newest(tmp_path).path == Run.open(tmp_path / name).path == run.path
+
+
+def test_where_names_and_latest_differ_latest_is_the_newest(tmp_path):
+    for name in ("20260101-000000-000-aaaaaa", "20261231-000000-000-bbbbbb"):
+        Run.create(tmp_path, "cars", Train()).path.rename(tmp_path / "cars" / name)
+        learned(Run(tmp_path / "cars" / name))
+    (tmp_path / "cars/latest").unlink()
+    (tmp_path / "cars/latest").symlink_to("20260101-000000-000-aaaaaa")
+    assert Run.newest(tmp_path).id == Run.open(tmp_path / "cars").id == "20260101-000000-000-aaaaaa"
+
+
+def test_a_run_that_was_renamed_is_not_taken_for_the_newest(tmp_path):
+    old = learned(Run.create(tmp_path, "cars", Train()))
+    old.path.rename(tmp_path / "cars" / "my best one")
+    new = learned(Run.create(tmp_path, "cars", Train()))
+    assert Run.newest(tmp_path).path == new.path
+
+
 def test_a_folder_named_latest_stays_and_the_run_beside_it_is_the_newest(tmp_path):
     copied = tmp_path / "cars" / "latest"
     copied.mkdir(parents=True)

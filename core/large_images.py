@@ -1,0 +1,48 @@
+"""A bound of the memory that images take while they are decoded, over all threads of the process."""
+
+import contextlib
+import ctypes
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+MOST_PIXELS = 100_000_000  # decoded at a time; one takes up to 13 bytes meanwhile, as transparent and turned images do
+LARGE = 20_000_000
+SMALL = 1_000_000  # pixels, below which nothing is counted
+
+_turn = threading.Condition()
+_waiting: deque[object] = deque()
+_in_work = 0
+
+
+@contextlib.contextmanager
+def room_to_decode(pixels: int) -> Iterator[None]:
+    """Waits until an image of so many pixels may be decoded beside those that other threads decode; in turn, so that a
+    large one gets its turn too. One that is larger than the bound is decoded alone."""
+    global _in_work
+    if pixels < SMALL:
+        yield
+        return
+    pixels, ticket = min(pixels, MOST_PIXELS), object()
+    with _turn:
+        _waiting.append(ticket)
+        try:
+            _turn.wait_for(lambda: _waiting[0] is ticket and _in_work + pixels <= MOST_PIXELS)
+            _in_work += pixels
+        finally:
+            _waiting.remove(ticket)
+            _turn.notify_all()
+    try:
+        yield
+    finally:
+        if pixels >= LARGE:
+            _give_back()
+        with _turn:
+            _in_work -= pixels
+            _turn.notify_all()
+
+
+def _give_back() -> None:
+    """Returns freed memory to the system, which glibc otherwise keeps for this thread alone."""
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)

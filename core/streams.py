@@ -1,0 +1,96 @@
+"""What a command prints, where the terminal may go away, the disk may be full or nobody listens any more."""
+
+import contextlib
+import errno
+import io
+import os
+import select
+import sys
+from collections.abc import Iterator
+
+
+class _Lasting(io.FileIO):
+    """Standard output or error: what can no longer be written is dropped, so that no work ends over it."""
+
+    fault: OSError | None = None  # of the first write that failed
+
+    def write(self, data) -> int:
+        size = memoryview(data).nbytes
+        try:
+            written = super().write(data)
+            while written is None:  # another program that shares the terminal may have set it not to wait
+                select.select([], [self], [])
+                written = super().write(data)
+            return written
+        except OSError as error:
+            self.fault = self.fault or error
+            return size
+
+
+_lasting: dict[str, _Lasting] = {}
+_closed: set[str] = set()
+
+
+def keep_streams() -> None:
+    """Makes standard output and error drop what they cannot write, for a whole process; called as its first thing.
+
+    One that is closed (`>&-`) is opened to nowhere, so that no file gets its number and is then written to.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            _closed.add(name)
+            number = os.open(os.devnull, os.O_WRONLY)
+        elif type(stream) is not io.TextIOWrapper or stream.fileno() != number:
+            continue  # somebody's own, as a notebook's
+        elif isinstance(getattr(stream.buffer, "raw", stream.buffer), _Lasting):
+            continue
+        else:
+            stream.flush()
+        _lasting[name] = _Lasting(number, "w", closefd=False)
+        unbuffered = stream is not None and stream.write_through  # as python -u and PYTHONUNBUFFERED have it
+        writer = io.TextIOWrapper(
+            _lasting[name] if unbuffered else io.BufferedWriter(_lasting[name]),
+            encoding=getattr(stream, "encoding", None) or "utf-8",
+            errors="backslashreplace",  # a file's name may be none that can be written as text
+            line_buffering=name == "stderr" or _lasting[name].isatty(),
+            write_through=unbuffered,
+        )
+        setattr(sys, name, writer)
+
+
+@contextlib.contextmanager
+def lasting_streams() -> Iterator[None]:
+    """The same as long as the block runs, in a program of somebody's own."""
+    before = sys.stdout, sys.stderr
+    keep_streams()
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+def lost(name: str = "stdout") -> str:
+    """Why what was printed on a stream did not arrive; an empty text where it did, as far as is known."""
+    if name in _closed:
+        return "it is closed"
+    fault = _lasting[name].fault if name in _lasting else None
+    return fault.strerror if fault else ""
+
+
+def left_by_reader(name: str = "stdout") -> bool:
+    """Whether whoever read the stream has seen enough, as `head` has after its lines."""
+    fault = _lasting[name].fault if name in _lasting else None
+    return fault is not None and fault.errno == errno.EPIPE
+
+
+def is_closed(name: str = "stdout") -> bool:
+    """Whether the stream was closed before the process began."""
+    return name in _closed

@@ -11,14 +11,14 @@ _WHY, _NETWORKS = "gallery-attribution.md", "gallery-networks.md"
 
 # By figure: the sentence, the page and the heading there.
 CAPTIONS: dict[str, tuple[str, str, str]] = {
-    "kernels": ("In a first layer blue to red is an edge, stripes a line; a deeper layer reads maps: its kernels are no "
-                "pictures.",
+    "kernels": ("In a first layer blue to red is an edge, stripes a line; a deeper layer reads maps: its kernels are "
+                "no pictures.",
                 _BASICS, "kernels"),
     "kernel": ("Lay it over a patch, multiply and add up over all channels, add the bias: one cell of the filter "
                "stage.",
                _BASICS, "kernel"),
-    "kernels_and_maps": ("In a first layer a map is red where the image looks like the kernel; a deeper unit adds up many "
-                         "maps.",
+    "kernels_and_maps": ("In a first layer a map is red where the image looks like the kernel; a deeper unit adds up "
+                         "many maps.",
                          _BASICS, "kernels_and_maps"),
     "feature_maps": ("Blue that is white after detect is what ReLU removed; condense keeps the strongest cells.",
                      _BASICS, "feature_maps"),
@@ -35,8 +35,8 @@ CAPTIONS: dict[str, tuple[str, str, str]] = {
                     _UNITS, "top_patches"),
     "receptive_field": ("The box is all that a unit can see; the darker below, the more a pixel moves it.",
                         _UNITS, "receptive_field"),
-    "concepts": ("The more the colour keeps to the red outlines, the better the unit detects that part; most do only in "
-                 "part.", _UNITS, "concepts"),
+    "concepts": ("The more the colour keeps to the red outlines, the better the unit detects that part; most do only "
+                 "in part.", _UNITS, "concepts"),
     "ablation": ("The darker a class in a row, the more of its images are lost without that unit; one image is no "
                  "evidence.", _UNITS, "ablation"),
     "kernel_spectrum": ("Where blue is above grey on the left, training has strengthened a few directions.",

@@ -23,6 +23,14 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def called_from_code(monkeypatch):
+    """A command that a test calls within this process does not decide in which form later tests see commands."""
+    from convlens.core import program
+
+    monkeypatch.setattr(program, "_program", program.Program())
+
+
 @pytest.fixture(scope="session")
 def good(tmp_path_factory):
     """The file of a small model of ours, with every part that the hostile files change."""

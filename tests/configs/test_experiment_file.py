@@ -138,7 +138,7 @@ def test_its_run_has_the_whole_configuration_and_goes_on_under_the_same_file(tmp
     write(MINE)
     config = compose("train", Train, ["experiment=./mine.yaml"])
     run = Run.create(tmp_path / "runs", config.name, config)
-    run.write_facts(dataset={})
+    run.write_facts(dataset={"fingerprint": "f00d"})
     assert run.path.parent.name == "mine"
     assert read_config(run.config_path, Train) == config
 

@@ -11,6 +11,8 @@ from convlens.core.stopping import WATCHED, signals_to, stopping_at_once
 
 @pytest.mark.parametrize("number", WATCHED)
 def test_each_signal_that_asks_for_an_end_stops_and_leaves_handlers_as_they_were(number):
+    if signal.getsignal(number) is signal.SIG_IGN:  # these tests run under nohup
+        signal.signal(number, signal.SIG_DFL)
     before = signal.getsignal(number)
     with pytest.raises(Stopped) as stop, stopping_at_once():
         os.kill(os.getpid(), number)

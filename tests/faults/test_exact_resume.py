@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EPOCHS, STEPS = 6, 5  # of the trainings below; 44 images in batches of 8
 EVERYTHING = (
     "data=tfds", "data.name=tiny_blobs", "model.filters=[4,6]", "model.dropout=0.2", "model.batch_norm=true",
-    "model.batch_norm_momentum=0.9", "model.head.dense=[8]", "model.head.dropout=0.3", "data.augment.flip=true",
-    "data.augment.crop=1", "data.augment.mixup=0.3", "data.augment.rotate=10", f"training.epochs={EPOCHS}", "training.batch_size=8",
+    "model.batch_norm_momentum=0.65", "model.head.dense=[8]", "model.head.dropout=0.3", "data.augment.flip=true",
+    "data.augment.crop=1", "data.augment.mixup=0.3", "data.augment.rotate=10",
+    f"training.epochs={EPOCHS}", "training.batch_size=8",
     "training.optimizer.learning_rate=0.02", "training.optimizer.ema=0.8", "training.monitor=val_loss",
     "training.early_stopping.patience=4", "training.checkpoint.every_steps=3", "training.deterministic=true",
     "training.tensorboard.images_every=0", "training.tensorboard.graph=false",

@@ -7,6 +7,7 @@ import os
 import select
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 
 class _Lasting(io.FileIO):
@@ -46,7 +47,7 @@ def keep_streams() -> None:
         if stream is None:
             _closed.add(name)
             number = os.open(os.devnull, os.O_WRONLY)
-        elif type(stream) is not io.TextIOWrapper or stream.fileno() != number:
+        elif not _writes_to(stream, number):
             continue  # somebody's own, as a notebook's
         elif isinstance(getattr(stream.buffer, "raw", stream.buffer), _Lasting):
             continue
@@ -62,6 +63,14 @@ def keep_streams() -> None:
             write_through=unbuffered,
         )
         setattr(sys, name, writer)
+
+
+def _writes_to(stream: Any, number: int) -> bool:
+    """Whether a stream is Python's own, on the file descriptor of this number."""
+    try:
+        return type(stream) is io.TextIOWrapper and stream.fileno() == number
+    except (OSError, ValueError):  # it writes to memory, or is closed
+        return False
 
 
 @contextlib.contextmanager

@@ -73,7 +73,12 @@ SMALLER = {
     "resume": ([], [f"data.root={stand_ins.SAVED_RUNS / 'pictures'}"]),
 }
 # Words that another one asks for, where a document speaks of one alone.
-COMPANIONS = {"data=folder": "data.root=PHOTOS", "data=tfds": "data.name=beans", "kernel_name=ramp": "kernel=edge"}
+COMPANIONS = {
+    "data=folder": "data.root=PHOTOS",
+    "experiment=folder": "data.root=PHOTOS",
+    "data=tfds": "data.name=beans",
+    "kernel_name=ramp": "kernel=edge",
+}
 
 COMMANDS: dict[str, list[documents.Passage]] = {}
 for _passage in documents.commands():

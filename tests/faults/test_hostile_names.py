@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = set((ROOT / "docs").glob("*.md"))
+PAGES = set((ROOT / "docs").glob("*.md"))  # they say how figures are read
 CLASSES = [
     b"<script>alert(1)</script>".replace(b"/", b"\\"),
     b"<img src=x onerror=alert(1)>",

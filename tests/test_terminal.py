@@ -63,7 +63,9 @@ def wait_for(condition) -> None:
 def server(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("server") / "socket")
     words = [sys.executable, str(ROOT / "tests/commands/fork_server.py"), path]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # What nohup ignores for these tests, commands are to hear.
+    with subprocess.Popen(words, **streams, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as process:
         assert process.stdout.readline() == "ready\n"
         yield path
         process.stdin.close()

@@ -220,7 +220,9 @@ def test_a_finished_training_that_is_given_more_epochs_ends_bit_identical(train,
     assert train(f"resume={run}") == 0, train.log
     assert differences(train.uninterrupted(kind), outcome(run)) == []
     assert f"epochs: {EPOCHS}\n" in (run / "config.yaml").read_text()
-    assert sorted(path.name for path in (run / "snapshots").iterdir())[-1] == f"epoch-{EPOCHS:05d}.npz"
+    epochs = len((run / "metrics.csv").read_text().splitlines()) - 1  # it may stop early, as uninterrupted
+    assert epochs > 3
+    assert sorted(path.name for path in (run / "snapshots").iterdir())[-1] == f"epoch-{epochs:05d}.npz"
     assert json.loads((run / "run.json").read_text())["finished"]
 
 

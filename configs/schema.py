@@ -446,7 +446,8 @@ class Visualize(Section):
     images: Count = 2000  # of the split, evenly spread over it, where a figure asks how units behave over many
     layers: Texts | None = None  # convolutions by their names; null: every one
     units: Units | None = None  # of each of these layers, by index; null: all
-    max_units: Count = 32  # tiles in a figure
+    max_units: Count = 32  # in a figure; where it is not given, 16 of a layer that reads maps
+    max_inputs: Count = 8  # of each kernel that reads maps, those with the largest weights
     sort: Literal["index", "norm", "activation", "orientation"] | None = None  # null: as suits the figure
     #   index: as the layer numbers them
     #   norm: the largest kernel first

@@ -346,7 +346,9 @@ class Material:
 
     @property
     def look(self) -> "visualization.Look":
-        return visualization.Look(self.config.units, self.config.max_units, self.config.sort, self.config.scale)
+        config = self.config
+        most = config.max_units if config.wrote("max_units") else None  # as suits the layer
+        return visualization.Look(config.units, most, config.sort, config.scale, config.max_inputs)
 
     @property
     def epoch(self) -> int | None:

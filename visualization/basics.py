@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from convlens.visualization.caption import Caption
+from convlens.visualization.caption import Caption, among, choose_units, told
 from convlens.visualization.extraction import extraction_figure
 from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
 from convlens.visualization.forward_pass import Stop, pipeline_figure
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from convlens.interpret import KernelTuning, Reading
 
 Arrays = dict[str, np.ndarray]
+
+MOST, MOST_DEEP = 32, 16  # units of a layer that are shown: a deep one takes more room for each
+SCALES = {"kernels": "unit", "kernels_and_maps": "unit"}  # whose range of colours suits a figure; else the layer's
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Layer:
     def norm(self) -> np.ndarray | None:
         """The Euclidean norm of each unit's kernel, shape (units,)."""
         return np.sqrt((self.kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2))) if self.paired else None
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether its kernels read several maps, and are no pictures of their own."""
+        return not reads_image(self.kernel, self.rgb)
 
     @cached_property
     def has_relu(self) -> bool:
@@ -107,16 +115,17 @@ class Scene:
 
 @dataclass(frozen=True)
 class Look:
-    """What a person chose: which units, in which order, on whose norm."""
+    """What a person chose: which units, in which order, on whose norm; None: as suits the layer and the figure."""
 
     units: Sequence[int] | None = None
-    max_units: int = 32
-    sort: str | None = None  # null: as suits the figure
+    max_units: int | None = None
+    sort: str | None = None
     scale: str | None = None
+    max_inputs: int = 8  # slices of each kernel that reads maps
 
-    def filled(self, sort: str, scale: str) -> "Look":
-        """The same, with what suits a figure where nothing was chosen."""
-        return replace(self, sort=self.sort or sort, scale=self.scale or scale)
+    def filled(self, scale: str) -> "Look":
+        """The same, with the scale that suits a figure where none was chosen."""
+        return replace(self, scale=self.scale or scale)
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ class Drawing:
 
 def plan(scene: Scene, figure: str, look: Look) -> list[Drawing]:
     """Every drawing that a figure of `FIGURES` stands for, none of them drawn yet; none where nothing fits it."""
-    return list(FIGURES[figure](scene, look if figure == "kernels" else look.filled("index", "layer")))
+    return list(FIGURES[figure](scene, look.filled(SCALES.get(figure, "layer"))))
 
 
 def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
@@ -137,16 +146,13 @@ def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
     for layer in scene.layers:
 
         def draw(layer=layer):
-            chosen = look.filled("norm", "unit" if reads_image(layer.kernel, layer.rgb) else "layer")
             # A separable convolution's kernels are not its units: neither activation nor death is theirs.
-            sort, units = (chosen.sort, look.units) if layer.paired else ("index", None)
-            if sort == "orientation" and layer.tuning is None:
-                sort = "norm"
+            which = _shown(layer, look) if layer.paired else {"max_units": look.max_units or MOST}
             marks = {"activation": layer.activation, "dead": layer.dead} if layer.paired else {}
             learned = {"start": layer.start, "changed": layer.changed} if layer.start is not None else {}
             figure = kernels_figure(
-                layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks, **learned,
-                units=units, max_units=look.max_units, sort=sort, scale=chosen.scale, tuning=layer.tuning,
+                layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks, **learned, **which,
+                max_channels=look.max_inputs, scale=look.scale, tuning=layer.tuning,
             )  # fmt: skip
             return figure, {
                 "kernel": layer.kernel,
@@ -163,13 +169,13 @@ def _kernel(scene: Scene, look: Look) -> Iterator[Drawing]:
         for unit in _chosen(layer, look, 1):
 
             def draw(layer=layer, unit=unit):
-                kernel = layer.kernel[..., unit]
+                kernel, (reason,) = layer.kernel[..., unit], _reasons(layer, look, [unit])
                 strength = (kernel.astype(np.float64) ** 2).sum(axis=(0, 1))
                 channels = np.arange(3) if layer.rgb else np.sort(np.argsort(-strength, kind="stable")[:3])
                 panels = ["R", "G", "B"] if layer.rgb else [f"channel {channel}" for channel in channels]
                 figure = show_kernel(
                     kernel[..., channels], caption=scene.caption(layer), name=f"unit {unit}", panels=panels,
-                    rgb=layer.rgb, total_channels=kernel.shape[-1],
+                    rgb=layer.rgb, total_channels=kernel.shape[-1], reason=reason,
                 )  # fmt: skip
                 return figure, {"kernel": kernel, "channels_shown": channels}
 
@@ -190,8 +196,7 @@ def _kernels_and_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
             figure = kernels_and_maps_figure(
                 layer.kernel, scene.images, layer.maps["filter"], caption=scene.caption(layer), rgb=layer.rgb,
                 limits=limits, activation=layer.activation, dead=layer.dead, inside=layer.inside.get("filter"),
-                notes=[scene.changed] if scene.changed else [],
-                units=look.units, max_units=look.max_units, sort=_sort(look, layer), scale=look.scale,
+                notes=[scene.changed] if scene.changed else [], **_shown(layer, look), scale=look.scale,
             )  # fmt: skip
             return figure, {"kernel": layer.kernel, "images": scene.images, "filter": layer.maps["filter"]}
 
@@ -206,11 +211,9 @@ def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
             def draw(layer=layer, index=index):
                 name = scene.told(index)
                 maps = {stage: array[index] for stage, array in layer.maps.items()}
-                sort = _sort(look, layer)
                 figure = feature_maps_figure(
                     scene.images[index], maps, caption=scene.caption(layer), image_name=name, limit=limit,
-                    norm=layer.norm, dead=layer.dead, inside=layer.inside.get("filter"),
-                    units=look.units, max_units=look.max_units, sort=sort, scale=look.scale,
+                    dead=layer.dead, inside=layer.inside.get("filter"), **_shown(layer, look), scale=look.scale,
                 )  # fmt: skip
                 return figure, {"image": scene.images[index], **maps}
 
@@ -227,9 +230,10 @@ def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
                 reading = layer.reading(unit) if layer.reading else None
                 drawn = reading is None and (layer.rgb or layer.kernel.shape[2] == 1)
                 kernel = layer.kernel[..., unit] if drawn and layer.paired else None
+                facts = _reasons(layer, look, [unit])
                 figure = extraction_figure(
                     scene.images, stages, caption=scene.caption(layer), name=f"unit {unit}",
-                    names=[scene.told(index) for index in range(len(scene.names))], reading=reading,
+                    names=[scene.told(index) for index in range(len(scene.names))], reading=reading, facts=facts,
                     kernel=kernel if kernel is None or layer.rgb else kernel[..., 0], scale=look.scale,
                     limit=overall if look.scale == "global" else layer.largest(), inside=layer.inside.get("filter"),
                 )  # fmt: skip
@@ -252,7 +256,8 @@ def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
             inside = layer.inside.get("filter")
             figure = relu_figure(
                 values, units=units, reasons=_reasons(layer, look, units), caption=scene.caption(layer),
-                images=len(scene.images), limit=largest_inside(np.stack(values, axis=-1), inside),
+                chosen=_named(layer, look, units), images=len(scene.images),
+                limit=largest_inside(np.stack(values, axis=-1), inside),
             )  # fmt: skip
             return figure, {"units": units, "filter": np.stack(values)}
 
@@ -298,31 +303,77 @@ def _largest_activation(scene: Scene) -> float:
     return largest(np.array([layer.largest() for layer in scene.layers]))
 
 
-def _sort(look: Look, layer: Layer) -> str:
-    """The order that was chosen, or by index where a layer has nothing to be ordered by."""
-    return "index" if look.sort == "orientation" or (look.sort == "norm" and not layer.paired) else look.sort
+def _ranked(layer: Layer, look: Look) -> tuple[np.ndarray, str]:
+    """The units that figures of many units show, in order, and by what they are sorted: the same in all of them."""
+    sort = look.sort or ("norm" if look.units is None else "index")
+    if sort == "orientation" and layer.tuning is None:
+        sort = "norm"
+    if sort == "norm" and layer.norm is None:
+        sort = "activation"
+    most = look.max_units or (MOST_DEEP if layer.is_deep else MOST)
+    rank = np.argsort(layer.tuning.order) if sort == "orientation" else None
+    units = choose_units(
+        layer.maps["filter"].shape[-1], units=look.units, max_units=most, sort=sort, norm=layer.norm,
+        activation=layer.activation, rank=rank,
+    )  # fmt: skip
+    return units, sort
+
+
+def _shown(layer: Layer, look: Look) -> dict:
+    """The units of a figure of many units, and the words for them in its title, as its function takes them."""
+    units, sort = _ranked(layer, look)
+    words = told(units, layer.maps["filter"].shape[-1], sort, asked=look.units is not None)
+    return {"units": units.tolist(), "max_units": len(units), "chosen": words}
+
+
+def _candidates(layer: Layer, look: Look) -> tuple[np.ndarray, str]:
+    """The units that a figure of few chooses among, most active first, and in words what sets them apart.
+
+    They are those that figures of many units show, as far as they are alive.
+    """
+    shown, sort = _ranked(layer, look)
+    words = among(shown, layer.maps["filter"].shape[-1], sort)
+    units = shown[~layer.dead[shown]]
+    if not len(units):
+        units, words = np.flatnonzero(~layer.dead), ""
+    if not len(units):
+        units = shown
+    return units[np.argsort(-np.nan_to_num(layer.activation)[units], kind="stable")], words
 
 
 def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
-    """The units that were asked for; or, of those alive, the strongest, and for more: the middle and the weakest."""
+    """The units of a figure of few: those asked for, or the most active one; of more, also the middle and the least."""
     if look.units is not None:
-        return np.array(list(dict.fromkeys(look.units)), int)[: look.max_units]
-    order = np.argsort(-np.nan_to_num(layer.activation), kind="stable")
-    alive = order[~layer.dead[order]]
-    order = alive if len(alive) else order
+        return np.array(list(dict.fromkeys(look.units)), int)[: look.max_units or MOST]
+    order, _ = _candidates(layer, look)
     places = [0] if count == 1 else np.linspace(0, len(order) - 1, count).astype(int)
     return np.unique(order[places]) if len(order) < count else order[places]
 
 
-def _reasons(layer: Layer, look: Look, units: np.ndarray) -> list[str]:
-    """Why each unit of `_chosen(layer, look, 3)` is shown."""
+def _among_which(layer: Layer, look: Look) -> str:
+    """In words, among which units those of `_chosen` are the most active; "" where among all, or asked for."""
+    _, words = _candidates(layer, look)
+    return f"of {words}" if words and look.units is None else ""
+
+
+def _named(layer: Layer, look: Look, units: Sequence[int]) -> str:
+    """The same for a title, of three units."""
+    few = look.units is None and len(units) == 3
+    return f"the most active, the middle and the least active unit {_among_which(layer, look)}".rstrip() if few else ""
+
+
+def _reasons(layer: Layer, look: Look, units: Sequence[int]) -> list[str]:
+    """Why each unit of `_chosen(layer, look, len(units))` is shown."""
     if look.units is not None:
         return ["asked for"] * len(units)
-    alive = int((~layer.dead).sum())
+    order, _ = _candidates(layer, look)
+    if layer.dead[order].any():
+        return ["no unit of the layer is alive"] * len(units)
+    if len(units) == 1:
+        return [f"the unit most active on these images {_among_which(layer, look)}".rstrip()]
     if len(units) < 3:
-        return [f"one of the {alive} that are alive" if alive else "no unit is alive"] * len(units)
-    of = "the weakest of those alive" if alive else "all are dead"
-    return ["strongest mean activation", "the middle one", of]
+        return [f"one of the {len(order)} that are alive"] * len(units)
+    return ["the most active on these images", "the middle one", "the least active of those alive"]
 
 
 def last_of_each_block(layers: Sequence[Layer], most: int = 8) -> list[Layer]:

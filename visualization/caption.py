@@ -95,12 +95,27 @@ def choose_units(
     return chosen[:max_units]
 
 
-def told(shown: np.ndarray, count: int, sort: str) -> str:
-    """In words, which units a figure shows."""
-    order = {
-        "index": "by index",
-        "norm": "largest kernel norm first",
-        "activation": "strongest activation first",
-        "orientation": "by orientation, then colour, then centre and surround",
-    }[sort]
-    return f"{len(shown)} of {count} units, {order}" if len(shown) < count else f"all {count} units, {order}"
+# By what units are put in order: in words where all are shown, where some are, and as what those have in common.
+_ORDERS = {
+    "index": ("by index", "the first by index", "the first {}"),
+    "norm": (
+        "largest weights first",
+        "those with the largest weights, largest first",
+        "the {} with the largest weights",
+    ),
+    "activation": ("most active first", "the most active, most active first", "the {} most active"),
+    "orientation": ("by orientation, then colour, then spots",) * 2 + ("the {} first by orientation",),
+}
+
+
+def told(shown: np.ndarray, count: int, sort: str, *, asked: bool = False) -> str:
+    """In words, which units a figure shows, in which order, and by what they were chosen; `asked`: by a person."""
+    every, some, _ = _ORDERS[sort]
+    if asked:
+        return f"{len(shown)} of {count} units: those asked for{'' if sort == 'index' else f', {every}'}"
+    return f"{len(shown)} of {count} units: {some}" if len(shown) < count else f"all {count} units, {every}"
+
+
+def among(shown: np.ndarray, count: int, sort: str) -> str:
+    """In words, what the units shown have in common; "" where they are all."""
+    return _ORDERS[sort][2].format(len(shown)) if len(shown) < count else ""

@@ -41,6 +41,7 @@ def feature_maps_figure(
     max_units: int = 32,
     sort: str = "index",
     scale: str = "layer",
+    chosen: str = "",
     limit: float | None = None,
     norm: np.ndarray | None = None,
     dead: np.ndarray | None = None,
@@ -51,8 +52,9 @@ def feature_maps_figure(
     `image` is (height, width, channels) in [0, 255]; `maps` holds arrays of shape (height, width, units) under
     "filter" and, where an activation and a pooling follow, under "detect" and "condense". A cell has one size at every
     stage, so condensing is seen to shrink the map. `norm`, of shape (units,), is for sort "norm"; `limit` is for scale
-    "global". `dead`, of shape (units,), marks units; by default those that are zero on this image. The norm is that of
-    the filter stage's cells `inside`, booleans (height, width), by default of all; cells beyond it are marked.
+    "global"; `chosen` says in the title how `units` were chosen and ordered. `dead`, of shape (units,), marks units; by
+    default those that are zero on this image. The norm is that of the filter stage's cells `inside`, booleans (height,
+    width), by default of all; cells beyond it are marked.
     """
     maps = {stage: np.asarray(maps[stage]) for stage in STAGES if maps.get(stage) is not None}
     shape = maps["filter"].shape
@@ -78,7 +80,8 @@ def feature_maps_figure(
     shapes = ", ".join(f"{stage} {size(one.shape[:2])}" for stage, one in maps.items())
     name = shorten(f"image: {image_name}", 700, palette.BODY_SIZE) if image_name else ""
     scale_told = f"scale: {scale}" + (", colours by square root" if scale == "unit" else "")
-    facts = caption.facts(name, shapes, told(shown, count, sort), scale_told)
+    which = chosen or told(shown, count, sort, asked=units is not None)
+    facts = caption.facts(name, shapes, which, scale_told)
     y = heading(sheet, f"Feature maps of {caption.layer or 'a convolution'}", facts, WIDTH - wide, MARGIN + wide + 36)
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
@@ -98,7 +101,8 @@ def kernels_and_maps_figure(
     units: Sequence[int] | None = None,
     max_units: int = 32,
     sort: str = "index",
-    scale: str = "layer",
+    scale: str = "unit",
+    chosen: str = "",
     limits: tuple[float, float] | None = None,
     activation: np.ndarray | None = None,
     dead: np.ndarray | None = None,
@@ -110,7 +114,8 @@ def kernels_and_maps_figure(
     `kernel` is (height, width, channels, units), `images` (n, height, width, channels) in [0, 255], `maps` the
     filter stage, (n, height, width, units). With `rgb` the kernel is an RGB tile, otherwise its strongest input
     channel, named under the unit. `limits` are the largest magnitudes of kernels and maps, for scale "global". The
-    norm of maps is that of their cells `inside`, booleans (height, width), by default of all. `notes` join the title.
+    norm of maps is that of their cells `inside`, booleans (height, width), by default of all. `chosen` says in the
+    title how `units` were chosen and ordered; `notes` join the title.
     """
     kernel, maps = np.asarray(kernel), np.asarray(maps)
     count = kernel.shape[-1]
@@ -128,7 +133,7 @@ def kernels_and_maps_figure(
         seen = kernel[..., unit] if rgb else kernel[:, :, strongest[unit], unit]
         coloured = [palette.colour_activations(each[..., unit], ranges[unit]) for each in maps]
         tiles = [draw_kernel(seen, weights[unit]), *coloured]
-        beside = [] if rgb or len(norms) == 1 else [f"ch {strongest[unit]}"]
+        beside = [] if rgb or len(norms) == 1 else [f"reads {strongest[unit]}"]
         if scale == "unit":
             beside += [f"w ±{number(weights[unit])}", f"a ±{number(ranges[unit])}"]
         groups.append(Group(str(unit), tiles, beside, bool(dead[unit])))
@@ -138,10 +143,13 @@ def kernels_and_maps_figure(
     sizes = [(kernel.shape[1] * kernel_cell, kernel.shape[0] * kernel_cell), *[(wide, high)] * len(maps)]
 
     sheet = Sheet(width=1000)
-    scale_told = "scale: unit (weights ±w, activations ±a, by square root)" if scale == "unit" else f"scale: {scale}"
-    what = "kernel: RGB" if rgb else "kernel: strongest input channel (ch)" if len(norms) > 1 else ""
+    each = "scale: each unit has its own (w: weights, a: activations, whose colours go by the square root)"
+    scale_told = each if scale == "unit" else f"scale: {scale}"
+    slices = "kernel: the slice with the largest weights, which reads the map named beside it"
+    what = "kernel: RGB, mid-grey is zero" if rgb else slices if len(norms) > 1 else ""
     shapes = f"kernels {size(kernel.shape[:3])}, maps {size(maps.shape[1:3])}"
-    facts = caption.facts(shapes, what, told(shown, count, sort), scale_told, *notes)
+    which = chosen or told(shown, count, sort, asked=units is not None)
+    facts = caption.facts(shapes, what, which, scale_told, *notes)
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'} and the feature maps they produce", facts, 1800)
     gutter = max(cell, kernel_cell, 12) + 8
     y = draw_groups(sheet, MARGIN, y, groups, ["kernel", *images], sizes, gutter)

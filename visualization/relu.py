@@ -18,6 +18,7 @@ def relu_figure(
     *,
     units: Sequence[int],
     reasons: Sequence[str] | None = None,
+    chosen: str = "",
     caption: Caption = UNKNOWN,
     images: int = 1,
     limit: float | None = None,
@@ -25,16 +26,15 @@ def relu_figure(
     """The graph of ReLU, and under it, on the same axis, the histogram of each unit's pre-activations.
 
     `pre_activations` holds an array of any shape for each of `units`: its values at filter, over all places of
-    `images` images; `reasons` say why each of these units is shown. The part left of zero is what ReLU removes; its
-    share of all values is written beside it. The axis reaches to `limit`, by default to the largest magnitude; values
-    beyond it, and those that are not finite, are left out of the graph, and counted.
+    `images` images; `reasons` say why each of these units is shown, `chosen` the same in the title. The part left of
+    zero is what ReLU removes; its share of all values is written beside it. The axis reaches to `limit`, by default to
+    the largest magnitude; values beyond it, and those that are not finite, are left out of the graph, and counted.
     """
     flat = [np.asarray(values, np.float64).ravel() for values in pre_activations]
     finite = [values[np.isfinite(values)] for values in flat]
     limit = 1.05 * (limit or palette.largest(np.concatenate(finite)))
     sheet = Sheet(width=WIDTH + 2 * MARGIN)
     places = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
-    chosen = "the strongest, the middle and the weakest unit alive" if reasons and len(set(reasons)) == 3 else ""
     facts = caption.facts(chosen, places, "scale: the same for these units")
     y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", facts, WIDTH)
 

@@ -98,20 +98,24 @@ def test_kernels_say_how_far_learning_moved_them_and_show_what_they_were():
     unknown = layer("block1_conv1", rgb=True)
     start = np.zeros_like(unknown.kernel)
     start[..., 0] = 2 * unknown.kernel[..., 0].max()  # drawn in the full colour of the learned kernel beside it
+    deep, deep_start = layer("block2_conv1", channels=20), np.ones((3, 3, 20, 6), np.float32)
     for cosine, said in ((0.97, "hardly changed"), (0.7, "in part"), (0.1, "was learned")):
-        known = replace(unknown, start=start, changed=np.full(6, cosine))
-        drawn, arrays = plan(scene(known), "kernels", Look())[0].draw()
-        told = " ".join(texts(drawn))
-        assert f"Cosine with the start: {cosine:.2f} in the median" in told and said in told
-        assert texts(drawn).count("start") == texts(drawn).count("RGB") > 0
-        assert arrays["start"] is start
-    told = " ".join(texts(plan(scene(unknown), "kernels", Look())[0].draw()[0]))
-    assert "cannot tell what was learned" in told and "start " not in told
+        for one, began, mark in ((unknown, start, "RGB"), (deep, deep_start, "learned")):
+            known = replace(one, start=began, changed=np.full(6, cosine))
+            drawn, arrays = plan(scene(known), "kernels", Look())[0].draw()
+            told = " ".join(texts(drawn))
+            assert "cosine: 1 unchanged, 0 nothing in common" in told
+            assert f"{cosine:.2f} in the median" in told and said in told
+            assert texts(drawn).count("start") == texts(drawn).count(mark) > 0
+            assert arrays["start"] is began
+    for one in (unknown, deep):
+        told = " ".join(texts(plan(scene(one), "kernels", Look())[0].draw()[0]))
+        assert "cannot tell what was learned" in told and "training.snapshots=40" in told and "start " not in told
 
-    deep = replace(layer(channels=20), start=start[:, :, :2, :3], changed=np.zeros(3))
-    drawn, _ = plan(scene(deep), "kernels", Look())[0].draw()
+    known = replace(deep, start=start[:, :, :2, :3], changed=np.zeros(3))
+    drawn, _ = plan(scene(known), "kernels", Look())[0].draw()
     assert "of their first 2 channels and 3 units" in " ".join(texts(drawn))
-    assert "Start: before learning" in texts(drawn) and shows(drawn, palette.HATCH[0])
+    assert "start" in texts(drawn) and shows(drawn, palette.HATCH[0])
 
 
 def test_kernels_are_ordered_and_labelled_by_what_they_answer_to():
@@ -123,9 +127,9 @@ def test_kernels_are_ordered_and_labelled_by_what_they_answer_to():
         order=np.array([2, 1, 3, 0]),
     )
     drawn = kernels_figure(kernel, sort="orientation", tuning=tuning)
-    written = [text for text in texts(drawn) if text in {"0", "1", "2", "3", "35°", "r–g", "c–s"}]
-    assert written == ["2", "r–g", "1", "35°", "3", "c–s", "0"]
-    assert "3 of 4 units answer to something nameable" in " ".join(texts(drawn))
+    written = [text for text in texts(drawn) if text in {"0", "1", "2", "3", "35°", "red–green", "spot"}]
+    assert written == ["2", "red–green", "1", "35°", "3", "spot", "0"]
+    assert "3 of 4 units answer to something that has a name: 1 to edges" in " ".join(texts(drawn))
 
 
 def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():
@@ -215,7 +219,7 @@ def test_relu_says_which_units_are_shown_and_why():
     written = [text.get_text() for axes in drawn.axes for text in axes.texts]
     order = [unit for unit in np.argsort(-one.maps["detect"].mean(axis=(0, 1, 2))) if unit != 2]
     np.testing.assert_array_equal(arrays["units"], [order[0], order[2], order[4]])
-    for unit, why in zip(arrays["units"], ("strongest mean", "the middle", "the weakest of those alive"), strict=True):
+    for unit, why in zip(arrays["units"], ("the most active", "the middle", "the least active of those"), strict=True):
         assert any(text.startswith(f"unit {unit}: {why}") for text in written)
     drawn, _ = plan(scene(one), "relu", Look(units=[4]))[0].draw()
     assert any(text.get_text() == "unit 4: asked for" for axes in drawn.axes for text in axes.texts)
@@ -282,12 +286,67 @@ def test_dead_units_are_marked_and_never_dropped():
         assert {str(unit) for unit in range(6)} <= set(texts(drawn))
 
 
-def test_the_strongest_input_channels_of_a_deep_layer_are_its_rows():
-    kernel = np.random.default_rng(0).normal(size=(3, 3, 40, 5))
-    kernel[:, :, [3, 38]] *= 10
-    told = texts(kernels_figure(kernel, max_channels=2, max_units=1))
-    assert "down: input channel, the 2 strongest of 40; across: unit" in told
-    assert {"3", "38"} <= set(told)
+def test_of_a_deep_kernel_each_unit_shows_the_slices_with_the_largest_weights_and_their_share():
+    kernel = np.zeros((3, 3, 40, 2))
+    kernel[0, 0, [3, 38, 7], 0] = [1, 3, 0.1]
+    kernel[0, 0, [5, 6], 1] = [0.5, -0.2]
+    told = texts(kernels_figure(kernel, max_channels=2, scale="unit"))
+    assert [text for text in told if text in {"3", "38", "7", "5", "6"}] == ["38", "3", "5", "6"]
+    assert {"±3", "±0.5", "100%"} <= set(told) and any("squared weights" in text for text in told)
+    for slices in (1, 3):
+        drawn, _ = plan(scene(layer(channels=64, units=64)), "kernels", Look(max_inputs=slices))[0].draw()
+        assert sum(text.get_ha() == "center" for text in drawn.texts) == 16 * slices
+
+
+DEEP = layer("block3_conv2", channels=64, units=64, dead=range(20))
+
+
+@pytest.mark.parametrize("figure", ["kernels", "kernels_and_maps", "feature_maps"])
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (Look(), "16 of 64 units: those with the largest weights, largest first"),
+        (Look(max_units=3, sort="activation"), "3 of 64 units: the most active, most active first"),
+        (Look(max_units=3, sort="index"), "3 of 64 units: the first by index"),
+        (Look(units=[40, 7]), "2 of 64 units: those asked for"),
+    ],
+)
+def test_figures_of_a_layer_show_the_same_units_and_say_by_what_they_were_chosen(figure, look, words):
+    norm, active = np.argsort(-DEEP.norm, kind="stable"), np.argsort(-DEEP.activation, kind="stable")
+    expected = look.units or {None: norm[:16], "activation": active[:3], "index": [0, 1, 2]}[look.sort]
+    drawn, _ = plan(scene(DEEP), figure, look)[0].draw()
+    assert words in " ".join(texts(drawn))
+    labels = [text.get_text() for text in drawn.texts if text.get_ha() == "right"]
+    assert [text for text in labels if text.isdigit()] == [str(unit) for unit in expected]
+
+
+def test_a_figure_of_one_unit_takes_it_from_those_that_the_others_show_and_says_why():
+    shown = np.argsort(-DEEP.norm, kind="stable")[:16]
+    alive = [unit for unit in shown if unit >= 20]
+    best = max(alive, key=lambda unit: DEEP.activation[unit])
+    why = "the unit most active on these images of the 16 with the largest weights"
+    for figure in ("extraction", "kernel"):
+        drawing = plan(scene(DEEP), figure, Look())[0]
+        assert drawing.name == f"{figure}-block3_conv2-unit{best}"
+        assert why in " ".join(texts(drawing.draw()[0]))
+    drawn, arrays = plan(scene(DEEP), "relu", Look())[0].draw()
+    assert set(arrays["units"]) <= set(alive) and arrays["units"][0] == best
+    assert "the most active, the middle and the least active unit of the 16 with the" in " ".join(texts(drawn))
+    few = layer("block3_conv2", channels=64, units=64, dead=[*shown, 20])
+    assert plan(scene(few), "extraction", Look())[0].name == f"extraction-block3_conv2-unit{few.activation.argmax()}"
+
+
+@pytest.mark.parametrize("figure", ["kernels", "kernels_and_maps"])
+@pytest.mark.parametrize("rgb", [True, False])
+def test_kernels_are_drawn_each_on_a_scale_that_shows_it_and_the_title_says_so(figure, rgb):
+    faint = layer(rgb=rgb, channels=3 if rgb else 9)
+    faint.kernel[..., 2] /= 1000
+    faint.maps["filter"][..., 2] /= 1000
+    drawn, _ = plan(scene(faint), figure, Look())[0].draw()
+    assert "scale: each unit has its own" in " ".join(texts(drawn)) and not drawn.axes
+    strongest = np.abs(faint.kernel[..., 2]).max(axis=(0, 1)).argmax()
+    if not rgb:
+        assert shows(drawn, palette.DIVERGING[0 if faint.kernel[:, :, strongest, 2].min() < -1e-3 else -1])
 
 
 def test_show_kernel_prints_every_number_in_its_cell():

@@ -43,7 +43,8 @@ def ablation_figure(
     sheet = Sheet(width=1300)
     on = f"{images:,} images" + (f" of {split}" if split else "") if images else split
     some = f"the {max_units} most needed of {len(units)} units" if len(units) > max_units else f"all {len(units)} units"
-    facts = caption.facts(on, f"accuracy intact {intact:.1%}", some, "scale: layer")
+    units_of_change = "points: percentage points of accuracy; loss: cross-entropy"
+    facts = caption.facts(on, f"accuracy intact {intact:.1%}", some, units_of_change, "scale: layer")
     y = heading(sheet, f"What the network loses without a unit of {caption.layer or 'a layer'}", facts, 1700)
 
     names = [shorten(label, 260, palette.LABEL_SIZE) for label in labels]
@@ -52,7 +53,7 @@ def ablation_figure(
     cell = int(np.clip(900 // max(classes, 1), 12, 72))
     limit = palette.largest(accuracy_change)
     class_limit = palette.largest(class_change)
-    for x, text in ((MARGIN, "unit"), (bars, f"accuracy, bars to {100 * limit:.1f} pp"), (losses, "loss, nats")):
+    for x, text in ((MARGIN, "unit"), (bars, f"accuracy, bars to {100 * limit:.1f} points"), (losses, "loss")):
         sheet.text(x, y + head, text, palette.LABEL_SIZE, weight="bold", va="bottom")
     step = 1 if cell >= line else int(np.ceil(line / cell))
     for index, name in enumerate(names):
@@ -68,7 +69,9 @@ def ablation_figure(
         sheet.text(losses, y + ROW / 2, told, palette.LABEL_SIZE, va="center", color=palette.QUIET_TEXT)
         _draw_classes(sheet, cells, y, class_change[place], class_limit, cell)
         y += ROW
-    y = sheet.colour_bar(cells, y + 24, class_limit, "accuracy in each true class", spell=_points)
+    y = sheet.colour_bar(
+        cells, y + 24, class_limit, "change of accuracy in each true class, in percentage points", spell=_points
+    )
     if counts is not None:
         beside = cells + classes * cell
         x, at = (beside + 200, top + 30) if beside < 1400 else (MARGIN + 110, y + 40)
@@ -122,8 +125,8 @@ def _draw_curves(sheet, x, y, counts, ordered, random, intact) -> None:
 
 
 def _points(change: float) -> str:
-    """A change in percentage points."""
-    return f"{_signed(100 * change, 1)} pp"
+    """A change in percentage points, as 100 times the difference of two shares."""
+    return f"{_signed(100 * change, 1)} points"
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -161,7 +161,9 @@ def class_accuracy_figure(
     accuracies = both[1].sum() / total, both[:, 1].sum() / total
     sheet = Sheet(width=1300)
     overall = [f"{name} {share:.1%}" for name, share in zip(names, accuracies, strict=True)]
-    facts = caption.facts(f"{total:,} images", *overall, f"difference: {names[1]} − {names[0]}, largest first")
+    facts = caption.facts(
+        f"{total:,} images", *overall, f"difference: {names[1]} − {names[0]}, largest first, in percentage points"
+    )
     y = heading(sheet, f"What do {names[0]} and {names[1]} recognise?", facts, 1400)
     written = [shorten(labels[one], 360, palette.LABEL_SIZE) for one in order]
     left = MARGIN + max(text_width(one, palette.LABEL_SIZE) for one in written) + 30
@@ -186,7 +188,7 @@ def class_accuracy_figure(
             axes.plot([first, second], [row, row], color=palette.GRID, linewidth=2, zorder=2)
             for share, ink, points in ((first, inks[0], 52), (second, inks[1], 30)):
                 axes.scatter([share], [row], s=points, color=ink, zorder=3, clip_on=False, linewidths=0)
-            told = f"{100 * change[one]:+.1f} pp".replace("-", "−")
+            told = f"{100 * change[one]:+.1f} points".replace("-", "−")  # of percent
             ink = palette.POSITIVE if change[one] < 0 else palette.TEXT
             beside = f"{told}   of {int(counts[one]):,}"
         else:

@@ -41,7 +41,9 @@ def neighbours_figure(
     same = np.asarray(classes) == np.asarray(query_classes)[:, None] if known else np.ones(distances.shape, bool)
     among = f"among {images:,} images" + (f" of {split}" if split else "") if images else split
     share = f"{same.mean():.0%} of the neighbours are of the image's own class" if known else ""
-    facts = caption.facts(*filter(None, (among, "distance: 1 − cosine, 0 is the same direction", share)))
+    facts = caption.facts(
+        *filter(None, (among, "distance (1 − cosine): 0 for the same features, 1 for nothing in common", share))
+    )
     width = LARGE + 2 * GAP + count * (SMALL + GAP)
     y = heading(sheet, f"What is nearest in {caption.layer or 'feature space'}?", facts, max(1200, width))
     large, small = (fitted(*queries.shape[1:3], side) for side in (LARGE, SMALL))

@@ -13,6 +13,10 @@ from convlens.visualization.caption import UNKNOWN, Caption, heading
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten
 
 WIDTH, HEIGHT, COLUMNS = 480, 330, 4
+WORDS = (
+    "effective rank: how many equally strong directions would be as spread out; likeness: mean |cosine|, 0 for kernels "
+    "with nothing in common, 1 for the same but for size and sign"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def kernel_spectrum_figure(spectra: Sequence[Spectrum], *, caption: Caption = UN
     columns = min(COLUMNS, len(spectra))
     step_x, step_y = WIDTH + 120, HEIGHT + 230
     sheet = Sheet(width=max(900, columns * step_x))
-    facts = caption.facts("blue: learned; grey: random weights of the same shape and variance", "scale: layer")
+    facts = caption.facts("blue: learned; grey: random weights of the same shape and variance", WORDS, "scale: layer")
     y = heading(sheet, "Singular values of the kernels", facts, sheet.width)
     line = line_height(palette.LABEL_SIZE)
     for place in range(columns * math.ceil(len(spectra) / columns)):
@@ -46,7 +50,7 @@ def kernel_spectrum_figure(spectra: Sequence[Spectrum], *, caption: Caption = UN
         title = f"{one.layer}: {one.shape[1]} kernels of {one.shape[0]} weights"
         sheet.text(x, top, shorten(title, WIDTH + 60, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold")
         rank = f"effective rank {one.effective_rank:.1f} (random {one.random_rank:.1f}) of {min(one.shape)}"
-        cosine = f"mean |cosine| {one.mean_abs_cosine:.3f} (random {one.random_cosine:.3f})"
+        cosine = f"likeness of two kernels {one.mean_abs_cosine:.3f} (random {one.random_cosine:.3f})"
         sheet.text(x, top + line, rank, palette.LABEL_SIZE)
         sheet.text(x, top + 2 * line, cosine, palette.LABEL_SIZE)
         axes = sheet.axes(x, top + 4 * line, WIDTH, HEIGHT)

@@ -164,7 +164,8 @@ def _draw_matrix(sheet, x, y, correlation, cosine, dead) -> float:
         if cell * step >= 1.6 * line or unit % (2 * step) == 0:
             place = x + margin + centre, y + line - 6
             sheet.text(*place, str(unit), palette.LABEL_SIZE, ha="center", va="bottom", color=ink)
-    label = "correlation of maps" + (", cosine of kernels" if cosine is not None else "")
+    what = "of maps (correlation)" + (" and of kernels (cosine)" if cosine is not None else "")
+    label = f"likeness {what}: 1 alike, 0 nothing in common, −1 opposite"
     return sheet.colour_bar(x + margin, y + line + units * cell + 24, 1.0, label)
 
 

@@ -166,7 +166,7 @@ def test_both_figures_of_a_comparison_say_which_is_taken_from_which():
     for drawn in (units, classes):
         written = texts(drawn)
         assert "new − old" in written and "difference" not in written
-    assert any(text.startswith("−20.0 pp") for text in texts(classes))  # dog: 0.7 − 0.9
+    assert any(text.startswith("−20.0 points") for text in texts(classes))  # dog: 0.7 − 0.9
 
 
 def test_class_accuracy_tells_the_largest_difference_first():
@@ -174,7 +174,7 @@ def test_class_accuracy_tells_the_largest_difference_first():
     drawn = class_accuracy_figure(accuracy, np.array([10, 20, 0]), ["cat", "dog", "emu"], np.array([[3, 5], [10, 12]]))
     told = texts(drawn)
     assert [name for name in told if name in ("cat", "dog", "emu")] == ["dog", "cat", "emu"]
-    assert "−40.0 pp   of 20" in told and "no images" in told
+    assert "−40.0 points   of 20" in told and "no images" in told
     assert {"both right: 12 (40.0%)", "only A right: 10 (33.3%)", "only B right: 5 (16.7%)"} <= set(told)
 
 

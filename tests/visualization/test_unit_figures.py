@@ -223,7 +223,7 @@ def test_ablation_states_changes_in_points_and_colours_classes_on_one_norm_about
     changes = np.array([[-0.2, 0.1], [0.0, 0.05]])
     figure = ablation_figure(np.array([4, 1]), np.array([-0.05, 0.0]), changes, np.array([0.1, -0.0001]), intact=0.8)
     told = texts(figure)
-    assert {"−5.0 pp", "0 pp", "+0.100", "0"} <= set(told)
+    assert {"−5.0 points", "0 points", "+0.100", "0"} <= set(told)
     for change in changes.ravel():
         assert shows(figure, palette.colour_weights(np.array(change), 0.2))
 

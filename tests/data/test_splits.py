@@ -53,7 +53,7 @@ def test_what_is_there_stays_and_its_carving_is_not_told():
 # A row: images of each class, the share, what there is beside 'train', and the line.
 TOO_SMALL = [
     ((2, 9), 0.1, (), "Class 'a' has 2 images; at least 3 are needed: one to train on, one for validation and one "
-                      "for test. Add images, or keep such classes in train alone, to be learned and never scored: data"),
+                      "for test. Add images, or keep such classes in train alone, to be learned and never"),
     ((9, 1), 0.1, ("test",), "Class 'b' has 1 image; at least 2 are needed: one to train on, one for validation. Add "),
     ((2, 1), 0.1, (), "Class 'b' has 1 image; at least 3 are needed: one to train on, one for validation and one for "
                       "test. 1 more class has too few as well. Add images"),

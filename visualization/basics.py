@@ -357,7 +357,7 @@ def _among_which(layer: Layer, look: Look) -> str:
 
 
 def _named(layer: Layer, look: Look, units: Sequence[int]) -> str:
-    """The same for a title, of three units."""
+    """What a title says of three units that were chosen; "" of others, since each says so itself."""
     few = look.units is None and len(units) == 3
     return f"the most active, the middle and the least active unit {_among_which(layer, look)}".rstrip() if few else ""
 

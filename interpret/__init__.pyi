@@ -1,4 +1,7 @@
 from .ablation import (
+    Ablation as Ablation,
+    Scores as Scores,
+    ShareAblation as ShareAblation,
     ablate as ablate,
     ablate_shares as ablate_shares,
 )
@@ -124,6 +127,7 @@ from .unit_statistics import (
 )
 
 __all__ = [
+    "Ablation",
     "Architecture",
     "Comparison",
     "ConceptsCollector",
@@ -140,6 +144,8 @@ __all__ = [
     "PatchesCollector",
     "Randomisation",
     "Reading",
+    "Scores",
+    "ShareAblation",
     "Snapshot",
     "StatisticsCollector",
     "ablate",

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import numpy.lib.recfunctions
@@ -6,6 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from convlens.interpret import Ablation, Scores, ShareAblation
 from convlens.visualization import Caption, palette, save_figure
 from convlens.visualization.ablation import ablation_figure
 from convlens.visualization.concepts import concepts_figure
@@ -17,6 +19,7 @@ from convlens.visualization.unit_statistics import unit_statistics_figure
 
 CAPTION = Caption("run cars/1", "block1_conv1", 7, (5, 5))
 CLASSES = ["car $x$", "lorry\nlong", "自動車"]
+OF_TEST = replace(CAPTION, split="test", labels=CLASSES)
 GREY = np.full((16, 24, 3), 100, np.uint8)
 INK = rgb(palette.POSITIVE)
 
@@ -92,15 +95,20 @@ def sights(count=7, effective=True):
     return [Sight(f"block{index}_conv1", (-2, 3, 8, 13), (8, 8), (1, 4), seen, 6.2) for index in range(count)]
 
 
-def ablation(units=30, classes=3, curves=True, **options):
+def ablation(units=30, classes=3, curves=True, images=300):
     random = np.random.default_rng(0)
-    changes = random.uniform(-0.1, 0.02, (units, classes))
-    changes[:, -1] = np.nan
-    extra = {"counts": np.array([0, 2, 4]), "ordered": np.array([0.9, 0.5, 0.1])} if curves else {}
-    extra |= {"random": random.uniform(0.1, 0.9, (5, 3))} if curves else {}
-    return ablation_figure(
-        np.arange(units), changes[:, 0], changes, changes[:, 0], intact=0.9, caption=CAPTION, **extra, **options
-    )
+    left = random.uniform(0.8, 0.92, (units, classes))
+    left[:, -1] = np.nan
+    counts = np.array([0, 2, 4])
+    ordered, drawn = scores(np.array([[0.9], [0.5], [0.1]])), scores(random.uniform(0.1, 0.9, (15, 1)))
+    together = ShareAblation("conv", counts, units, ordered, drawn, 5) if curves else None
+    intact = scores(np.full((1, classes), 0.9))
+    return Ablation("block1_conv1", np.arange(units), images, intact, scores(left), together)
+
+
+def scores(class_accuracy, loss=0.0):
+    """Of networks that classify so well in each class, NaN for one without images."""
+    return Scores(class_accuracy[:, 0], class_accuracy, np.broadcast_to(loss, len(class_accuracy)))
 
 
 def spectra(count=5):
@@ -121,9 +129,9 @@ FIGURES = {
     "receptive_field": lambda: receptive_field_figure(GREY, sights(), caption=CAPTION, note="mean over 3 images"),
     "receptive field without gradients": lambda: receptive_field_figure(GREY[..., :1], sights(1, False)),
     "concepts": lambda: concepts(share=0.005, split="test"),
-    "ablation": lambda: ablation(labels=CLASSES, images=300, split="test"),
-    "ablation of one unit without curves": lambda: ablation(1, 2, False),
-    "ablation for 200 classes": lambda: ablation(classes=200),
+    "ablation": lambda: ablation_figure(ablation(), caption=OF_TEST),
+    "ablation of one unit without curves": lambda: ablation_figure(ablation(1, 2, False), caption=CAPTION),
+    "ablation for 200 classes": lambda: ablation_figure(ablation(classes=200), caption=CAPTION),
     "kernel_spectrum": lambda: kernel_spectrum_figure(spectra(), caption=CAPTION),
     "one spectrum": lambda: kernel_spectrum_figure(spectra(1)),
 }
@@ -220,16 +228,20 @@ def test_concepts_state_the_overlap_with_the_best_part_first():
 
 
 def test_ablation_states_changes_in_points_and_colours_classes_on_one_norm_about_zero():
-    changes = np.array([[-0.2, 0.1], [0.0, 0.05]])
-    figure = ablation_figure(np.array([4, 1]), np.array([-0.05, 0.0]), changes, np.array([0.1, -0.0001]), intact=0.8)
-    told = texts(figure)
-    assert {"−5.0 pp", "0 pp", "+0.100", "0"} <= set(told)
-    for change in changes.ravel():
-        assert shows(figure, palette.colour_weights(np.array(change), 0.2))
+    intact = Scores(np.array([0.8]), np.array([[0.8, 0.6]]), np.array([1.0]))
+    silenced = Scores(np.array([0.8, 0.75]), np.array([[0.8, 0.65], [0.6, 0.7]]), np.array([0.9999, 1.1]))
+    result = Ablation("conv", np.array([1, 4]), 20, intact, silenced)
+    written = texts(ablation_figure(result))
+    assert {"−5.0 pp", "0 pp", "+0.100", "0"} <= set(
+        written
+    ) and "What the network loses without a unit of conv" in written
+    assert written.index("4") < written.index("1")  # the most needed first
+    for change in (-0.2, 0.1, 0.0, 0.05):
+        assert shows(ablation_figure(result), palette.colour_weights(np.array(change), 0.2))
 
 
 def test_ablation_shows_what_is_left_of_accuracy_beside_units_drawn_at_random():
-    axes = ablation().axes[-1]
+    axes = ablation_figure(ablation()).axes[-1]
     ordered = axes.lines[1]
     np.testing.assert_allclose(ordered.get_xydata(), [[0, 0.9], [2, 0.5], [4, 0.1]])
 

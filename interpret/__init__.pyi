@@ -25,7 +25,10 @@ from .comparison import (
 )
 from .concepts import (
     ConceptsCollector as ConceptsCollector,
+    ConceptScores as ConceptScores,
+    Detectors as Detectors,
     concept_scores as concept_scores,
+    detectors as detectors,
     strong_places as strong_places,
 )
 from .confusion_examples import (
@@ -79,6 +82,7 @@ from .occlusion import (
 )
 from .patches import (
     PatchesCollector as PatchesCollector,
+    TopPatches as TopPatches,
     top_patches as top_patches,
 )
 from .randomisation import (
@@ -121,6 +125,7 @@ from .unit_pass import (
 )
 from .unit_statistics import (
     StatisticsCollector as StatisticsCollector,
+    UnitStatistics as UnitStatistics,
     table_csv as table_csv,
     unit_statistics as unit_statistics,
     unit_table as unit_table,
@@ -130,9 +135,11 @@ __all__ = [
     "Ablation",
     "Architecture",
     "Comparison",
+    "ConceptScores",
     "ConceptsCollector",
     "Cover",
     "Curves",
+    "Detectors",
     "Embedding",
     "Extraction",
     "Familiarity",
@@ -148,6 +155,8 @@ __all__ = [
     "ShareAblation",
     "Snapshot",
     "StatisticsCollector",
+    "TopPatches",
+    "UnitStatistics",
     "ablate",
     "ablate_shares",
     "activation_maximization",
@@ -160,6 +169,7 @@ __all__ = [
     "concept_scores",
     "cover",
     "deletion_insertion",
+    "detectors",
     "effective_receptive_field",
     "effective_size",
     "embedding",

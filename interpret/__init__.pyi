@@ -7,6 +7,7 @@ from .ablation import (
 )
 from .architecture import (
     Architecture as Architecture,
+    LayerCost as LayerCost,
     architecture as architecture,
 )
 from .cam import (
@@ -95,8 +96,12 @@ from .reading import (
     strongest_read as strongest_read,
 )
 from .receptive_field import (
+    ReceptiveField as ReceptiveField,
+    UnitView as UnitView,
+    UnitViews as UnitViews,
     effective_receptive_field as effective_receptive_field,
     effective_size as effective_size,
+    unit_views as unit_views,
 )
 from .saliency import (
     saliency as saliency,
@@ -113,7 +118,10 @@ from .snapshots import (
     unpacked_bytes as unpacked_bytes,
 )
 from .spectrum import (
+    KernelSpectrum as KernelSpectrum,
+    LayerSpectrum as LayerSpectrum,
     kernel_spectrum as kernel_spectrum,
+    layer_spectrum as layer_spectrum,
     random_spectrum as random_spectrum,
 )
 from .tuning import (
@@ -143,7 +151,10 @@ __all__ = [
     "Embedding",
     "Extraction",
     "Familiarity",
+    "KernelSpectrum",
     "KernelTuning",
+    "LayerCost",
+    "LayerSpectrum",
     "Maximization",
     "NamedKernel",
     "Neighbours",
@@ -151,12 +162,15 @@ __all__ = [
     "PatchesCollector",
     "Randomisation",
     "Reading",
+    "ReceptiveField",
     "Scores",
     "ShareAblation",
     "Snapshot",
     "StatisticsCollector",
     "TopPatches",
     "UnitStatistics",
+    "UnitView",
+    "UnitViews",
     "ablate",
     "ablate_shares",
     "activation_maximization",
@@ -185,6 +199,7 @@ __all__ = [
     "kernel_difference",
     "kernel_spectrum",
     "kernel_tuning",
+    "layer_spectrum",
     "luminance",
     "named_kernels",
     "nearest_neighbours",
@@ -206,6 +221,7 @@ __all__ = [
     "unit_pass",
     "unit_statistics",
     "unit_table",
+    "unit_views",
     "unpack_snapshot",
     "unpacked_bytes",
 ]

@@ -10,18 +10,23 @@ from convlens.interpret import (
     Ablation,
     ConceptScores,
     Detectors,
+    KernelSpectrum,
+    LayerSpectrum,
+    ReceptiveField,
     Scores,
     ShareAblation,
     TopPatches,
     UnitStatistics,
+    UnitView,
+    UnitViews,
 )
 from convlens.visualization import Caption, palette, save_figure
 from convlens.visualization.ablation import ablation_figure
 from convlens.visualization.concepts import concepts_figure
 from convlens.visualization.overlays import DIMNESS, boxed_tile, crop_tile, masked_tile, rgb
 from convlens.visualization.patches import top_patches_figure
-from convlens.visualization.receptive_field import Sight, receptive_field_figure
-from convlens.visualization.spectrum import Spectrum, kernel_spectrum_figure
+from convlens.visualization.receptive_field import receptive_field_figure
+from convlens.visualization.spectrum import kernel_spectrum_figure
 from convlens.visualization.unit_statistics import unit_statistics_figure
 
 CAPTION = Caption("run cars/1", "block1_conv1", 7, (5, 5))
@@ -95,9 +100,12 @@ def concepts(units=(2, 0), share=0.005):
     return scores, Detectors(units, images, strong, masks)
 
 
-def sights(count=7, effective=True):
+def views(count=7, effective=True):
     seen = np.random.default_rng(0).random((16, 24)) if effective else None
-    return [Sight(f"block{index}_conv1", (-2, 3, 8, 13), (8, 8), (1, 4), seen, 6.2) for index in range(count)]
+    fields = [
+        ReceptiveField(f"block{index}_conv1", (16, 24), (8, 8), (10, 10), (2, 2), (-4, -5)) for index in range(count)
+    ]
+    return UnitViews(tuple(UnitView(field, (1, 4), seen) for field in fields), 3)
 
 
 def ablation(units=30, classes=3, curves=True, images=300):
@@ -117,8 +125,11 @@ def scores(class_accuracy, loss=0.0):
 
 
 def spectra(count=5):
-    values = np.linspace(3, 0, 8)
-    return [Spectrum(f"block{index}_conv1", (27, 8), values, 6.1, 0.2, values / 2, 7.5, 0.1) for index in range(count)]
+    learned, random = (KernelSpectrum((27, 8), values, np.eye(8)) for values in (LEARNED, LEARNED / 2))
+    return [LayerSpectrum(f"block{index}_conv1", learned, random) for index in range(count)]
+
+
+LEARNED = np.array([4.0, 4, 0, 0, 0, 0, 0, 0])
 
 
 FIGURES = {
@@ -129,8 +140,8 @@ FIGURES = {
     "top_patches": lambda: top_patches_figure(patches(), caption=OF_TEST),
     "patches in grey": lambda: top_patches_figure(patches(channels=1), caption=CAPTION),
     "patches of whole images": lambda: top_patches_figure(patches(size=40), caption=CAPTION, sort="index"),
-    "receptive_field": lambda: receptive_field_figure(GREY, sights(), caption=CAPTION, note="mean over 3 images"),
-    "receptive field without gradients": lambda: receptive_field_figure(GREY[..., :1], sights(1, False)),
+    "receptive_field": lambda: receptive_field_figure(GREY, views(), caption=CAPTION),
+    "receptive field without gradients": lambda: receptive_field_figure(GREY[..., :1], views(1, False)),
     "concepts": lambda: concepts_figure(*concepts(), caption=OF_TEST),
     "ablation": lambda: ablation_figure(ablation(), caption=OF_TEST),
     "ablation of one unit without curves": lambda: ablation_figure(ablation(1, 2, False), caption=CAPTION),
@@ -231,8 +242,9 @@ def test_patches_are_told_with_their_strength_and_class():
 
 
 def test_a_receptive_field_states_its_size_also_in_the_padding():
-    told = texts(receptive_field_figure(GREY, sights(1)))
-    assert "sees 10×10 px" in told and "matters: about 6×6 px" in told
+    told = texts(receptive_field_figure(GREY, views(1)))
+    assert "sees 10×10 px" in told and "matters: about 19×19 px" in told
+    assert any("mean over units and 3 images" in text for text in told)
 
 
 def test_concepts_state_the_overlap_with_the_best_part_first():
@@ -266,4 +278,4 @@ def test_a_spectrum_is_drawn_beside_that_of_random_weights():
     figure = kernel_spectrum_figure(spectra(1))
     random, learned = figure.axes[0].lines
     np.testing.assert_allclose(learned.get_ydata(), 2 * random.get_ydata())
-    assert "effective rank 6.1 (random 7.5) of 8" in texts(figure)
+    assert "effective rank 2.0 (random 2.0) of 8" in texts(figure)

@@ -39,6 +39,12 @@ from .deletion_insertion import (
     Curves as Curves,
     deletion_insertion as deletion_insertion,
 )
+from .explanations import (
+    AttributionMethod as AttributionMethod,
+    Explanations as Explanations,
+    attribution_maps as attribution_maps,
+    explain as explain,
+)
 from .extraction import (
     Cover as Cover,
     Extraction as Extraction,
@@ -68,7 +74,9 @@ from .kernels import (
 )
 from .maximization import (
     Maximization as Maximization,
+    StrongestImages as StrongestImages,
     activation_maximization as activation_maximization,
+    strongest_images as strongest_images,
     unit_activations as unit_activations,
 )
 from .neighbours import (
@@ -142,6 +150,7 @@ from .unit_statistics import (
 __all__ = [
     "Ablation",
     "Architecture",
+    "AttributionMethod",
     "Comparison",
     "ConceptScores",
     "ConceptsCollector",
@@ -149,6 +158,7 @@ __all__ = [
     "Curves",
     "Detectors",
     "Embedding",
+    "Explanations",
     "Extraction",
     "Familiarity",
     "KernelSpectrum",
@@ -167,6 +177,7 @@ __all__ = [
     "ShareAblation",
     "Snapshot",
     "StatisticsCollector",
+    "StrongestImages",
     "TopPatches",
     "UnitStatistics",
     "UnitView",
@@ -176,6 +187,7 @@ __all__ = [
     "activation_maximization",
     "added_by_each",
     "architecture",
+    "attribution_maps",
     "class_logits",
     "compare",
     "completeness_gap",
@@ -189,6 +201,7 @@ __all__ = [
     "embedding",
     "energy_score",
     "examples_of_confusions",
+    "explain",
     "extract",
     "features_layer",
     "grad_cam",
@@ -214,6 +227,7 @@ __all__ = [
     "smooth_grad",
     "stack_snapshots",
     "strong_places",
+    "strongest_images",
     "strongest_read",
     "table_csv",
     "top_patches",

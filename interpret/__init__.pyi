@@ -124,8 +124,10 @@ from .smooth_grad import (
     smooth_grad as smooth_grad,
 )
 from .snapshots import (
+    Evolution as Evolution,
     Snapshot as Snapshot,
     cosine_with_start as cosine_with_start,
+    evolution as evolution,
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
@@ -166,6 +168,7 @@ __all__ = [
     "Curves",
     "Detectors",
     "Embedding",
+    "Evolution",
     "Explanations",
     "Extraction",
     "Familiarity",
@@ -212,6 +215,7 @@ __all__ = [
     "effective_size",
     "embedding",
     "energy_score",
+    "evolution",
     "examples_of_confusions",
     "explain",
     "extract",

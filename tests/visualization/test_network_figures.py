@@ -13,6 +13,7 @@ from convlens.interpret import (
     Architecture,
     Comparison,
     ConfusionExamples,
+    Evolution,
     LayerCost,
     MatchedKernels,
     Neighbours,
@@ -243,20 +244,18 @@ def test_all_epochs_share_one_norm():
     kernels[:, 0, 0, 0, 0] = [1, 2, 4, 100]
     maps = np.ones((4, 6, 6, 5)) * np.array([1, 2, 4, 9])[:, None, None, None]
     for place, value in enumerate((1, 2, 4)):
-        drawn = evolution_frame(kernels, [0, 1, 2, 3], place, maps=maps)
+        drawn = evolution_frame(Evolution("conv", (0, 1, 2, 3), kernels, maps), place)
         assert shows(drawn, palette.colour_weights(np.array(value), 100.0))
         assert shows(drawn, palette.colour_activations(np.array(value), 9.0))
-    assert "epoch 0 (not trained yet)" in texts(evolution_frame(kernels, [0, 1, 2, 3], 0))
-    assert "epoch 2 of 3" in texts(evolution_frame(kernels, [0, 1, 2, 3], 2))
+    assert "epoch 0 (not trained yet)" in texts(evolution_frame(Evolution("conv", (0, 1, 2, 3), kernels), 0))
+    assert "epoch 2 of 3" in texts(evolution_frame(Evolution("conv", (0, 1, 2, 3), kernels), 2))
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png"])
 def test_an_animation_has_a_frame_an_epoch_and_holds_the_last(tmp_path, suffix):
-    image = np.zeros((6, 6, 3), np.uint8)
-    options = {"maps": np.random.default_rng(0).normal(size=(4, 6, 6, 5)), "image": image, "rgb": True, "seconds": 0.2}
-    path = write_evolution(
-        tmp_path / f"made/conv.{suffix}", grown(), [0, 1, 5, 9], **options, caption=Caption(layer="c")
-    )
+    maps = np.random.default_rng(0).normal(size=(4, 6, 6, 5))
+    result = Evolution("c", (0, 1, 5, 9), grown(), maps, image=np.zeros((6, 6, 3), np.uint8), reads_colour=True)
+    path = write_evolution(tmp_path / f"made/conv.{suffix}", result, seconds=0.2)
     with Image.open(path) as animation:
         assert animation.n_frames == 4 and animation.info["loop"] == 0
         lasting = []
@@ -270,9 +269,9 @@ def test_an_animation_has_a_frame_an_epoch_and_holds_the_last(tmp_path, suffix):
 
 def test_what_cannot_be_animated_is_refused(tmp_path):
     with pytest.raises(ValueError, match="does not end in"):
-        write_evolution(tmp_path / "conv.mp4", grown(), range(4))
+        write_evolution(tmp_path / "conv.mp4", Evolution("conv", (0, 1, 2, 3), grown()))
     with pytest.raises(ValueError, match="3 epochs for kernels of 4"):
-        write_evolution(tmp_path / "conv.gif", grown(), [0, 1, 2])
+        write_evolution(tmp_path / "conv.gif", Evolution("conv", (0, 1, 2), grown()))
     assert not list(tmp_path.iterdir())
 
 
@@ -280,5 +279,8 @@ def test_kernels_keep_the_same_input_in_every_frame():
     kernels = np.zeros((2, 2, 2, 3, 1), np.float32)
     kernels[0, ..., 1, 0], kernels[1, ..., 2, 0] = 5, 4  # at the end the third input is the strongest
     strong = palette.colour_weights(np.array(4.0), 5.0)
-    shown = [(pixels(evolution_frame(kernels, [1, 2], place)) == strong).all(axis=-1).sum() for place in (0, 1)]
+    shown = [
+        (pixels(evolution_frame(Evolution("conv", (1, 2), kernels), place)) == strong).all(axis=-1).sum()
+        for place in (0, 1)
+    ]
     assert shown[1] - shown[0] > 5000  # the colour bar has that colour too

@@ -28,7 +28,7 @@ def write_projector(material: "Material", folder: Path) -> Iterator[Path]:
     columns = {"label": [material.labels[label] for label in points.labels], "index": material.sample.tolist()}
     beside = material.config.out is None and material.run.tensorboard_dir.is_dir()
     folder = material.run.projector_dir if beside else folder / "projector"
-    visualization.write_projector(folder, points.vectors, points.images, columns, name=layer)
+    visualization.write_projector(folder, points, columns)
     shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(material.run.path if beside else folder))
     print(one_line(f"The projector shows {layer}: {shown}"))
     yield folder

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, told
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, which_units
+from convlens.visualization.display import MOST, Display, is_picture, shown_units
 from convlens.visualization.groups import Group, draw_groups
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, percent, text_width
 from convlens.visualization.tiles import cell_size
 
 if TYPE_CHECKING:
-    from convlens.interpret import KernelTuning
+    from convlens.interpret import KernelTuning, ObservedLayer
 
 WIDTH, WIDTH_OF_SLICES = 1900, 1560  # pixels of text above and below
 SIDE = 72  # pixels of a slice
@@ -27,70 +29,66 @@ NO_START = (
     "What these kernels began as is not known, so the picture cannot tell what was learned; a run that keeps snapshots "
     "(training.snapshots=40) can."
 )
+SLICES = (
+    "A row is a unit: its slices with the largest weights, largest first, each with the number of the map that "
+    "it reads. The percentage is what these slices hold of the sum of all of the unit's squared weights."
+)
+USUAL = Display()
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The units of a layer that are drawn, in their order, and how."""
+
+    units: np.ndarray
+    limits: np.ndarray  # (all units of the layer,) the largest magnitude on each unit's colour scale
+    dead: np.ndarray  # (all units of the layer,)
+    scale: str
 
 
 def kernels_figure(
-    kernel: np.ndarray,
+    layer: "ObservedLayer",
     *,
     caption: Caption = UNKNOWN,
-    rgb: bool = False,
-    units: Sequence[int] | None = None,
-    max_units: int = 32,
-    max_channels: int = 8,
-    sort: str = "index",
-    scale: str = "layer",
-    chosen: str = "",
+    display: Display = USUAL,
     limit: float | None = None,
-    activation: np.ndarray | None = None,
-    dead: np.ndarray | None = None,
-    start: np.ndarray | None = None,
-    changed: np.ndarray | None = None,
-    tuning: "KernelTuning | None" = None,
 ) -> Figure:
-    """The kernels of one convolution, shape (height, width, channels, units), and what they were before learning.
+    """The kernels of one convolution, and what they were before learning, where that is known.
 
-    With `rgb` (the layer sees a colour image) each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
+    Where the layer sees a colour image each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
     channels. A layer that sees one channel has one signed tile a unit. Of any other layer each unit has a row of
-    slices: the `max_channels` with the largest weights, each with the number of the map that it reads. `limit` is the
-    largest magnitude over all layers, for scale "global"; `chosen` says in the title how `units` were chosen.
-    `activation` and `dead`, of shape (units,), order and mark the units. `start` is what the kernels began as, or
-    their first channels and units, drawn on the same scale; `changed` is the cosine of each with its start; `tuning`,
-    what kernels that read an image answer to, is written beside each unit.
+    slices: those with the largest weights, each with the number of the map that it reads. `limit` is the largest
+    magnitude over all layers, for the scale "global". What kernels that read an image answer to is written beside each
+    unit.
     """
-    kernel = np.asarray(kernel)
-    count = kernel.shape[-1]
-    norm = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
-    rank = None if tuning is None else np.argsort(tuning.order)
-    shown = choose_units(
-        count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation, rank=rank
-    )
-    ranges = palette.limits(kernel, scale, limit)
-    dead = np.zeros(count, bool) if dead is None else np.asarray(dead)
+    kernel, start, tuning = np.asarray(layer.kernel), layer.start, layer.tuning
+    caption, count = caption.of_layer(layer), kernel.shape[-1]
+    pictures, display = is_picture(kernel, layer.rgb), display.filled("unit")
+    width = WIDTH if pictures else WIDTH_OF_SLICES
+    if layer.paired:
+        shown, which = shown_units(layer, display)
+    else:  # its kernels are not its units: neither activation nor death is theirs
+        shown = choose_units(count, max_units=display.max_units or MOST)
+        which = which_units(shown, count, "index")
+    dead = layer.dead if layer.paired and layer.dead is not None else np.zeros(count, bool)
+    chosen = _Chosen(shown, palette.limits(kernel, display.scale, limit), dead, display.scale)
 
     sheet = Sheet(width=1000)
-    is_picture = reads_image(kernel, rgb)
-    width = WIDTH if is_picture else WIDTH_OF_SLICES
     scales = {"unit": "scale: each unit has its own", "layer": "scale: layer", "global": "scale: global"}
-    which = chosen or told(shown, count, sort, asked=units is not None)
-    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", which, scales[scale])
+    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", which, scales[display.scale])
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, width)
-    for line in (_change(changed, kernel, start), _counts(tuning)):
+    for line in (_change(layer.changed, kernel, start), _counts(tuning)):
         if line:
             y = sheet.paragraph(MARGIN, y - 20, line, width, palette.BODY_SIZE) + 26
-    if is_picture:
-        y = _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning)
+    if pictures:
+        y = _draw_rows(sheet, y, layer, chosen)
     else:
-        y = _draw_slices(sheet, y, kernel, shown, ranges, dead, scale, max_channels, start)
-    if scale != "unit":
-        y = sheet.colour_bar(MARGIN, y + 10, float(ranges[0]), "weight")
-    y = _legend(sheet, y, width, rgb, not is_picture, start is not None, tuning is not None)
+        y = _draw_slices(sheet, y, kernel, start, chosen, display.max_inputs)
+    if display.scale != "unit":
+        y = sheet.colour_bar(MARGIN, y + 10, float(chosen.limits[0]), "weight")
+    y = _legend(sheet, y, width, layer)
     footnotes(sheet, y, [kernel[..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()
-
-
-def reads_image(kernel: np.ndarray, rgb: bool) -> bool:
-    """Whether each kernel (height, width, channels, units) is drawn as a picture: it sees colours, or one channel."""
-    return rgb or kernel.shape[2] == 1
 
 
 def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | None) -> str:
@@ -125,30 +123,34 @@ def _counts(tuning: "KernelTuning | None") -> str:
     return f"{int((kind != '').sum())} of {len(kind)} units answer to something that has a name: {counted}."
 
 
-def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning) -> float:
+def _draw_rows(sheet: Sheet, y: float, layer: "ObservedLayer", chosen: _Chosen) -> float:
+    """Each unit's kernel as a picture, with its channels; returns the y below."""
+    kernel, rgb, tuning = np.asarray(layer.kernel), layer.rgb, layer.tuning
     height, width, channels, _ = kernel.shape
     cell = cell_size(max(height, width), 84, largest_cell=28)
-    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if start is not None else ""]
-    if start is not None:
+    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if layer.start is not None else ""]
+    if layer.start is not None:
         headings.insert(0, "start")
     groups = []
-    for unit in shown:
-        limit = ranges[unit]
+    for unit in chosen.units:
+        limit = chosen.limits[unit]
         tiles = [palette.colour_weights(kernel[:, :, channel, unit], limit) for channel in range(channels)]
         if rgb:
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
-        if start is not None:
-            tiles.insert(0, _start_tile(start, unit, channels, limit, rgb, (height * cell, width * cell)))
+        if layer.start is not None:
+            tiles.insert(0, _start_tile(layer, unit, limit, (height * cell, width * cell)))
         notes = [_name(tuning, unit)] if tuning is not None and _name(tuning, unit) else []
-        notes += [f"±{number(limit)}"] if scale == "unit" else []
-        groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
+        notes += [f"±{number(limit)}"] if chosen.scale == "unit" else []
+        groups.append(Group(str(unit), tiles, notes, bool(chosen.dead[unit])))
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
 
 
-def _start_tile(start, unit, channels, limit, rgb, pixels) -> np.ndarray:
-    if unit >= start.shape[-1] or start.shape[2] < channels:
+def _start_tile(layer: "ObservedLayer", unit: int, limit: float, pixels: tuple[int, int]) -> np.ndarray:
+    """What a unit's kernel was before learning; hatched, of so many `pixels`, where that was not kept."""
+    start = layer.start
+    if unit >= start.shape[-1] or start.shape[2] < layer.kernel.shape[2]:
         return palette.hatch(*pixels)
-    if rgb:
+    if layer.rgb:
         return palette.colour_rgb_kernel(start[..., unit], limit)
     return palette.colour_weights(start[:, :, 0, unit], limit)
 
@@ -163,19 +165,16 @@ def _name(tuning: "KernelTuning", unit: int) -> str:
     }.get(kind, "")
 
 
-def _legend(sheet, y: float, width: float, rgb: bool, in_slices: bool, has_start: bool, has_tuning: bool) -> float:
+def _legend(sheet: Sheet, y: float, width: float, layer: "ObservedLayer") -> float:
     """What the marks of kernels mean; returns the y below."""
     lines = []
-    if in_slices:
-        lines.append(
-            "A row is a unit: its slices with the largest weights, largest first, each with the number of the map that "
-            "it reads. The percentage is what these slices hold of the sum of all of the unit's squared weights."
-        )
-    if rgb:
+    if not is_picture(layer.kernel, layer.rgb):
+        lines.append(SLICES)
+    if layer.rgb:
         lines.append("RGB: mid-grey is zero.")
-    if has_start:
+    if layer.start is not None:
         lines.append("Start: before learning, in the range of colours of the learned kernel beside it.")
-    if has_tuning:
+    if layer.tuning is not None:
         lines.append(
             "Beside a unit, what it answers to: the angle of the stripes that it answers to most (0° level, 90° "
             "upright); red–green or blue–yellow, where one colour against the other moves it at least twice as much as "
@@ -192,12 +191,15 @@ def signed(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def _draw_slices(sheet, y, kernel, shown, ranges, dead, scale, most, start) -> float:
+def _draw_slices(
+    sheet: Sheet, y: float, kernel: np.ndarray, start: np.ndarray | None, chosen: _Chosen, most: int
+) -> float:
     """A row a unit: its slices with the largest weights, and beside them what they were; what `start` lacks is hatched.
 
     Returns the y below them.
     """
     height, width, channels, _ = kernel.shape
+    ranges, dead = chosen.limits, chosen.dead
     squares = np.nan_to_num((kernel.astype(np.float64) ** 2).sum(axis=(0, 1)))  # (channels, units)
     order = np.argsort(-squares, axis=0, kind="stable")[:most]
     held = np.take_along_axis(squares, order, axis=0).sum(axis=0) / np.maximum(squares.sum(axis=0), 1e-300)
@@ -209,9 +211,11 @@ def _draw_slices(sheet, y, kernel, shown, ranges, dead, scale, most, start) -> f
     for name, (_, left) in zip(("learned", "start"), blocks, strict=False):
         sheet.text(left, y, name, palette.BODY_SIZE, weight="bold")
     y += line_height(palette.BODY_SIZE) + 12
-    for unit in shown:
+    for unit in chosen.units:
         ink = palette.DEAD_TEXT if dead[unit] else palette.TEXT
-        notes = [f"±{number(ranges[unit])}"] * (scale == "unit") + [percent(held[unit])] * (len(order) < channels)
+        notes = [f"±{number(ranges[unit])}"] * (chosen.scale == "unit") + [percent(held[unit])] * (
+            len(order) < channels
+        )
         for place, text in enumerate([str(unit), *notes, *["dead"] * bool(dead[unit])]):
             style = {"weight": "bold"} if place == 0 else {}
             sheet.text(MARGIN + 100, y + place * line, text, palette.LABEL_SIZE, ha="right", color=ink, **style)
@@ -283,9 +287,9 @@ def _draw_numbers(sheet, x, y, matrix, limit, texts, cell, font) -> None:
     sheet.tile(x, y, colours, width * cell, height * cell)
     for row in range(height):
         for column in range(width):
-            place = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
+            centre = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
             ink = palette.text_on(colours[row, column])
-            sheet.text(*place, texts[row, column], font, ha="center", va="center_baseline", color=ink)
+            sheet.text(*centre, texts[row, column], font, ha="center", va="center_baseline", color=ink)
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:

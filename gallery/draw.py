@@ -94,8 +94,8 @@ def draw(
         labels: names of the classes, where the model is not a run.
         data: many images (n, height, width, channels) and their class indices (n,), where the model is not a run:
             for figures of how units behave over a split. All of them are used.
-        choices: keys of `visualize.py`, with the same meaning: layers, units, max_units, max_inputs, sort, scale, split,
-            target, seed.
+        choices: keys of `visualize.py`, with the same meaning: layers, units, max_units, max_inputs, sort, scale,
+            split, target, seed.
 
     Raises UserError, in one line, for what does not exist (with the nearest choice) or does not fit, and for a figure
     that needs more than was given. What of a group needs more is left out, and that is printed.

@@ -344,9 +344,8 @@ def test_kernels_are_drawn_each_on_a_scale_that_shows_it_and_the_title_says_so(f
     faint.maps["filter"][..., 2] /= 1000
     drawn, _ = plan(scene(faint), figure, Look())[0].draw()
     assert "scale: each unit has its own" in " ".join(texts(drawn)) and not drawn.axes
-    strongest = np.abs(faint.kernel[..., 2]).max(axis=(0, 1)).argmax()
-    if not rgb:
-        assert shows(drawn, palette.DIVERGING[0 if faint.kernel[:, :, strongest, 2].min() < -1e-3 else -1])
+    own = f"±{np.abs(faint.kernel[..., 2]).max():.3g}"
+    assert any(text.endswith(own) for text in texts(drawn))
 
 
 def test_show_kernel_prints_every_number_in_its_cell():

@@ -169,9 +169,13 @@ def test_ctrl_c_while_a_command_still_imports_is_one_line(words, module, tmp_pat
 @pytest.mark.parametrize(
     ("shell", "code", "said"),
     [
-        ("{} --version >&-", 0, "convlens: What it printed is lost, standard output takes nothing: it is closed.\n"),
+        (
+            "{} --version >&-",
+            0,
+            "convlens: the printed lines are lost, since standard output cannot be written: it is closed.\n",
+        ),
         ("{} --version 2>&-", 0, ""),
-        ("{} --version > /dev/full", 1, f"takes nothing: {os.strerror(errno.ENOSPC)}.\n"),
+        ("{} --version > /dev/full", 1, f"cannot be written: {os.strerror(errno.ENOSPC)}.\n"),
         ("{} train trian 2> /dev/full", 2, ""),
         ("{} train trian >&- 2>&-", 2, ""),
         ("{} --help | head -1; exit ${{PIPESTATUS[0]}}", 0, ""),

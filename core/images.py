@@ -117,8 +117,8 @@ def refuse_other_size(name: str, size: tuple[int, int], expected: tuple[int, int
     """Raises `UserError` where an image has another (height, width) than all the others and none was configured."""
     if size != tuple(expected):
         raise UserError(
-            f"{name} is {size[0]} x {size[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
-            f"which size to use them all, such as data.image_size={expected[0]},{expected[1]}."
+            f"{name} is {size[0]} x {size[1]} (height x width), other images {expected[0]} x {expected[1]}; give the "
+            f"size to use for all, such as data.image_size={expected[0]},{expected[1]}."
         )
 
 

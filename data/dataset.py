@@ -337,7 +337,7 @@ class Dataset:
         if cached:
             return cached.all()
         raise UserError(
-            f"The {role} images are kept neither in memory nor on disk, from where they go to the device; use "
+            f"The {role} images are neither in memory nor on disk, so they cannot be copied to the device; use "
             "data.cache=none."
         )
 

@@ -81,7 +81,7 @@ def differing_sizes(where: object, sizes: Sequence[tuple[int, int]]) -> str:
     common = ", ".join(f"{height} x {width}" for (height, width), _ in Counter(sizes).most_common(3))
     return (
         f"The images in {where} differ in size ({common}, ...; height x width, median {int(np.median(heights))} x "
-        f"{int(np.median(widths))}); say at which size to use them, such as data.image_size={_suggested(sizes)}."
+        f"{int(np.median(widths))}); give the size to use, such as data.image_size={_suggested(sizes)}."
     )
 
 

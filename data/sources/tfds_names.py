@@ -81,7 +81,7 @@ def unknown_name(given: str, known: list[str], data_dir: Path) -> str:
     guess = nearest(name, [*known, *prepared], likeness=0.6)
     hint = f" Did you mean '{guess}'?" if guess else ""
     return (
-        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} of them: "
+        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} datasets: "
         "https://www.tensorflow.org/datasets/catalog. If it is a builder of your own, "
         f"{_how_to_build(name, data_dir)}"
     )

@@ -396,7 +396,7 @@ def test_a_shard_of_another_length_than_was_written_is_told(prepared):
     (folder / "dataset_info.json").write_text(json.dumps(info))
     notes = open_dataset(Data(data_dir=str(data_dir)), progress=False).info.notes
     assert any(
-        "train.tfrecord" in note and "bytes are not what was written as the train split" in note for note in notes
+        "train.tfrecord" in note and "bytes do not match what was written as the train split" in note for note in notes
     )
     counts["told"] += 1
 

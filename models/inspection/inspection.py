@@ -44,7 +44,7 @@ class Inspection:
         channels = self.image_shape[2] or channels
         if channels is None:
             raise ModelError(
-                f"model '{self.model.name}' does not tell the shape of its images; call it on a batch of them first"
+                f"model '{self.model.name}' has images of unknown shape; call it on a batch of images first"
             )
         shape = (height, width, channels)
         if shape not in self._graphs:
@@ -134,7 +134,7 @@ class Inspection:
     def check_differentiable(self) -> None:
         """Raises ModelError for a model that takes images as whole numbers."""
         if not self.dtype.startswith(("float", "bfloat")):
-            raise ModelError(f"model '{self.model.name}' takes images as {self.dtype}, to which there is no gradient")
+            raise ModelError(f"model '{self.model.name}' takes images as {self.dtype}, for which there is no gradient")
 
     def call(
         self, name: Hashable, function: Function, *arrays: np.ndarray, shapes: Sequence[Shape] | None = None

@@ -76,7 +76,7 @@ def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Wei
 def _check_version(metadata: dict[str, Any]) -> None:
     version = metadata.get("keras_version")
     if not isinstance(version, str) or not version.startswith("3."):
-        raise ModelError(f"was saved by Keras {shown(version, 20)}; files of Keras 3 are read")
+        raise ModelError(f"was saved by Keras {shown(version, 20)}; only files of Keras 3 are read")
 
 
 def _expected(config: dict[str, Any]) -> dict[str, Weight]:

@@ -24,5 +24,5 @@ def guided_backpropagation(
     network = prepared(model)
     images = network.images(images)
     if not relus(network.graph(images.shape[1:3]).nodes):
-        raise ModelError(f"model '{network.model.name}' has no ReLU, through which guided backpropagation is defined")
+        raise ModelError(f"model '{network.model.name}' has no ReLU, which guided backpropagation needs")
     return network.gradients(images, network.targets(images, target, batch_size), batch_size, guided)

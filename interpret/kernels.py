@@ -43,8 +43,8 @@ _LIBRARY = {
     "top_sobel": _kernel("edges whose upper side is brighter", (1, 2, 1), (0, 0, 0), (-1, -2, -1)),
     "left_sobel": _kernel("edges whose left side is brighter", (1, 0, -1), (2, 0, -2), (1, 0, -1)),
     "right_sobel": _kernel("edges whose right side is brighter", (-1, 0, 1), (-2, 0, 2), (-1, 0, 1)),
-    "vertical_line": _kernel("bright upright lines one pixel wide", (-1, 2, -1), (-1, 2, -1), (-1, 2, -1)),
-    "horizontal_line": _kernel("bright level lines one pixel wide", (-1, -1, -1), (2, 2, 2), (-1, -1, -1)),
+    "vertical_line": _kernel("bright vertical lines one pixel wide", (-1, 2, -1), (-1, 2, -1), (-1, 2, -1)),
+    "horizontal_line": _kernel("bright horizontal lines one pixel wide", (-1, -1, -1), (2, 2, 2), (-1, -1, -1)),
 }  # fmt: skip
 
 
@@ -87,7 +87,9 @@ def _matrix(rows: object) -> np.ndarray:
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         lengths = ", ".join(str(len(row)) for row in rows[:8])
-        raise UserError(f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each as many")
+        raise UserError(
+            f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each row the same number"
+        )
     if max(len(rows), *widths) > LARGEST or not min(widths):
         raise UserError(f"kernel has {len(rows)} rows of {min(widths)} numbers; expected 1 to {LARGEST} of each")
     for number in (number for row in rows for number in row):

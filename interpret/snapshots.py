@@ -79,7 +79,7 @@ def _unpacked(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 def _whole_number(arrays: Mapping[str, np.ndarray], name: str) -> int:
     number = arrays.get(name)
     if number is None or number.shape or number.dtype != np.int64 or not 0 <= number < 10**9:
-        raise UserError(f"has no '{name}', or one that cannot be")
+        raise UserError(f"has no valid '{name}'")
     return int(number)
 
 

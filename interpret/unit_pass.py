@@ -86,7 +86,7 @@ def unit_pass(
         if progress:
             progress(seen, total)
     if unit_maps is None:
-        raise ModelError("there are no images to look at")
+        raise ModelError("there are no images")
     return [collector.result() for collector in collectors]
 
 
@@ -113,7 +113,7 @@ class _UnitMaps:
 def _names(graph: Graph, layers: Sequence[str] | None) -> Sequence[str]:
     names = [node.name for node in graph.convolutions()] if layers is None else layers
     if not names:
-        raise ModelError("the model has no convolution; name the layers whose units are asked about")
+        raise ModelError("the model has no convolution; name the layers whose units you want")
     return names
 
 

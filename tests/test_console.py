@@ -162,7 +162,7 @@ def test_what_the_command_is_is_said_without_tensorflow_or_keras(flag, looking):
         (["--versoin"], "convlens: Unknown command '--versoin'"),
         (["train", "experiment=crs"], "convlens train: Unknown experiment 'crs'. Did you mean 'cars'?"),
         (["evaluate", "-m"], "convlens evaluate: evaluate runs one job; -m only works with"),
-        (["env", "now"], "convlens env: env takes no words"),
+        (["env", "now"], "convlens env: env takes no arguments"),
     ],
 )
 def test_a_misspelt_command_is_answered_with_the_nearest_in_one_line(words, said, tmp_path):

@@ -99,7 +99,7 @@ def test_a_training_whose_reader_has_seen_enough_goes_on_into_its_log(script, st
     assert command.code() == 0
     assert len(logs(tmp_path)) == 3 and list(tmp_path.glob("runs/*/2*/evaluation.json"))
     assert command.errors().count("Standard output") == 1
-    assert "Training goes on, its lines are in runs/folder/2" in command.errors()
+    assert "Training continues, its lines are in runs/folder/2" in command.errors()
 
 
 def test_a_training_on_a_full_disks_streams_ends_well(start, tmp_path):

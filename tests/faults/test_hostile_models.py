@@ -169,7 +169,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("UTF-16", with_members(setting(CONFIG, lambda content: content.decode().encode("utf-16"))), "is not UTF-8"),
     ("a list", with_members(setting(CONFIG, b"[]")), "holds list"),
     ("null", with_members(setting(CONFIG, b"null")), "holds NoneType"),
-    ("an empty group", with_members(setting(CONFIG, b"{}")), "is no model"),
+    ("an empty group", with_members(setting(CONFIG, b"{}")), "is not a model"),
     ("a key twice", with_members(setting(CONFIG, b'{"module": 1, "module": 2}')), "'module' twice"),
     ("NaN", with_members(setting(CONFIG, b'{"a": NaN}')), "says NaN"),
     ("a number of 100,000 digits", with_members(setting(CONFIG, b'{"a": ' + b"9" * 10**5 + b"}")), "100,000 digits"),

@@ -208,7 +208,7 @@ class FolderSource:
 
 
 def check_root(root: str) -> Path:
-    """The folder of photos; raises UserError where there is none, without looking into it."""
+    """The folder of photos; raises UserError if it does not exist. Its files are not read."""
     try:
         path = Path(root).expanduser()
         if not path.is_dir():

@@ -45,7 +45,7 @@ def parse_name(given: str) -> DatasetName:
 
 
 def check_name(config: Data) -> None:
-    """Raises `UserError` for a `data.name` that is neither in TFDS' list nor prepared in `data.data_dir`."""
+    """Raises `UserError` if `data.name` is neither in TFDS' list nor prepared in `data.data_dir`."""
     given = parse_name(config.name).name
     with quietly():
         import tensorflow_datasets as tfds

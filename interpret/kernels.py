@@ -12,7 +12,7 @@ LARGEST = 31  # cells a side
 
 @dataclass(frozen=True)
 class NamedKernel:
-    """A classic kernel: what it answers to, in one line, and its (height, width) array."""
+    """A classic kernel: its (height, width) array, and one line that says what it responds to."""
 
     meaning: str
     array: np.ndarray
@@ -51,7 +51,7 @@ _LIBRARY = {
 def named_kernels() -> dict[str, NamedKernel]:
     """Every named kernel. They are applied as written, by cross-correlation, as a convolutional layer does.
 
-    The Sobel kernels are those of Sobel and Feldman (1968); the others are textbook kernels, most of them met in the
+    The Sobel kernels are those of Sobel and Feldman (1968); the others are textbook kernels, most of them used in the
     Kaggle lesson "Convolution and ReLU".
     """
     return dict(_LIBRARY)
@@ -60,8 +60,8 @@ def named_kernels() -> dict[str, NamedKernel]:
 def parse_kernel(kernel: str | list) -> np.ndarray:
     """A kernel by name ('edge') or by numbers ('[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]]'), shape (height, width) float32.
 
-    Raises UserError, in one line, for a name that is not known and for what is not a matrix of 1 to 31 rows and
-    columns of finite numbers.
+    Raises UserError, in one line, for an unknown name, and for anything that is not a matrix of finite numbers with 1
+    to 31 rows and columns.
     """
     if isinstance(kernel, str):
         text = kernel.strip()

@@ -63,14 +63,14 @@ def unit_pass(
 ) -> list[Any]:
     """Shows every batch to every collector, in one forward pass each, and returns each collector's result.
 
-    `batches` gives images, and what else the collectors need: an array of images, a list of image files, a mapping
-    {"image": (n, height, width, channels), "label": (n,), "parts": (n, height, width)} of which only the first is
-    needed, or an iterable of batches, each an array, a tuple (images, labels), (images, labels, parts) or such a
+    `batches` gives the images and whatever else the collectors need: an array of images, a list of image files, a
+    mapping {"image": (n, height, width, channels), "label": (n,), "parts": (n, height, width)} of which only "image" is
+    required, or an iterable of batches, each an array, a tuple (images, labels), (images, labels, parts) or such a
     mapping. Labels are class indices or one-hot.
 
     `layers` are names of layers with maps or of dense ones, a nested one by its path; None takes every convolution.
-    Looked at is what a layer gives after its activation. `progress` counts images.
-    Raises ModelError for images or layers that do not suit the model.
+    Collectors get the output of a layer after its activation. `progress` counts images. Raises ModelError if images or
+    layers do not suit the model.
     """
     inspection = Inspection(model)
     unit_maps, seen, total = None, 0, image_count(batches)

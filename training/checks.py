@@ -1,4 +1,4 @@
-"""Choices that the schema takes one by one and that are wrong all the same, found before Keras is imported."""
+"""Checks of values that are valid one by one but not together, made before Keras is imported."""
 
 from convlens.configs import Train
 from convlens.core.errors import UserError

@@ -162,8 +162,8 @@ def _legend(sheet: Sheet, y: float, rgb: bool, has_start: bool, has_tuning: bool
     if has_tuning:
         lines.append(
             "Beside a unit: the angle of the stripes with the strongest response (0° horizontal, 90° vertical), r–g or "
-            "b–y if it responds to that colour contrast at least twice as strongly as to brightness, c–s for a contrast "
-            "of centre and surround; nothing if none of these is stronger than in 95% of random kernels."
+            "b–y if it responds to that colour contrast at least twice as strongly as to brightness, c–s for a "
+            "contrast of centre and surround; nothing if none of these is stronger than in 95% of random kernels."
         )
     if not lines:
         return y

@@ -47,7 +47,7 @@ def _strongest(material: "Material", name: str) -> list[int]:
 def _made_for(material: "Material", units: list[int], names: list[str], layer: str | None = None):
     """The figure of images made for units of a layer or, without one, for classes, beside the best real ones."""
     size = material.images.shape[1:3]
-    with progress_bar(f"Gradient ascent for {layer or 'classes'}") as progress:
+    with progress_bar(f"Climbing for {layer or 'classes'}") as progress:
         made = interpret.activation_maximization(
             material.network, units, layer=layer, image_size=size, seed=material.config.seed, progress=progress
         )
@@ -64,7 +64,7 @@ def _best_real(material: "Material", units: list[int], layer: str | None) -> tup
     """Of the split, the image that excites each unit most, (units, height, width, channels), and how strongly."""
     best, activations = None, np.full(len(units), -np.inf, np.float32)
     seen, total, batches = 0, material.images_in(material.config.images), material.batches(material.config.images)
-    with progress_bar("Searching real images", total) as progress:
+    with progress_bar("Looking for real images", total) as progress:
         for images, _, _ in batches:
             reached = interpret.unit_activations(material.network, images, layer=layer, batch_size=BATCH)[:, units]
             best = np.zeros((len(units), *images.shape[1:]), images.dtype) if best is None else best

@@ -29,14 +29,14 @@ def mistakes(material: "Material") -> "Iterator[Drawing]":
         true, predicted, logits = classified.true[rows], classified.predicted[rows], classified.logits[rows]
         images = material.examples(rows)
         maps = {
-            "for the predicted class": interpret.grad_cam(material.network, images, predicted),
-            "for the true class": interpret.grad_cam(material.network, images, true),
+            "for what it said": interpret.grad_cam(material.network, images, predicted),
+            "for what it is": interpret.grad_cam(material.network, images, true),
         }
         figure = visualization.attribution_figure(
             images, maps, targets=predicted, logits=logits, labels=material.labels, true=true,
             title="Most confident mistakes, and Grad-CAM's reason", across=2, caption=material.caption(),
         )  # fmt: skip
-        arrays = {"said": maps["for the predicted class"], "true": maps["for the true class"]}
+        arrays = {"said": maps["for what it said"], "true": maps["for what it is"]}
         return figure, {"images": images, "logits": logits, "index": material.sample[rows], **arrays}
 
     yield visualization.Drawing("mistakes", draw)

@@ -24,7 +24,7 @@ def randomisation(material: "Material") -> "Iterator[Drawing]":
         layers, possible = _from_the_logits_down(material), possible_maps(material)
         checks = {}
         for method in (method for method in CHECKED if method in possible):
-            with progress_bar(f"Shuffling weights for {METHODS[method]}", len(layers)) as progress:
+            with progress_bar(f"Shuffling under {METHODS[method]}", len(layers)) as progress:
                 checks[method] = interpret.randomisation_check(
                     material.network, image, getattr(interpret, method), target, layers=layers,
                     seed=material.config.seed, progress=progress,

@@ -242,7 +242,7 @@ class _Moments:
 class _Answers:
     def __init__(self, classes: int, other_classes: int):
         if classes != other_classes:
-            raise ModelError(f"the models have {classes} and {other_classes} classes; they cannot be compared")
+            raise ModelError(f"the models tell {classes} and {other_classes} classes apart; they cannot be compared")
         self._confusion, self._both = np.zeros((2, classes, classes), np.int64), np.zeros((2, 2), np.int64)
 
     def add(self, labels: np.ndarray, *predictions: np.ndarray) -> None:

@@ -114,8 +114,8 @@ def evolution_frame(
     inputs = "" if rgb or shape[2] == 1 else "the strongest input of each"
     if inputs and kernels.shape[3] < shape[2]:
         inputs += f" among the first {kernels.shape[3]}"
-    facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one colour scale for all epochs")
-    y = heading(sheet, f"How {caption.layer or 'a layer'} developed", facts, WIDTH - 60)
+    facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one norm for all epochs")
+    y = heading(sheet, f"How {caption.layer or 'a layer'} came to be", facts, WIDTH - 60)
     y = _draw_time(sheet, y, epochs, place, changed)
     columns = min(len(shown), 8 if maps is not None and len(shown) > 4 else 12)
     step = _block_width(columns) + 70

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 WIDTH = 1900
 CHANGES = (  # from which median cosine with the start, and what it says
-    (0.9, "Learning hardly changed these kernels: the picture shows mostly their random start."),
-    (0.5, "Learning changed these kernels in part; the picture still shows some of their random start."),
-    (-2.0, "What you see here was learned."),
+    (0.9, "Learning hardly changed these kernels: what is seen is nearly all how they began."),
+    (0.5, "Learning changed these kernels in part; some of what is seen is how they began."),
+    (-2.0, "What is seen here was learned."),
 )
 
 
@@ -91,7 +91,7 @@ def reads_image(kernel: np.ndarray, rgb: bool) -> bool:
 def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | None) -> str:
     """How far learning moved the kernels, in words."""
     if changed is None:
-        return "The start of these kernels is unknown, so the picture cannot show what was learned."
+        return "What these kernels began as is not known: the picture cannot tell what was learned."
     known = changed[np.isfinite(changed)]
     if not len(known):
         return "These kernels are zero, or began as zero."
@@ -110,7 +110,7 @@ def _counts(tuning: "KernelTuning | None") -> str:
     kind = tuning.kind
     names = ("orientation", "colour", "centre-surround")
     counted = ", ".join(f"{int((kind == name).sum())} {name}" for name in names)
-    return f"{int((kind != '').sum())} of {len(kind)} units respond to something nameable, above chance: {counted}."
+    return f"{int((kind != '').sum())} of {len(kind)} units answer to something nameable, above chance: {counted}."
 
 
 def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning) -> float:
@@ -158,12 +158,12 @@ def _legend(sheet: Sheet, y: float, rgb: bool, has_start: bool, has_tuning: bool
         lines.append("RGB: mid-grey is zero.")
     if has_start:
         place = "beside" if rgb or has_tuning else "above"
-        lines.append(f"Start: before learning, on the colour scale of the learned kernel {place} it.")
+        lines.append(f"Start: before learning, in the colours of the learned kernel {place} it.")
     if has_tuning:
         lines.append(
-            "Beside a unit: the angle of the stripes with the strongest response (0° horizontal, 90° vertical), r–g or "
-            "b–y if it responds to that colour contrast at least twice as strongly as to brightness, c–s for a "
-            "contrast of centre and surround; nothing if none of these is stronger than in 95% of random kernels."
+            "Beside a unit: the angle of the stripes that it answers to most (0° level, 90° upright), r–g or b–y where "
+            "it answers to that opposition of colours at least twice as strongly as to brightness, c–s for a centre "
+            "and its surround; nothing where none of these is stronger than in 95% of random kernels."
         )
     if not lines:
         return y

@@ -71,7 +71,7 @@ class DeviceTraining:
         self._batch_size, self._seed, self._steps, self._epochs = batch_size, seed, steps, epochs
 
     def step_inputs(self, start_epoch: int, start_step: int, together: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """The inputs of `together` steps at a time, from a start epoch and step on; no group crosses the end of an epoch.
+        """The inputs of `together` steps at a time, from a start epoch and step on; no group crosses an epoch.
 
         Each group has the indices of the images of each step, int32 (steps, batch), random keys, uint32 (steps, 2), and
         epochs, int32 (steps,): the arguments that `batch` takes after the arrays, stacked.

@@ -106,7 +106,7 @@ def test_kernels_say_how_far_learning_moved_them_and_show_what_they_were():
         assert texts(drawn).count("start") == texts(drawn).count("RGB") > 0
         assert arrays["start"] is start
     told = " ".join(texts(plan(scene(unknown), "kernels", Look())[0].draw()[0]))
-    assert "cannot show what was learned" in told and "start " not in told
+    assert "cannot tell what was learned" in told and "start " not in told
 
     deep = replace(layer(channels=20), start=start[:, :, :2, :3], changed=np.zeros(3))
     drawn, _ = plan(scene(deep), "kernels", Look())[0].draw()
@@ -125,7 +125,7 @@ def test_kernels_are_ordered_and_labelled_by_what_they_answer_to():
     drawn = kernels_figure(kernel, sort="orientation", tuning=tuning)
     written = [text for text in texts(drawn) if text in {"0", "1", "2", "3", "35°", "r–g", "c–s"}]
     assert written == ["2", "r–g", "1", "35°", "3", "c–s", "0"]
-    assert "3 of 4 units respond to something nameable" in " ".join(texts(drawn))
+    assert "3 of 4 units answer to something nameable" in " ".join(texts(drawn))
 
 
 def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():
@@ -169,7 +169,7 @@ def test_a_frame_that_padding_makes_sets_no_scale_and_is_marked(figure):
         np.testing.assert_array_equal(same[name], array)  # what is drawn is clipped, what is saved is not
     if figure == "relu":
         written = [text.get_text() for axes in drawn.axes for text in axes.texts]
-        assert sum(text.startswith("24 at the border are outside, up to ±50") for text in written) == 3
+        assert sum(text.startswith("24 at the border are beyond, to ±50") for text in written) == 3
     else:
         assert shows(drawn, palette.OVER)
         assert any("violet" in text and "up to 50" in text for text in texts(drawn))

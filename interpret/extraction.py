@@ -16,7 +16,7 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's mode "L"
 
 @dataclass(frozen=True)
 class Extraction:
-    """An image at each step through one block; every array is (height, width) float32.
+    """An image on its way through one block; every array is (height, width) float32.
 
     `input` is what the kernel acted on; `filter` the convolution, `detect` its positive part, `condense` its pooling.
     """

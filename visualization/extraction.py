@@ -76,11 +76,9 @@ def extraction_figure(
         if shared is not None:
             drawn = _draw_small(sheet, first, drawn, np.asarray(image), steps, shared, scale)
         y = max(below, drawn) + 32
-    bottom = sheet.activation_bar(
-        first, y, own, "the same colour scale at every step" if shared is None else "large tiles"
-    )
+    bottom = sheet.activation_bar(first, y, own, "the same norm at every step" if shared is None else "large tiles")
     if shared is not None:
-        sheet.activation_bar(first + SIDE + ARROW + 60, y, shared, f"small tiles: {OTHERS[scale]} scale")
+        sheet.activation_bar(first + SIDE + ARROW + 60, y, shared, f"small tiles: {OTHERS[scale]} norm")
     out = max(beyond(array, own) for stage in shown for array in stages[stage])
     out = max(out, beyond(reading.maps, reading.limits)) if reading is not None else out
     footnotes(sheet, bottom, stages["filter"], beyond=out)

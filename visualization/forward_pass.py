@@ -55,7 +55,7 @@ def pipeline_figure(
     sheet = Sheet(width=1300)
     facts = caption.facts(
         f"the {strongest} units with the largest mean activation of each block, strongest first",
-        "a block reads all maps of the block before, not only those beside it",
+        "a block reads all maps of the one before, not only those beside it",
         note,
         f"scale: {scale}, colours by square root",
     )
@@ -88,9 +88,7 @@ def pipeline_figure(
     if scale == "global":
         signed = any(np.min(stop.maps) < 0 for stop in stops)
         limit = float(limits[0][0])
-        bottom = sheet.activation_bar(
-            MARGIN + SIDE + GAP, bottom, limit, "the same colour scale everywhere", signed=signed
-        )
+        bottom = sheet.activation_bar(MARGIN + SIDE + GAP, bottom, limit, "the same norm everywhere", signed=signed)
     out = max(beyond(stop.maps[..., _strongest(stop.maps, strongest)], ranges[_strongest(stop.maps, strongest)])
               for stop, ranges in zip(stops, limits, strict=True))  # fmt: skip
     footnotes(sheet, bottom, [stop.maps for stop in stops], beyond=out)

@@ -67,7 +67,7 @@ def relu_figure(
         missing = len(all_values) - len(values)
         outside = int((np.abs(values) > limit).sum())
         notes = [f"{missing:,} values are not finite"] * bool(missing)
-        notes += [f"{outside:,} at the border are outside, up to ±{number(palette.largest(values))}"] * bool(outside)
+        notes += [f"{outside:,} at the border are beyond, to ±{number(palette.largest(values))}"] * bool(outside)
         for line, note in enumerate(notes):
             axes.text(0.98, 0.8 - 0.15 * line, note, color=palette.DEAD_TEXT, ha="right", **style)
         y += HISTOGRAM + 60

@@ -86,8 +86,8 @@ def _check_shapes(model: "keras.Model", expected: Mapping[str, Weight]) -> None:
     """Keras leaves out a layer that nothing uses, and would give its weights to the next of its kind."""
     shapes = sorted(tuple(weight.shape) for weight in model.weights)
     if shapes != sorted(weight.shape for weight in expected.values()):
-        raise ModelError(f"has a configuration that makes {len(shapes):,} arrays of weights, some of which differ "
-                         f"from the {len(expected):,} that it describes")  # fmt: skip
+        raise ModelError(f"has a configuration that makes {len(shapes):,} arrays of weights, of which some are others "
+                         f"than the {len(expected):,} that it describes")  # fmt: skip
 
 
 def _cause(error: BaseException) -> str:

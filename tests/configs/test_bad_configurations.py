@@ -47,7 +47,7 @@ BAD = [
     ("train", "training.optimizer.momentum=1", "expected a number less than 1"),
     ("train", "training.schedule.name=cosin", "Did you mean 'cosine'?"),
     ("train", "training.schedule.name=step", "give training.schedule.step_epochs=10,15"),
-    ("train", "training.schedule.warmup_epochs=10", "leaves nothing of training.epochs=10"),
+    ("train", "training.schedule.warmup_epochs=10", "must be less than training.epochs=10"),
     ("train", "training.label_smoothing=1", "expected a number less than 1"),
     ("train", "training.precision=float16", "Did you mean 'mixed_float16'?"),
     ("train", "training.monitor=accuracy", "Did you mean 'val_accuracy'?"),

@@ -47,7 +47,7 @@ def _layers(material: "Material") -> list[str]:
     kept = material.snapshots[-1].kernels
     chosen = [info for info in material.convolutions.values() if info.name in kept]
     if not chosen:
-        raise UserError(f"the snapshots hold none of these layers, only {', '.join(map(str, kept)) or 'none'}")
+        raise UserError(f"the snapshots are of none of these layers, but of {', '.join(map(str, kept)) or 'none'}")
     return [info.name for info in (chosen if material.config.layers else visualization.last_of_each_block(chosen))]
 
 

@@ -223,7 +223,7 @@ class Material:
             return None
         split = "validation" if self.data.info.sizes.get("validation") else self.config.split
         total, logits = min(KNOWN, self.data.info.sizes[split]), []
-        with progress_bar("Measuring known images", total) as progress:
+        with progress_bar("Looking at known images", total) as progress:
             for images, _, _ in self.data.sample(split, BATCH, total):
                 logits.append(interpret.class_logits(self.network, images))
                 progress(sum(map(len, logits)), total)
@@ -262,7 +262,7 @@ class Material:
 
         second = Run.open(self.config.b)
         if second.labels != self.run.labels:
-            raise UserError(f"{self.run.path} and {second.path} have different classes; they cannot be compared.")
+            raise UserError(f"{self.run.path} and {second.path} tell different classes apart; they cannot be compared.")
         return second
 
     @cached_property
@@ -393,7 +393,7 @@ class Material:
         if asks_for_concepts:
             collectors["concepts"] = interpret.ConceptsCollector(self.data.info.parts, SHARE)
         batches = self.batches(self.config.images, masks=asks_for_concepts)
-        with progress_bar("Measuring all units", self.images_in(self.config.images)) as progress:
+        with progress_bar("Asking every unit", self.images_in(self.config.images)) as progress:
             results = interpret.unit_pass(
                 self.model, batches, list(self.convolutions), collectors=list(collectors.values()), progress=progress
             )

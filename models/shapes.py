@@ -31,7 +31,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class BlockShape:
-    """The shapes of a block's input and outputs, each (height, width, channels)."""
+    """What a block of the base makes of its input; shapes are (height, width, channels)."""
 
     name: str
     input: Shape
@@ -43,8 +43,8 @@ class BlockShape:
 def check_model(config: Any, image_size: Sequence[int], channels: int, classes: int) -> list[BlockShape]:
     """The shapes of the base, block by block, of a network described by `config` (see configs/schema.py, `Model`).
 
-    Raises ModelError, naming the block and the sizes, if the network does not fit images of `image_size` (height,
-    width), if it would have far too many parameters, or if the initializer is unknown.
+    Raises ModelError, naming the block and the sizes, where the network does not fit images of
+    `image_size` (height, width), where it would have an absurd number of parameters, and for an unknown initializer.
     """
     if config.initializer not in INITIALIZERS:
         raise ModelError(unknown("model.initializer", config.initializer, INITIALIZERS))

@@ -41,10 +41,10 @@ def choose_devices(count: int | None, batch_size: int) -> list[str]:
 
 
 def room_on_device(cache: str, devices: list[str]) -> float:
-    """How many bytes of training and validation images may be kept on the accelerator; `cache` as configured.
+    """How many bytes of images, to train and to validate on, may lie on the accelerator; `cache` as configured.
 
-    With `cache=auto` images are kept there if JAX has an accelerator, and take at most a quarter of its memory. Raises
-    `UserError` if `cache=device` is not possible here.
+    By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
+    where they are to and cannot.
     """
     return by_backend(tensorflow=_room_for_tensorflow, jax=_room_for_jax)(cache, devices)
 

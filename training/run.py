@@ -57,7 +57,7 @@ SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes
 class Run:
     """One training run on disk. It alone knows which file lies where in `runs/<name>/<unique id>/`.
 
-    A run of any earlier format opens; a run of a later format is refused as soon as anything of it is read.
+    A run of any earlier format opens; one of a later format is refused wherever something of it is asked for.
 
     ```python
     run = Run.open("runs/cars/latest")
@@ -70,7 +70,7 @@ class Run:
 
     @classmethod
     def create(cls, runs_dir: str | os.PathLike, name: str, config: Train) -> "Run":
-        """Makes a new folder under `runs_dir/name`, with the configuration in it; `latest` points to it."""
+        """A new folder of its own under `runs_dir/name`, with the configuration in it; `latest` points to it."""
         family = Path(runs_dir) / name
         try:
             family.mkdir(parents=True, exist_ok=True)
@@ -91,9 +91,8 @@ class Run:
     def open(cls, path: str | os.PathLike, check: bool = True) -> "Run":
         """The run at a run folder, at `runs/<name>/latest`, or the newest one below `runs/<name>`.
 
-        Raises `UserError` if it does not exist, if it holds anything but folders and regular files, or if a link leads
-        out of it, so that nothing outside is read or written. With `check`, a run without a saved model (nothing was
-        learned yet) is refused too.
+        With `check`, a run without a saved model (nothing was learned yet) is refused too, and always one in which a
+        file is no regular file, or a link leads out of it: reading and writing in it stays in it. Raises `UserError`.
         """
         path = Path(path)
         if not path.exists():
@@ -189,7 +188,7 @@ class Run:
 
     @property
     def snapshots(self) -> list[Path]:
-        """The files of the snapshots, in the order of their epochs; see `interpret.unpack_snapshot`."""
+        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
         return sorted((self.path / "snapshots").glob("epoch-*.npz"))
 
     @property
@@ -222,8 +221,7 @@ class Run:
 
     @functools.cached_property
     def model(self) -> "keras.Model":
-        """The best model by the monitored metric, not compiled. Raises `UserError`, also if its classes are not the
-        run's."""
+        """The best model by the monitored metric, not compiled. Raises `UserError`, also for one of other classes."""
         classes = len(self.labels) if os.path.lexists(self.labels_path) else None
         model = read_model(self.model_path, sha256=self.best.get("sha256"))
         if classes is not None and model.output_shape not in _outputs_for(classes):
@@ -235,14 +233,14 @@ class Run:
 
     @functools.cached_property
     def data(self) -> "Dataset":
-        """The dataset that the run was trained on; a missing one is not prepared."""
+        """The dataset that the run was trained on; nothing is prepared for it."""
         return self.open_data()
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the run depended on (dataset, versions, backend, devices), its best epoch and the format of its files.
 
-        Raises `UserError` if the run has a later format than this version knows.
+        Raises `UserError` for a run of a later format than this version knows.
         """
         return self._read_json(self.facts_path, Facts, FACTS_BYTES)
 
@@ -253,7 +251,7 @@ class Run:
 
     @property
     def best(self) -> dict[str, Any]:
-        """Facts about the saved model: its epoch, its score and its SHA-256 sum; empty before there is one."""
+        """What is known of the saved model: its epoch, its score and its SHA-256 sum; empty before there is one."""
         facts = self.facts
         before = facts.get("best_before")
         # A model gets its name after what is known of it is written, so that it may still be the one before.
@@ -268,7 +266,7 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float]]:
-        """A row per epoch, as in `metrics.csv`. Raises `UserError`."""
+        """A row an epoch. Raises `UserError`."""
         path = self.metrics_path
         if not os.path.lexists(path):
             return []
@@ -287,10 +285,10 @@ class Run:
         return self._read_json(self.evaluation_path, Scores, SCORES_BYTES)
 
     def open_data(self, where: Where = Where()) -> "Dataset":  # noqa: B008  Where is frozen
-        """Opens the run's dataset, in a different folder on this machine if `where` names one.
+        """The run's dataset, at another place on this machine if `where` names one.
 
-        A missing dataset is prepared only with `where.prepare`, in a folder that `where` names or in TFDS' own. Raises
-        `UserError` if the dataset is missing, or if its classes are not the ones that the model learned.
+        It is read, and prepared only with `where.prepare`: then in a place that `where` names, or TFDS' own. Raises
+        `UserError` when it is not there, or when its classes are not the ones that the model learned.
         """
         from convlens.data import open_dataset
 

@@ -493,7 +493,7 @@ SNAPSHOTS: list[Row] = [
         ("an epoch that is a list", snapshot(archive({**WHOLE, "epoch.npy": scalar([1, 2])})), "no 'epoch'"),
         ("format 9", snapshot(archive({**WHOLE, "format.npy": scalar(9)})), "format 9"),
         ("40 of 25 MB", snapshots_of(40), "take more than"),
-        ("of other layers", snapshot(archive(WHOLE)), "hold none of these layers"),
+        ("of other layers", snapshot(archive(WHOLE)), "of none of these layers"),
     ]
 ]  # fmt: skip
 

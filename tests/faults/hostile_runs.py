@@ -165,7 +165,7 @@ HOSTILE = [
         "a device for labels",
         INSIDE,
         with_file("label.labels.txt", lambda path: path.symlink_to("/dev/zero")),
-        "out of",
+        "outside of",
     ),
     ("a FIFO for the default", INSIDE, with_file("../.config/metadata.json", os.mkfifo), "is not a regular file"),
     ("a default that is a path", INSIDE, default_config('{"default_config_name": "../../x"}'), "default_config_name"),

@@ -71,8 +71,12 @@ def command_line(command: str, **values: object) -> str:
 
 
 def word(key: str, value: object) -> str:
-    """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`."""
-    text = f"{key}={as_value(str(value))}"
+    """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`.
+
+    A list is written with commas.
+    """
+    several = isinstance(value, list) and not any(isinstance(item, list) for item in value)
+    text = f"{key}={','.join(as_value(str(item)) for item in value) if several else as_value(str(value))}"
     plain = "'" in text and not set(text) & set('"\\$`!') and not _is_no_text(text)
     return f'"{text}"' if plain else _quoted(text)
 

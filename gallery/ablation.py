@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 ABLATED_ON = 500  # images: each is classified once a unit
 
 
+@figure(
+    "ablation",
+    group="units",
+    place=5,
+    needs="split",
+    shows="what the network can no longer do without a unit",
+    reading="The darker a class in a row, the more of its images are lost without that unit; one image is no evidence.",
+    page="gallery-units.md#ablation",
+    scale="All rows of a layer share a range of colours.",
+)
 def ablation(material: "Material") -> "Iterator[Drawing]":
     for layer in material.convolutions:
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlens import interpret, visualization
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Drawing
 
 
+@figure(
+    "architecture",
+    group="networks",
+    place=1,
+    needs="kernels",
+    shows="the network's layers, shapes and cost",
+    reading="Boxes are as large as the maps and as long as there are channels; below are weights and work.",
+    page="gallery-networks.md#architecture",
+)
 def architecture(material: "Material") -> "Iterator[Drawing]":
     def draw():
         network = interpret.architecture(material.model)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,16 @@ BY_ROOT = {"saliency", "smooth_grad", "integrated_gradients", "guided_backpropag
 IN_MANY_PASSES = {"score_cam", "smooth_grad", "integrated_gradients", "occlusion"}
 
 
+@figure(
+    "explanations",
+    group="attribution",
+    place=1,
+    needs="images",
+    shows="every method below beside every other, an image a figure",
+    reading="Red speaks for the class, blue against it; each method has its own scale and its own faults.",
+    page="gallery-attribution.md#explanations",
+    scale="Each map has its own range of colours, written under it.",
+)
 def explanations(material: "Material") -> "Iterator[Drawing]":
     """Every method beside every other, an image a figure."""
     for index in range(len(material.photos)):
@@ -46,6 +57,110 @@ def attribution(method: str, material: "Material") -> "Iterator[Drawing]":
         return _draw_maps(material, {method: _maps(material, method)}, slice(None))
 
     yield visualization.Drawing(method, draw)
+
+
+@figure(
+    "grad_cam",
+    place=1,
+    needs="images",
+    shows="where the last convolution speaks for the class",
+    reading="Red is where the last maps speak for the class.",
+    page="gallery-attribution.md#grad-cam",
+    scale="Each map has its own range of colours, written under it.",
+)
+def grad_cam(material: "Material") -> "Iterator[Drawing]":
+    return attribution("grad_cam", material)
+
+
+@figure(
+    "grad_cam_plus_plus",
+    place=2,
+    needs="images",
+    shows="the same, where several places do",
+    reading="As Grad-CAM, with several small places counting as much as one large.",
+    page="gallery-attribution.md#grad-cam-1",
+    scale="Each map has its own range of colours, written under it.",
+)
+def grad_cam_plus_plus(material: "Material") -> "Iterator[Drawing]":
+    return attribution("grad_cam_plus_plus", material)
+
+
+@figure(
+    "score_cam",
+    place=3,
+    needs="images",
+    shows="the same, without gradients",
+    reading="As Grad-CAM, each map weighed by the logit of the image seen through it alone.",
+    page="gallery-attribution.md#score-cam",
+    scale="Each map has its own range of colours, written under it.",
+)
+def score_cam(material: "Material") -> "Iterator[Drawing]":
+    return attribution("score_cam", material)
+
+
+@figure(
+    "saliency",
+    place=4,
+    needs="images",
+    shows="which pixels change the class's score most",
+    reading="The darker a pixel, the more a small change of it moves the class.",
+    page="gallery-attribution.md#saliency",
+    scale="Each map has its own range of colours, written under it.",
+)
+def saliency(material: "Material") -> "Iterator[Drawing]":
+    return attribution("saliency", material)
+
+
+@figure(
+    "smooth_grad",
+    place=5,
+    needs="images",
+    shows="the same, averaged over noisy copies of the image",
+    reading="Saliency, averaged over noisy copies of the image.",
+    page="gallery-attribution.md#smoothgrad",
+    scale="Each map has its own range of colours, written under it.",
+)
+def smooth_grad(material: "Material") -> "Iterator[Drawing]":
+    return attribution("smooth_grad", material)
+
+
+@figure(
+    "integrated_gradients",
+    place=6,
+    needs="images",
+    shows="what each pixel adds to the score, on the way from black",
+    reading="Each pixel's share of what sets this image's logit apart from a black image's.",
+    page="gallery-attribution.md#integrated-gradients",
+    scale="Each map has its own range of colours, written under it.",
+)
+def integrated_gradients(material: "Material") -> "Iterator[Drawing]":
+    return attribution("integrated_gradients", material)
+
+
+@figure(
+    "guided_backpropagation",
+    place=7,
+    needs="images",
+    shows="saliency through positive paths only; sharp, and not specific to the class",
+    reading="Fine structure that the network looks at; it hardly changes with the class.",
+    page="gallery-attribution.md#guided-backpropagation",
+    scale="Each map has its own range of colours, written under it.",
+)
+def guided_backpropagation(material: "Material") -> "Iterator[Drawing]":
+    return attribution("guided_backpropagation", material)
+
+
+@figure(
+    "occlusion",
+    place=8,
+    needs="images",
+    shows="what the score loses when a patch is covered",
+    reading="Red are the places that lower the class when they are covered.",
+    page="gallery-attribution.md#occlusion",
+    scale="Each map has its own range of colours, written under it.",
+)
+def occlusion(material: "Material") -> "Iterator[Drawing]":
+    return attribution("occlusion", material)
 
 
 def possible_maps(material: "Material") -> "dict[str, np.ndarray]":

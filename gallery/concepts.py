@@ -7,6 +7,7 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.gallery.material import SHARE
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 DETECTORS, DETECTOR_IMAGES = 8, 5
 
 
+@figure(
+    "concepts",
+    group="units",
+    place=3,
+    needs="masks",
+    shows="which units fire on which part of a vehicle; of rendered_cars",
+    reading="The more the colour keeps to the red outlines, the better the unit detects that part; most do only in "
+    "part.",
+    page="gallery-units.md#concepts",
+)
 def concepts(material: "Material") -> "Iterator[Drawing]":
     for layer in material.convolutions:
 

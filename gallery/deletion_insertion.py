@@ -7,6 +7,7 @@ import numpy as np
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
 from convlens.gallery.attribution import METHODS, possible_maps
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Drawing
 
 
+@figure(
+    "deletion_insertion",
+    group="attribution",
+    place=2,
+    needs="images",
+    shows="which of them point at pixels that the network uses",
+    reading="A good map: red rises early, blue falls early.",
+    page="gallery-attribution.md#deletion_insertion",
+)
 def deletion_insertion(material: "Material") -> "Iterator[Drawing]":
     def draw():
         maps, targets = possible_maps(material), material.targets

@@ -7,6 +7,7 @@ import numpy as np
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
 from convlens.gallery.material import BATCH
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 UNITS_SHOWN = 8
 
 
+@figure(
+    "activation_maximization",
+    group="attribution",
+    place=4,
+    needs="images",
+    shows="an image made to excite a unit",
+    reading="An image made to excite the unit: what it would like to see, not what it does see.",
+    page="gallery-attribution.md#activation_maximization",
+)
 def activation_maximization(material: "Material") -> "Iterator[Drawing]":
     """Images made for the strongest units of the chosen layers, by default of each block's last, and for classes."""
     for layer in material.representative_layers:

@@ -6,6 +6,7 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 MISTAKES_SHOWN = 6
 
 
+@figure(
+    "mistakes",
+    group="networks",
+    place=4,
+    needs="split",
+    shows="the most confident mistakes, and why",
+    reading="The surest mistakes, and where the network saw what it said and what it should have said.",
+    page="gallery-networks.md#mistakes",
+)
 def mistakes(material: "Material") -> "Iterator[Drawing]":
     """Each with Grad-CAM for what the network said and for what it should have said."""
 

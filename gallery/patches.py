@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from convlens import visualization
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Drawing
 
 
+@figure(
+    "top_patches",
+    group="units",
+    place=2,
+    needs="split",
+    shows="the patches of the split that excite a unit most",
+    reading="Each row shows what excites one unit most: look for what all its patches share.",
+    page="gallery-units.md#top_patches",
+)
 def top_patches(material: "Material") -> "Iterator[Drawing]":
     for layer in material.convolutions:
 

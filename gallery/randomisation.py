@@ -7,6 +7,7 @@ import numpy as np
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
 from convlens.gallery.attribution import METHODS, possible_maps
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,16 @@ CHECKED = ("grad_cam", "grad_cam_plus_plus", "saliency", "guided_backpropagation
 MOST_LAYERS = 8
 
 
+@figure(
+    "randomisation",
+    group="attribution",
+    place=3,
+    needs="images",
+    shows="which of them change when the network's weights are random",
+    reading="A map that stays the same while weights are shuffled says nothing of what was learned.",
+    page="gallery-attribution.md#randomisation",
+    scale="Each map has its own range of colours, from zero.",
+)
 def randomisation(material: "Material") -> "Iterator[Drawing]":
     def draw():
         image, target = material.images[:1], material.targets[:1]

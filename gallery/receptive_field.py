@@ -6,6 +6,7 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 FIELD_ON = 16  # images: each takes a gradient a unit
 
 
+@figure(
+    "receptive_field",
+    group="units",
+    place=4,
+    needs="images",
+    shows="which pixels a unit sees, in theory and in fact",
+    reading="The box is all that a unit can see; the darker below, the more a pixel moves it.",
+    page="gallery-units.md#receptive_field",
+    scale="Each layer has its own range of colours.",
+)
 def receptive_field(material: "Material") -> "Iterator[Drawing]":
     def draw():
         images = next(iter(material.batches(FIELD_ON)))[0] if material.lacks_data is None else material.images

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.gallery.material import kernels_of
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Drawing
 
 
+@figure(
+    "kernel_spectrum",
+    group="units",
+    place=6,
+    needs="kernels",
+    shows="in how many directions the kernels of a layer look, beside random ones",
+    reading="Where blue is above grey on the left, training has strengthened a few directions.",
+    page="gallery-units.md#kernel_spectrum",
+)
 def kernel_spectrum(material: "Material") -> "Iterator[Drawing]":
     def draw():
         spectra, arrays = [], {}

@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.files import atomic_write, make_folder
+from convlens.gallery.registry import beside, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.material import Material
     from convlens.visualization import Drawing
 
 
+@figure(
+    "unit_statistics",
+    group="units",
+    place=1,
+    needs="split",
+    shows="how often and how strongly each unit fires, for which classes, and which are dead",
+    reading="A row a unit: how often it is active, how strongly, for which class, and like which other.",
+    page="gallery-units.md#unit_statistics",
+)
 def unit_statistics(material: "Material") -> "Iterator[Drawing]":
     for layer in material.convolutions:
 
@@ -30,6 +40,7 @@ def unit_statistics(material: "Material") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"unit_statistics-{layer}", draw)
 
 
+@beside("unit_statistics")
 def write_table(material: "Material", folder: Path) -> Iterator[Path]:
     """The statistics of every unit of every layer, as CSV."""
     table = interpret.table_csv(interpret.unit_table(material.unit_results.statistics))

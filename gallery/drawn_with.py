@@ -34,7 +34,7 @@ def _choices(section: Any, prefix: str = "") -> Iterator[str]:
         value = getattr(section, key)
         if value == getattr(usual, key) or (not prefix and key in (*_PLACES, "figures")):
             continue
-        if hasattr(value, "model_fields"):
+        if hasattr(type(value), "model_fields"):
             yield from _choices(value, f"{prefix}{key}.")
         else:
             yield word(f"{prefix}{key}", "null" if value is None else value)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from convlens import interpret, visualization
 from convlens.gallery.registry import figure
 
@@ -25,15 +23,7 @@ if TYPE_CHECKING:
 )
 def architecture(material: "Material") -> "Iterator[Drawing]":
     def draw():
-        network = interpret.architecture(material.model)
-        steps = [visualization.Step(**vars(layer)) for layer in network.layers]
-        # What is not known is -1: an array has no None.
-        costs = [-1 if layer.multiply_adds is None else layer.multiply_adds for layer in network.layers]
-        arrays = {
-            "layers": np.array([layer.name for layer in network.layers]),
-            "parameters": np.array([layer.parameters for layer in network.layers]),
-            "multiply_adds": np.array(costs),
-        }
-        return visualization.architecture_figure(network.image_shape, steps, caption=material.caption()), arrays
+        architecture = interpret.architecture(material.model)
+        return visualization.architecture_figure(architecture, caption=material.caption()), architecture.arrays()
 
     yield visualization.Drawing("architecture", draw)

@@ -1,7 +1,7 @@
 """What every figure is made from: a network and what it looks at, each piece computed when it is first asked for."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -351,6 +351,10 @@ class Material:
     def caption(self, layer: str | None = None) -> "visualization.Caption":
         field = self.convolutions[layer].receptive_field if layer else None
         return visualization.Caption(self.source, layer, self.epoch, field)
+
+    def caption_of_split(self, layer: str | None = None) -> "visualization.Caption":
+        """The same, with the split that was looked at and the names of its classes."""
+        return replace(self.caption(layer), split=self.split, labels=self.labels)
 
     def batches(self, images: int, *, masks: bool = False) -> Iterator[tuple]:
         """At most so many images of the split, with labels and, if asked for, masks: see `Dataset.sample`."""

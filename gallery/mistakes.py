@@ -1,5 +1,6 @@
 """The most confident mistakes, and why the network made them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,17 +37,16 @@ def mistakes(material: "Material") -> "Iterator[Drawing]":
             count = len(classified.true)
             raise UserError(f"all {count:,} images of {material.split} are classified correctly")
         rows = wrong[np.argsort(-classified.confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
-        true, predicted, logits = classified.true[rows], classified.predicted[rows], classified.logits[rows]
+        true, predicted = classified.true[rows], classified.predicted[rows]
         images = material.examples(rows)
-        maps = {
-            "for what it said": interpret.grad_cam(material.network, images, predicted),
-            "for what it is": interpret.grad_cam(material.network, images, true),
-        }
+        said, right = (interpret.grad_cam(material.network, images, classes) for classes in (predicted, true))
+        maps = {"for what it said": said, "for what it is": right}
+        explained = interpret.Explanations(images, classified.logits[rows], predicted, maps, true)
         figure = visualization.attribution_figure(
-            images, maps, targets=predicted, logits=logits, labels=material.labels, true=true,
-            title="Most confident mistakes, and Grad-CAM's reason", across=2, caption=material.caption(),
+            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2,
+            caption=replace(material.caption(), labels=material.labels),
         )  # fmt: skip
-        arrays = {"said": maps["for what it said"], "true": maps["for what it is"]}
-        return figure, {"images": images, "logits": logits, "index": material.sample[rows], **arrays}
+        arrays = {"images": images, "logits": explained.logits, "index": material.sample[rows]}
+        return figure, {**arrays, "said": said, "true": right}
 
     yield visualization.Drawing("mistakes", draw)

@@ -1,5 +1,6 @@
 """What each unit likes best: the images, and where in them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convlens import visualization
@@ -26,12 +27,10 @@ def top_patches(material: "Material") -> "Iterator[Drawing]":
 
         def draw(layer=layer):
             patches = material.unit_results.patches[layer]
+            patches = replace(patches, index=material.sample[patches.index])  # in the split
             figure = visualization.top_patches_figure(
-                patches.images, patches.rows, patches.boxes, patches.values, caption=material.caption(layer),
-                labels=[material.labels[label] for label in patches.labels], split=material.split,
-                units=material.config.units, sort="activation", dead=material.unit_results.statistics[layer].dead,
-            )  # fmt: skip
-            arrays = {name: getattr(patches, name) for name in ("images", "rows", "boxes", "values", "places")}
-            return figure, {**arrays, "index": material.sample[patches.index]}
+                patches, caption=material.caption_of_split(layer), units=material.config.units
+            )
+            return figure, patches.arrays()
 
         yield visualization.Drawing(f"top_patches-{layer}", draw)

@@ -6,8 +6,9 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
-from convlens.gallery.attribution import METHODS, possible_maps
+from convlens.gallery.attribution import possible_maps
 from convlens.gallery.registry import figure
+from convlens.interpret.explanations import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,22 +36,19 @@ def randomisation(material: "Material") -> "Iterator[Drawing]":
         layers, possible = _from_the_logits_down(material), possible_maps(material)
         checks = {}
         for method in (method for method in CHECKED if method in possible):
-            with progress_bar(f"Shuffling under {METHODS[method]}", len(layers)) as progress:
+            with progress_bar(f"Shuffling under {METHODS[method].title}", len(layers)) as progress:
                 checks[method] = interpret.randomisation_check(
                     material.network, image, getattr(interpret, method), target, layers=layers,
                     seed=material.config.seed, progress=progress,
                 )  # fmt: skip
-        figure = visualization.randomisation_figure(
-            image[0],
-            {METHODS[method]: check.original[0] for method, check in checks.items()},
-            {METHODS[method]: check.maps[:, 0] for method, check in checks.items()},
-            {METHODS[method]: check.similarity[:, 0] for method, check in checks.items()},
-            layers,
-            caption=material.caption(),
-        )
-        arrays = {f"{method}_similarity": check.similarity[:, 0] for method, check in checks.items()}
-        for method, check in checks.items():
-            arrays[f"{method}_maps"] = np.concatenate([check.original, check.maps[:, 0]])
+        titled = {METHODS[method].title: check for method, check in checks.items()}
+        figure = visualization.randomisation_figure(image[0], titled, caption=material.caption())
+        # There is one image: the arrays are without its axis.
+        arrays = {
+            f"{method}_{name}": array[:, 0]
+            for method, check in checks.items()
+            for name, array in check.arrays().items()
+        }
         return figure, {"image": image[0], "layers": np.array(layers), **arrays}
 
     yield visualization.Drawing("randomisation", draw)

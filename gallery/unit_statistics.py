@@ -27,15 +27,10 @@ def unit_statistics(material: "Material") -> "Iterator[Drawing]":
 
         def draw(layer=layer):
             statistics = material.unit_results.statistics[layer]
-            table = interpret.unit_table({layer: statistics})
             figure = visualization.unit_statistics_figure(
-                table, statistics.correlation, statistics.cosine, caption=material.caption(layer),
-                images=statistics.images, split=material.split, labels=material.labels,
-                units=material.config.units, sort="selectivity",
-            )  # fmt: skip
-            arrays = {"class_mean": statistics.class_mean, "cosine": statistics.cosine}
-            known = {name: array for name, array in arrays.items() if array is not None}
-            return figure, {"table": table, "correlation": statistics.correlation, **known}
+                statistics, caption=material.caption_of_split(layer), units=material.config.units, sort="selectivity"
+            )
+            return figure, statistics.arrays()
 
         yield visualization.Drawing(f"unit_statistics-{layer}", draw)
 

@@ -285,6 +285,11 @@ class Material:
         """Images of the sample that `batches` gives, (n, height, width, channels), by their rows in it."""
         return self.data.examples(self.config.split, self.sample[rows].tolist())[0]
 
+    def names_of(self, rows: np.ndarray) -> np.ndarray:
+        """What people call images of the sample, by their rows in it: text of the shape of `rows`."""
+        names = self.data.names(self.config.split, self.sample[rows].ravel().tolist())
+        return np.array(names, dtype=str).reshape(rows.shape)
+
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
         """What the run's network looked like over the epochs."""

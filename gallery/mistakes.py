@@ -38,15 +38,15 @@ def mistakes(material: "Material") -> "Iterator[Drawing]":
             raise UserError(f"all {count:,} images of {material.split} are classified correctly")
         rows = wrong[np.argsort(-classified.confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
         true, predicted = classified.true[rows], classified.predicted[rows]
-        images = material.examples(rows)
+        images, names = material.examples(rows), material.names_of(rows)
         said, right = (interpret.grad_cam(material.network, images, classes) for classes in (predicted, true))
         maps = {"for what it said": said, "for what it is": right}
         explained = interpret.Explanations(images, classified.logits[rows], predicted, maps, true)
         figure = visualization.attribution_figure(
-            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2,
+            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2, names=names,
             caption=replace(material.caption(), labels=material.labels),
         )  # fmt: skip
-        arrays = {"images": images, "logits": explained.logits, "index": material.sample[rows]}
+        arrays = {"images": images, "logits": explained.logits, "index": material.sample[rows], "names": names}
         return figure, {**arrays, "said": said, "true": right}
 
     yield visualization.Drawing("mistakes", draw)

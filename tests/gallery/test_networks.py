@@ -5,7 +5,9 @@ import pytest
 
 from convlens import interpret
 from convlens.core.errors import UserError
+from convlens.gallery.planning import planned
 from convlens.gallery.projector import write_projector
+from convlens.gallery.saving import drawn
 
 
 def test_an_image_is_not_its_own_neighbour_and_neighbours_are_named_by_their_place_in_the_split(photos_run, arrays_of):
@@ -43,12 +45,21 @@ def test_mistakes_and_confusions_are_those_of_the_network_and_their_images_those
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:6]
     made = figures["mistakes"]
     assert made["index"].tolist() == wrong.tolist()
+    assert made["names"].tolist() == photos_run.data.examples("test", wrong)[2]
+    assert (photos_run.data.labels("test")[wrong] == ["night" in name for name in made["names"]]).all()
     np.testing.assert_allclose(
         made["said"], interpret.grad_cam(photos_run.model, images[wrong], predicted[wrong]), atol=1e-5
     )
     np.testing.assert_allclose(
         made["true"], interpret.grad_cam(photos_run.model, images[wrong], true[wrong]), atol=1e-5
     )
+
+
+def test_under_each_mistake_stands_the_name_of_its_file(photos_run, material_of):
+    (plan,) = planned(material_of(photos_run, ["mistakes"]))
+    ((_, figure, arrays),) = drawn(plan)
+    words = {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))}
+    assert len(arrays["names"]) and set(arrays["names"]) <= words
 
 
 def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run, material_of, tmp_path):

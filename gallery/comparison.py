@@ -1,5 +1,6 @@
 """What differs between two runs: which layers are alike, which units match, who recognises what."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
 )
 def layer_similarity(material: "Material") -> "Iterator[Drawing]":
     def draw():
-        compared = material.comparison
-        figure = visualization.layer_similarity_figure(
-            compared.similarity, *compared.layers, images=compared.images, caption=_caption(material)
-        )
-        return figure, {"similarity": compared.similarity}
+        comparison = material.comparison
+        return visualization.layer_similarity_figure(comparison, caption=_caption(material)), comparison.arrays()
 
     yield visualization.Drawing("layer_similarity", draw)
 
@@ -56,18 +54,16 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
 
         def draw(layer=layer, info=info):
             units = material.comparison.units
-            match = units[layer, layer]
             # Only where both read the same layer's units, each in its own order, can their inputs be put side by side.
             before = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
-            kernel, second = kernels_of(info), kernels_of(second_layers[layer])
             inputs = before.matches if before and info.kind == "Conv2D" and info.groups == 1 else None
-            arranged, difference = interpret.kernel_difference(kernel, second, match.matches, inputs)
+            kernels = kernels_of(info), kernels_of(second_layers[layer])
+            matched = interpret.matched_kernels(*kernels, units[layer, layer], inputs)
             figure = visualization.matched_units_figure(
-                kernel, arranged, match.strengths, match.matches, rgb=material.in_colour(info),
-                max_units=min(material.config.max_units, 24), caption=_caption(material, layer),
+                matched, rgb=material.in_colour(info), max_units=min(material.config.max_units, 24),
+                caption=_caption(material, layer),
             )  # fmt: skip
-            arrays = {"kernel": kernel, "other": arranged, "difference": difference}
-            return figure, {**arrays, "matches": match.matches, "strengths": match.strengths}
+            return figure, matched.arrays()
 
         yield visualization.Drawing(f"matched_units-{layer}", draw)
 
@@ -83,12 +79,9 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
 )
 def class_accuracy(material: "Material") -> "Iterator[Drawing]":
     def draw():
-        said = material.comparison.answers
-        counts = said.confusion[0].sum(axis=1)
-        figure = visualization.class_accuracy_figure(
-            said.class_accuracy, counts, material.labels, said.both, caption=_caption(material)
-        )
-        return figure, {"confusion": said.confusion, "both": said.both}
+        agreement = material.comparison.agreement
+        caption = replace(_caption(material), labels=material.labels)
+        return visualization.class_accuracy_figure(agreement, caption=caption), agreement.arrays()
 
     yield visualization.Drawing("class_accuracy", draw)
 

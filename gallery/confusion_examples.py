@@ -1,8 +1,7 @@
 """What the network takes for what, with images of each confusion."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from convlens import interpret, visualization
 from convlens.gallery.registry import figure
@@ -25,18 +24,12 @@ if TYPE_CHECKING:
 )
 def confusion_examples(material: "Material") -> "Iterator[Drawing]":
     def draw():
-        classified, classes = material.classified, len(material.labels)
-        true, predicted = classified.true, classified.predicted
-        matrix = np.zeros((classes, classes), int)
-        np.add.at(matrix, (true, predicted), 1)
-        examples = interpret.examples_of_confusions(true, predicted, classified.confidence, classes)
-        rows, place_of = np.unique(examples[examples >= 0], return_inverse=True)
-        images = material.examples(rows)
-        shown = examples.copy()
-        shown[examples >= 0] = place_of
-        figure = visualization.confusion_examples_figure(
-            matrix, images, shown, material.labels, caption=material.caption()
+        classified, labels = material.classified, material.labels
+        confusions = interpret.confusion_examples(
+            classified.true, classified.predicted, classified.confidence, len(labels), material.examples
         )
-        return figure, {"matrix": matrix, "images": images, "examples": shown, "index": material.sample[rows]}
+        confusions = replace(confusions, index=material.sample[confusions.index])  # in the split
+        caption = replace(material.caption(), labels=labels)
+        return visualization.confusion_examples_figure(confusions, caption=caption), confusions.arrays()
 
     yield visualization.Drawing("confusion_examples", draw)

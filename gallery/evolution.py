@@ -1,8 +1,9 @@
 """How the network came to be: its kernels and feature maps over the epochs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,10 +34,8 @@ def evolution(material: "Material") -> "Iterator[Drawing]":
     for layer in _layers(material):
 
         def draw(layer=layer):
-            epochs, kernels, options = _over_epochs(material, layer)
-            figure = visualization.evolution_frame(kernels, epochs, len(epochs) - 1, **options)
-            arrays = {"epochs": epochs, "kernels": kernels, "maps": options["maps"]}
-            return figure, arrays | ({"changed": options["changed"]} if options["changed"] else {})
+            result = _over_epochs(material, layer)
+            return visualization.evolution_frame(result, **_options(material, layer)), result.arrays()
 
         yield visualization.Drawing(f"evolution-{layer}", draw)
 
@@ -47,9 +46,9 @@ def write_animations(material: "Material", folder: Path) -> Iterator[Path]:
     layers, files = _layers(material), FileNames(folder)
     with progress_bar("Animating", len(layers)) as progress:
         for done, layer in enumerate(layers, 1):
-            epochs, kernels, options = _over_epochs(material, layer)
+            result = _over_epochs(material, layer)
             name = files.of(f"evolution-{layer}")  # as the picture's, which it takes the place of on the page
-            yield visualization.write_evolution(folder / f"{name}.gif", kernels, epochs, **options)
+            yield visualization.write_evolution(folder / f"{name}.gif", result, **_options(material, layer))
             progress(done, len(layers))
 
 
@@ -62,37 +61,25 @@ def _layers(material: "Material") -> list[str]:
     return [info.name for info in (chosen if material.config.layers else visualization.last_of_each_block(chosen))]
 
 
-def _over_epochs(material: "Material", layer: str) -> "tuple[list[int], np.ndarray, dict]":
-    """The epochs shown, a layer's kernels at each, and the other arguments of its frames."""
-    every = max(1, -(-(len(material.snapshots) - 1) // MOST_FRAMES))
-    shown = [*material.snapshots[::-1][::every]][::-1]  # the last epoch always
-    epochs, kernels = interpret.stack_snapshots(shown, "kernels", layer)
-    _, maps = interpret.stack_snapshots(shown, "maps", layer)
+def _over_epochs(material: "Material", layer: str) -> "interpret.Evolution":
+    """A layer over the epochs that are shown: at most about MOST_FRAMES of them, the last one always."""
     from convlens.models import inside_cells
 
+    every = max(1, -(-(len(material.snapshots) - 1) // MOST_FRAMES))
+    result = interpret.evolution(material.snapshots[::-1][::every], layer)
+    if result.maps is None:
+        raise UserError(f"the snapshots have no maps of layer '{layer}'")
     info = material.convolutions[layer]
-    inside = _thinned(inside_cells(material.model)[layer].get("detect"), maps.shape[2:4])
-    image = None
-    if material.lacks_data is None:
-        image = material.data.examples("validation", [0])[0][0]
-    caption = visualization.Caption(material.source, layer, None, info.receptive_field)
-    changed = None
-    if epochs[0] == 0:
-        changed = [_median_cosine(kernel, kernels[0]) for kernel in kernels]
-    options = {
-        "changed": changed,
-        "inside": inside,
-        "maps": maps[:, 0],
-        "image": image,
-        "rgb": material.in_colour(info),
-        "whole": info.kernel.shape,
-    }
-    return epochs, kernels, {**options, "max_units": material.config.max_units, "caption": caption}
+    inside = _thinned(inside_cells(material.model)[layer].get("detect"), result.maps.shape[1:3])
+    image = material.data.examples("validation", [0])[0][0] if material.lacks_data is None else None
+    return replace(result, shape=info.kernel.shape, reads_colour=material.in_colour(info), image=image, inside=inside)
 
 
-def _median_cosine(kernel: np.ndarray, start: np.ndarray) -> float:
-    cosines = interpret.cosine_with_start(kernel, start)
-    return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else float("nan")
+def _options(material: "Material", layer: str) -> "dict[str, Any]":
+    """What the picture and the animation are drawn with."""
+    field = material.convolutions[layer].receptive_field
+    caption = visualization.Caption(material.source, layer, receptive_field=field)  # the epoch is the frame's own
+    return {"max_units": material.config.max_units, "caption": caption}
 
 
 def _thinned(cells: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """Which images the network takes for alike."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
@@ -33,13 +34,11 @@ def neighbours(material: "Material") -> "Iterator[Drawing]":
                     material.model, material.images, material.batches(count), layer,
                     skip=material.rows_in_sample, progress=progress,
                 )  # fmt: skip
-            neighbouring = nearest.images[nearest.rows]
+            nearest = replace(nearest, index=material.sample[nearest.index])  # in the split
             figure = visualization.neighbours_figure(
-                material.images, neighbouring, nearest.distances, labels=material.labels,
-                query_classes=material.true_labels(), classes=nearest.labels[nearest.rows], names=material.names,
-                images=count, split=material.split, caption=material.caption(layer),
+                nearest, query_classes=material.true_labels(), names=material.names,
+                caption=material.caption_of_split(layer),
             )  # fmt: skip
-            arrays = {"queries": material.images, "neighbours": neighbouring, "distances": nearest.distances}
-            return figure, {**arrays, "index": material.sample[nearest.index]}
+            return figure, nearest.arrays()
 
         yield visualization.Drawing(f"neighbours-{layer}", draw)

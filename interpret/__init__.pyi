@@ -20,9 +20,13 @@ from .classifier import (
     class_logits as class_logits,
 )
 from .comparison import (
+    Agreement as Agreement,
     Comparison as Comparison,
+    MatchedKernels as MatchedKernels,
+    UnitMatch as UnitMatch,
+    arranged_kernels as arranged_kernels,
     compare as compare,
-    kernel_difference as kernel_difference,
+    matched_kernels as matched_kernels,
 )
 from .concepts import (
     ConceptsCollector as ConceptsCollector,
@@ -33,6 +37,8 @@ from .concepts import (
     strong_places as strong_places,
 )
 from .confusion_examples import (
+    ConfusionExamples as ConfusionExamples,
+    confusion_examples as confusion_examples,
     examples_of_confusions as examples_of_confusions,
 )
 from .deletion_insertion import (
@@ -118,8 +124,10 @@ from .smooth_grad import (
     smooth_grad as smooth_grad,
 )
 from .snapshots import (
+    Evolution as Evolution,
     Snapshot as Snapshot,
     cosine_with_start as cosine_with_start,
+    evolution as evolution,
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
@@ -149,15 +157,18 @@ from .unit_statistics import (
 
 __all__ = [
     "Ablation",
+    "Agreement",
     "Architecture",
     "AttributionMethod",
     "Comparison",
     "ConceptScores",
     "ConceptsCollector",
+    "ConfusionExamples",
     "Cover",
     "Curves",
     "Detectors",
     "Embedding",
+    "Evolution",
     "Explanations",
     "Extraction",
     "Familiarity",
@@ -165,6 +176,7 @@ __all__ = [
     "KernelTuning",
     "LayerCost",
     "LayerSpectrum",
+    "MatchedKernels",
     "Maximization",
     "NamedKernel",
     "Neighbours",
@@ -179,6 +191,7 @@ __all__ = [
     "StatisticsCollector",
     "StrongestImages",
     "TopPatches",
+    "UnitMatch",
     "UnitStatistics",
     "UnitView",
     "UnitViews",
@@ -187,12 +200,14 @@ __all__ = [
     "activation_maximization",
     "added_by_each",
     "architecture",
+    "arranged_kernels",
     "attribution_maps",
     "class_logits",
     "compare",
     "completeness_gap",
     "cosine_with_start",
     "concept_scores",
+    "confusion_examples",
     "cover",
     "deletion_insertion",
     "detectors",
@@ -200,6 +215,7 @@ __all__ = [
     "effective_size",
     "embedding",
     "energy_score",
+    "evolution",
     "examples_of_confusions",
     "explain",
     "extract",
@@ -209,11 +225,11 @@ __all__ = [
     "guided_backpropagation",
     "input_gradient",
     "integrated_gradients",
-    "kernel_difference",
     "kernel_spectrum",
     "kernel_tuning",
     "layer_spectrum",
     "luminance",
+    "matched_kernels",
     "named_kernels",
     "nearest_neighbours",
     "occlusion",

@@ -10,6 +10,7 @@ from PIL import Image
 
 from convlens.interpret import Reading
 from convlens.models.whitening import whitening
+from convlens.training.evaluation import Confusion, Mistakes
 from convlens.visualization import (
     FIGURES,
     Caption,
@@ -348,27 +349,29 @@ def test_a_confusion_matrix_is_readable_for_few_and_many_classes(classes):
     names = (AWKWARD * 30)[:classes]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = confusion_matrix_figure(matrix, names, "Test $split$")
+        drawn = confusion_matrix_figure(Confusion(tuple(names), matrix), title="Test $split$")
     labels = [text for text in drawn.texts if text.get_rotation() == 90]
     assert len(labels) == classes and min(text.get_fontsize() for text in labels) >= 5.5
     assert drawn.get_size_inches().max() < 30
 
 
 def test_a_confusion_matrix_prints_counts_colours_shares_and_hatches_classes_without_images():
-    drawn = confusion_matrix_figure(np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]]), list("abc"))
+    drawn = confusion_matrix_figure(Confusion(("a", "b", "c"), np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])))
     assert {"8", "2", "1", "3", "11 of 14 images right; rows: true class; columns: predicted class"} <= set(
         texts(drawn)
     )
     for colour in (palette.AGREEMENT[204], palette.SEQUENTIAL[255], palette.SEQUENTIAL[204], palette.HATCH[0]):
         assert shows(drawn, colour)
     with pytest.raises(ValueError, match=r"\(2, 2\) with 3 labels"):
-        confusion_matrix_figure(np.eye(2), list("abc"))
+        confusion_matrix_figure(Confusion(("a", "b", "c"), np.eye(2)))
 
 
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_mistakes_are_captioned_with_truth_prediction_and_confidence(count):
     images = np.zeros((count, 20, 30, 1), np.uint8)
-    drawn = mistakes_figure(images, [0] * count, [1] * count, [0.875] * count, ["car $x$", "truck"])
+    true, predicted, confidence = np.zeros(count, int), np.ones(count, int), np.full(count, 0.875)
+    mistakes = Mistakes(("car $x$", "truck"), images, true, predicted, confidence, np.arange(count))
+    drawn = mistakes_figure(mistakes)
     assert texts(drawn).count("is car $x$") == count
     assert texts(drawn).count("said truck 88%") == count
     assert count or any("There are none" in text for text in texts(drawn))

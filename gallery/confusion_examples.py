@@ -30,6 +30,7 @@ def confusion_examples(material: "Material") -> "Iterator[Drawing]":
         )
         confusions = replace(confusions, index=material.sample[confusions.index])  # in the split
         caption = replace(material.caption(), labels=labels)
-        return visualization.confusion_examples_figure(confusions, caption=caption), confusions.arrays()
+        arrays = {**confusions.arrays(), "names": material.names_of(confusions.index)}
+        return visualization.confusion_examples_figure(confusions, caption=caption), arrays
 
     yield visualization.Drawing("confusion_examples", draw)

@@ -285,10 +285,10 @@ class Material:
         """Images of the sample that `batches` gives, (n, height, width, channels), by their rows in it."""
         return self.data.examples(self.config.split, self.sample[rows].tolist())[0]
 
-    def names_of(self, rows: np.ndarray) -> np.ndarray:
-        """What people call images of the sample, by their rows in it: text of the shape of `rows`."""
-        names = self.data.names(self.config.split, self.sample[rows].ravel().tolist())
-        return np.array(names, dtype=str).reshape(rows.shape)
+    def names_of(self, index: np.ndarray) -> np.ndarray:
+        """What people call images of the split, by index, such as their files' paths: text of the shape of `index`."""
+        names = self.data.names(self.config.split, index.ravel().tolist())
+        return np.array(names, dtype=str).reshape(index.shape)
 
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":

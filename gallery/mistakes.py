@@ -38,7 +38,7 @@ def mistakes(material: "Material") -> "Iterator[Drawing]":
             raise UserError(f"all {count:,} images of {material.split} are classified correctly")
         rows = wrong[np.argsort(-classified.confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
         true, predicted = classified.true[rows], classified.predicted[rows]
-        images, names = material.examples(rows), material.names_of(rows)
+        images, names = material.examples(rows), material.names_of(material.sample[rows])
         said, right = (interpret.grad_cam(material.network, images, classes) for classes in (predicted, true))
         maps = {"for what it said": said, "for what it is": right}
         explained = interpret.Explanations(images, classified.logits[rows], predicted, maps, true)

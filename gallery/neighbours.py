@@ -39,6 +39,6 @@ def neighbours(material: "Material") -> "Iterator[Drawing]":
                 nearest, query_classes=material.true_labels(), names=material.names,
                 caption=material.caption_of_split(layer),
             )  # fmt: skip
-            return figure, nearest.arrays()
+            return figure, {**nearest.arrays(), "names": material.names_of(nearest.index)}
 
         yield visualization.Drawing(f"neighbours-{layer}", draw)

@@ -31,6 +31,6 @@ def top_patches(material: "Material") -> "Iterator[Drawing]":
             figure = visualization.top_patches_figure(
                 patches, caption=material.caption_of_split(layer), units=material.config.units
             )
-            return figure, patches.arrays()
+            return figure, {**patches.arrays(), "names": material.names_of(patches.index)}
 
         yield visualization.Drawing(f"top_patches-{layer}", draw)

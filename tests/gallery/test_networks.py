@@ -17,6 +17,7 @@ def test_an_image_is_not_its_own_neighbour_and_neighbours_are_named_by_their_pla
     assert set(near["index"][0]) <= set(range(0, 16, 2)) - {4}
     images, _, _ = photos_run.data.examples("test", near["index"][0])
     np.testing.assert_array_equal(near["neighbours"][0], images)
+    assert near["names"][0].tolist() == photos_run.data.examples("test", near["index"][0])[2]
     assert figures["architecture"]["parameters"].sum() == photos_run.model.count_params()
 
 
@@ -46,6 +47,7 @@ def test_mistakes_and_confusions_are_those_of_the_network_and_their_images_those
     made = figures["mistakes"]
     assert made["index"].tolist() == wrong.tolist()
     assert made["names"].tolist() == photos_run.data.examples("test", wrong)[2]
+    assert confused["names"].tolist() == photos_run.data.examples("test", confused["index"])[2]
     assert (photos_run.data.labels("test")[wrong] == ["night" in name for name in made["names"]]).all()
     np.testing.assert_allclose(
         made["said"], interpret.grad_cam(photos_run.model, images[wrong], predicted[wrong]), atol=1e-5

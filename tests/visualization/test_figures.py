@@ -375,6 +375,8 @@ def test_mistakes_are_captioned_with_truth_prediction_and_confidence(count):
     assert texts(drawn).count("is car $x$") == count
     assert texts(drawn).count("said truck 88%") == count
     assert count or any("There are none" in text for text in texts(drawn))
+    named = mistakes_figure(replace(mistakes, names=[f"photos/night/{'long ' * 20}{n}.jpg" for n in range(count)]))
+    assert sum("…" in text and text.endswith(".jpg") for text in texts(named)) == count
 
 
 def test_a_saved_figure_is_a_200_dpi_picture_a_drawing_and_its_arrays(tmp_path):

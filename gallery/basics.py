@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def drawings_of_scene(figure: str, material: "Material") -> "Iterator[Drawing]":
     """The drawings of a figure that needs no more than kernels and maps of the images."""
-    yield from visualization.plan(material.scene, figure, material.look)
+    yield from visualization.plan(material.observation, figure, material.display, material.network_caption)
 
 
 @figure(

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.quiet import quietly
-from convlens.gallery.material import kernels_of
 from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
@@ -49,7 +48,10 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
 
         second_layers = {info.name: info for info in conv_layers(material.second_run.model)}
     for layer, info in material.convolutions.items():
-        if layer not in second_layers or kernels_of(info).shape[:3] != kernels_of(second_layers[layer]).shape[:3]:
+        if (
+            layer not in second_layers
+            or interpret.kernels_of(info).shape[:3] != interpret.kernels_of(second_layers[layer]).shape[:3]
+        ):
             continue
 
         def draw(layer=layer, info=info):
@@ -57,7 +59,7 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
             # Only where both read the same layer's units, each in its own order, can their inputs be put side by side.
             before = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
             inputs = before.matches if before and info.kind == "Conv2D" and info.groups == 1 else None
-            kernels = kernels_of(info), kernels_of(second_layers[layer])
+            kernels = interpret.kernels_of(info), interpret.kernels_of(second_layers[layer])
             matched = interpret.matched_kernels(*kernels, units[layer, layer], inputs)
             figure = visualization.matched_units_figure(
                 matched, rgb=material.in_colour(info), max_units=min(material.config.max_units, 24),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ class Material:
 
     def in_colour(self, info: "ConvInfo") -> bool:
         """Whether a convolution's kernels read the red, green and blue of the image itself."""
-        return self.reads_image(info) and kernels_of(info).shape[2] == 3
+        return self.reads_image(info) and interpret.kernels_of(info).shape[2] == 3
 
     @property
     def split(self) -> str:
@@ -309,49 +309,33 @@ class Material:
         start = first.kernels.get(info.name) if first.epoch == 0 else None
         return start if start is not None and info.kind == "Conv2D" else None
 
-    def _tuning(self, info: "ConvInfo", kernel: np.ndarray) -> "interpret.KernelTuning | None":
-        """What kernels that read the image itself answer to, where they are large enough to answer to anything."""
-        sees_image = info is next(iter(self._all_convolutions.values())) and info.reads is None
-        fits = kernel.shape[2] in (1, 3) and min(kernel.shape[:2]) >= 3
-        return interpret.kernel_tuning(kernel) if sees_image and fits else None
-
     @cached_property
-    def scene(self) -> "visualization.Scene":
+    def observation(self) -> "interpret.Observation":
         """Kernels and, from one forward pass, the maps of the images."""
+        starts = {name: self.start_of(info) for name, info in self.convolutions.items()}
         with quietly():
-            from convlens.models import feature_extractor, inside_cells
-            from convlens.models.inspection.graph import STAGES
-
-            stages = (*STAGES, "input") if "extraction" in self.figures else STAGES
-            extractor = feature_extractor(self.model, list(self.convolutions), stages)
-            inside = inside_cells(self.model, image_size=self.images.shape[1:3])
-        maps = extractor(self.images)
-        layers = []
-        for name, info in self.convolutions.items():
-            read = maps[name].pop("input", None)
-            kernel, paired = kernels_of(info), info.kind != "SeparableConv2D"
-            start = self.start_of(info)
-            layer = visualization.Layer(
-                name, kernel, maps[name], info.receptive_field, self.in_colour(info), paired,
-                start=start, changed=None if start is None else interpret.cosine_with_start(kernel, start),
-                tuning=self._tuning(info, kernel) if paired else None, inside=inside[name],
-                reading=None if read is None or self.reads_image(info) else partial(read_by, info, read, inside),
+            observation = interpret.observe(
+                self.model, self.images, list(self.convolutions),
+                starts={name: start for name, start in starts.items() if start is not None},
+                reading="extraction" in self.figures,
             )  # fmt: skip
-            layers.append(layer)
-        labels = self.run.labels if self.run else None
-        return visualization.Scene(
-            layers, self.images, self.names, self.source, self.epoch, self._shares(), labels, self.notes,
-            self.verdicts if "pipeline" in self.figures else (),
-            left_out=len(self._all_convolutions) - len(layers),
-        )  # fmt: skip
+        verdicts = self.verdicts if "pipeline" in self.figures else ()
+        return replace(
+            observation, names=self.names, notes=self.notes, verdicts=verdicts, probabilities=self._probabilities()
+        )
 
     @property
-    def look(self) -> "visualization.Look":
-        return visualization.Look(self.config.units, self.config.max_units, self.config.sort, self.config.scale)
+    def display(self) -> "visualization.Display":
+        return visualization.Display(self.config.units, self.config.max_units, self.config.sort, self.config.scale)
 
     @property
     def epoch(self) -> int | None:
         return self.run.epoch if self.run else None
+
+    @property
+    def network_caption(self) -> "visualization.Caption":
+        """What is told of the network, not of one of its layers; classes are named where a run names them."""
+        return replace(self.caption(), labels=self.run.labels if self.run else None)
 
     def caption(self, layer: str | None = None) -> "visualization.Caption":
         field = self.convolutions[layer].receptive_field if layer else None
@@ -380,7 +364,8 @@ class Material:
         """How many images `batches(images)` gives."""
         return min(images, self.data.info.sizes[self.config.split])
 
-    def _shares(self) -> np.ndarray | None:
+    def _probabilities(self) -> np.ndarray | None:
+        """Of each class for each image, (n, classes), where the network is that of a run."""
         if self.run is None:
             return None
         import keras
@@ -415,33 +400,3 @@ def told_fit(own: tuple[int, int], size: tuple[int, int], resize: str) -> str:
     if resize == "crop":
         return f"cropped: the middle {shown[0]}×{shown[1]} of {height}×{width}"
     return f"{'stretched' if resize == 'stretch' else 'between black bars'}: it was {height}×{width}"
-
-
-def read_by(
-    info: "ConvInfo", maps: np.ndarray, inside: dict[str, dict[str, np.ndarray]], unit: int
-) -> "interpret.Reading":
-    """What a unit of a convolution reads of the layer's input `maps` (n, height, width, channels).
-
-    `inside` are the cells that padding does not reach, by layer and stage: those of the layer that made the maps count.
-    """
-    options = {"strides": info.strides, "padding": info.padding, "dilation": info.dilation}
-    if info.kind == "Conv2D":
-        inputs = info.kernel.shape[2]
-        first = unit // (info.output_shape[-1] // info.groups) * inputs
-        channels, kernel = np.arange(first, first + inputs), info.kernel[..., unit]
-    elif info.kind == "DepthwiseConv2D":
-        multiplier = info.kernel.shape[3]
-        channels = np.array([unit // multiplier])
-        kernel = info.kernel[:, :, channels, unit % multiplier]
-    else:  # a separable convolution's units read every channel, each by a mixture of the kernels that it has
-        channels = np.arange(info.kernel.shape[2])
-        kernel = np.einsum("rcim,im->rci", info.kernel, info.pointwise[..., unit])
-    made = [cells for cells in inside.get(info.reads, {}).values() if cells.shape == maps.shape[1:3]]
-    options["inside"] = made[-1] if made else None
-    return interpret.strongest_read(maps[..., channels], kernel, channels=channels, layer=info.reads, **options)
-
-
-def kernels_of(info: "ConvInfo") -> np.ndarray:
-    """A layer's kernels (height, width, channels, units); where each sees one channel only, channels is 1."""
-    kernel: Any = info.kernel
-    return kernel if info.kind == "Conv2D" else kernel.reshape(*kernel.shape[:2], 1, -1)

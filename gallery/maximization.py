@@ -51,8 +51,8 @@ def _strongest(material: "Material", name: str) -> list[int]:
     """The units that the user named, or those that the images excite most."""
     if material.config.units is not None:
         return list(dict.fromkeys(material.config.units))[:UNITS_SHOWN]
-    layer = next(layer for layer in material.scene.layers if layer.name == name)
-    order = np.argsort(-np.nan_to_num(layer.activation), kind="stable")
+    activation = material.observation.layer(name).activation
+    order = np.argsort(-np.nan_to_num(activation), kind="stable")
     return order[:UNITS_SHOWN].tolist()
 
 

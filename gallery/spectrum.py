@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
-from convlens.gallery.material import kernels_of
 from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def kernel_spectrum(material: "Material") -> "Iterator[Drawing]":
     def draw():
         layers = material.convolutions.items()
-        spectra = [interpret.layer_spectrum(layer, kernels_of(info)) for layer, info in layers]
+        spectra = [interpret.layer_spectrum(layer, interpret.kernels_of(info)) for layer, info in layers]
         arrays = {name: values for spectrum in spectra for name, values in spectrum.arrays().items()}
         return visualization.kernel_spectrum_figure(spectra, caption=material.caption()), arrays
 

@@ -92,6 +92,13 @@ from .neighbours import (
     features_layer as features_layer,
     nearest_neighbours as nearest_neighbours,
 )
+from .observation import (
+    Observation as Observation,
+    ObservedLayer as ObservedLayer,
+    kernels_of as kernels_of,
+    observe as observe,
+    read_by as read_by,
+)
 from .occlusion import (
     occlusion as occlusion,
 )
@@ -181,6 +188,8 @@ __all__ = [
     "NamedKernel",
     "Neighbours",
     "Network",
+    "Observation",
+    "ObservedLayer",
     "PatchesCollector",
     "Randomisation",
     "Reading",
@@ -227,16 +236,19 @@ __all__ = [
     "integrated_gradients",
     "kernel_spectrum",
     "kernel_tuning",
+    "kernels_of",
     "layer_spectrum",
     "luminance",
     "matched_kernels",
     "named_kernels",
     "nearest_neighbours",
+    "observe",
     "occlusion",
     "pack_snapshot",
     "parse_kernel",
     "random_spectrum",
     "randomisation_check",
+    "read_by",
     "saliency",
     "score_cam",
     "separation",

@@ -8,7 +8,7 @@ from PIL import Image
 from convlens import interpret
 from convlens.core.errors import UserError
 from convlens.data import fit_image
-from convlens.gallery.material import UNLIKE, kernels_of, read_by, told_fit
+from convlens.gallery.material import UNLIKE, told_fit
 from convlens.interpret.familiarity import SHARE
 from convlens.models import conv_layers, feature_maps, inside_cells
 
@@ -92,13 +92,13 @@ def test_a_depthwise_layer_has_a_kernel_of_one_channel_for_each_unit():
 
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.DepthwiseConv2D(3, depth_multiplier=2)])
     (info,) = conv_layers(model)
-    assert kernels_of(info).shape == (3, 3, 1, 6)
-    np.testing.assert_array_equal(kernels_of(info)[:, :, 0, 3], info.kernel[:, :, 1, 1])
+    assert interpret.kernels_of(info).shape == (3, 3, 1, 6)
+    np.testing.assert_array_equal(interpret.kernels_of(info)[:, :, 0, 3], info.kernel[:, :, 1, 1])
 
 
-def test_the_maps_of_a_scene_are_those_of_the_model(model_path, network, photo, material_of):
+def test_the_maps_of_an_observation_are_those_of_the_model(model_path, network, photo, material_of):
     material = material_of(model_path, ["basics"], image=[str(photo)])
-    layer = material.scene.layers[0]
+    layer = material.observation.layers[0]
     first = keras.Model(network.inputs, network.get_layer("block1_conv1").output)
     expected = keras.ops.convert_to_numpy(first(material.images.astype("float32")))
     np.testing.assert_allclose(layer.maps["filter"], expected, atol=1e-5)
@@ -128,22 +128,22 @@ def test_a_photograph_that_fits_is_not_said_to_be_changed():
     assert told_fit((40, 60), (32, 32), "pad") == "between black bars: it was 40×60"
 
 
-def test_a_cropped_photograph_says_so_in_the_scene_and_an_image_of_a_split_does_not(photos_run, photo, material_of):
-    scene = material_of(photos_run, ["feature_maps"], image=[str(photo), 0]).scene
-    assert scene.told(0) == "car.png (cropped: the middle 40×40 of 40×60)"
-    assert scene.told(1) == "test 0, day"
+def test_a_cropped_photograph_says_so_in_the_figures_and_an_image_of_a_split_does_not(photos_run, photo, material_of):
+    observation = material_of(photos_run, ["feature_maps"], image=[str(photo), 0]).observation
+    assert observation.image_text(0) == "car.png (cropped: the middle 40×40 of 40×60)"
+    assert observation.image_text(1) == "test 0, day"
 
 
 def test_a_deep_unit_reads_what_its_layer_is_given(model_path, network, photo, material_of):
     material = material_of(model_path, ["extraction"], image=[str(photo)])
-    first, deep = material.scene.layers
+    first, deep = material.observation.layers
     assert first.reading is None
     reading = deep.reading(2)
     assert reading.layer == "block1_conv1" and reading.total == 4
     pooled = keras.Model(network.inputs, network.layers[3].output)(material.images.astype("float32"))
     np.testing.assert_allclose(reading.maps, keras.ops.convert_to_numpy(pooled)[..., reading.channels], atol=1e-5)
     np.testing.assert_array_equal(reading.kernels, deep.kernel[:, :, reading.channels, 2])
-    assert material_of(model_path, ["relu"], image=[str(photo)]).scene.layers[1].reading is None
+    assert material_of(model_path, ["relu"], image=[str(photo)]).observation.layers[1].reading is None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_a_unit_reads_adds_up_to_the_unit_in_every_kind_of_convolution(laye
     info = conv_layers(model)[1]
     convolution = {"strides": info.strides, "padding": info.padding, "dilation": info.dilation}
     for unit in range(info.output_shape[-1]):
-        reading = read_by(info, maps["input"], inside_cells(model), unit)
+        reading = interpret.read_by(info, maps["input"], inside_cells(model), unit)
         assert reading.total == len(reading.channels)  # so that nothing is left out
         added = interpret.added_by_each(reading.maps, reading.kernels, **convolution).sum(axis=-1)
         np.testing.assert_allclose(added, maps["filter"][..., unit], rtol=1e-3, atol=1e-2)

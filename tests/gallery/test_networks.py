@@ -57,18 +57,18 @@ def test_mistakes_and_confusions_are_those_of_the_network_and_their_images_those
     )
 
 
-def test_under_each_mistake_stands_the_name_of_its_file(photos_run, material_of):
-    (plan,) = planned(material_of(photos_run, ["mistakes"]))
+def test_under_each_mistake_stands_the_name_of_its_file(photos_run, inputs_of):
+    (plan,) = planned(inputs_of(photos_run, ["mistakes"]))
     ((_, figure, arrays),) = drawn(plan)
     words = {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))}
     assert len(arrays["names"]) and set(arrays["names"]) <= words
 
 
-def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run, material_of, tmp_path):
+def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run, inputs_of, tmp_path):
     from convlens.models import feature_extractor
 
-    material = material_of(photos_run, ["projector"], out=str(tmp_path))
-    assert list(write_projector(material, tmp_path)) == [tmp_path / "projector"]
+    inputs = inputs_of(photos_run, ["projector"], out=str(tmp_path))
+    assert list(write_projector(inputs, tmp_path)) == [tmp_path / "projector"]
     rows = (tmp_path / "projector/tensors.tsv").read_text().splitlines()
     vectors = np.array([row.split("\t") for row in rows], float)
     images, _, _ = photos_run.data.examples("test", list(range(16)))
@@ -79,6 +79,6 @@ def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run,
     assert table[0] == "label\tindex" and table[1] == "day\t0" and table[16] == "night\t15"
 
 
-def test_the_projector_of_two_layers_is_refused(photos_run, material_of, tmp_path):
+def test_the_projector_of_two_layers_is_refused(photos_run, inputs_of, tmp_path):
     with pytest.raises(UserError, match="shows one layer, not 2"):
-        next(write_projector(material_of(photos_run, ["projector"], layers=["block1_conv1", "head_dense1"]), tmp_path))
+        next(write_projector(inputs_of(photos_run, ["projector"], layers=["block1_conv1", "head_dense1"]), tmp_path))

@@ -46,10 +46,10 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, ar
     assert effective[13:21, 13:21].sum() == pytest.approx(effective.sum()) and effective.any()
 
 
-def test_the_table_of_all_units_is_written_as_csv(cars_run, material_of, tmp_path):
-    material = material_of(cars_run, ["unit_statistics"], images=20, layers=["block2_conv1"])
-    (path,) = write_table(material, tmp_path / "new")
+def test_the_table_of_all_units_is_written_as_csv(cars_run, inputs_of, tmp_path):
+    inputs = inputs_of(cars_run, ["unit_statistics"], images=20, layers=["block2_conv1"])
+    (path,) = write_table(inputs, tmp_path / "new")
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    table = interpret.unit_table(material.unit_results.statistics)
+    table = interpret.unit_table(inputs.unit_results.statistics)
     assert [float(row["maximum"]) for row in rows] == table["maximum"].tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convlens import interpret
+from convlens.gallery.registry import groups
 from convlens.gallery.unit_statistics import write_table
 
 
@@ -16,8 +17,9 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, ar
     monkeypatch.setattr(interpret, "unit_pass", lambda *a, **k: passed.append(a) or collectors_of(*a, **k))
     figures = arrays_of(cars_run, ["units"], images=20, layers=["block2_conv1"])
     assert len(passed) == 1
+    assert {name.partition("-")[0] for name in figures} == set(groups()["units"])
     layered = ("unit_statistics", "top_patches", "concepts", "ablation")
-    assert set(figures) == {f"{figure}-block2_conv1" for figure in layered} | {"receptive_field", "kernel_spectrum"}
+    assert set(figures) >= {f"{figure}-block2_conv1" for figure in layered} | {"receptive_field", "kernel_spectrum"}
 
     columns = zip(*cars_run.data.sample("test", 64, 20, masks=True), strict=True)
     images, labels, masks = (np.concatenate(column) for column in columns)

@@ -62,7 +62,7 @@ def attribution_figure(
         sheet.photo(left, y, image, wide, high)
         below = _draw_answer(sheet, left, y + high + 10, explanations.of_images(slice(index, index + 1)), caption)
         if len(names):
-            called = shorten_middle(names[index], SIDE + GAP, palette.LABEL_SIZE)
+            called = shorten_middle(names[index], SIDE + GAP - 8, palette.LABEL_SIZE)
             sheet.text(left, below, called, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
             below += LINE
         for note in notes[index] if notes else ():

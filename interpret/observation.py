@@ -97,6 +97,15 @@ class Observation:
         note = self.notes[image] if self.notes else ""
         return f"{self.names[image]} ({note})" if note else self.names[image]
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: the images, the maps of each layer and stage as "layer:stage", "/" as ":", and `shares`."""
+        maps = {
+            f"{layer.name}:{stage}".replace("/", ":"): array
+            for layer in self.layers
+            for stage, array in layer.maps.items()
+        }
+        return {"images": self.images, **maps, **({} if self.probabilities is None else {"shares": self.probabilities})}
+
     @property
     def changes_text(self) -> str:
         """What was done to the images, where all of it can be said at once."""

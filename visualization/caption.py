@@ -119,7 +119,7 @@ def choose_units(
     return chosen[:max_units]
 
 
-def told(shown: np.ndarray, count: int, sort: str) -> str:
+def which_units(shown: np.ndarray, count: int, sort: str) -> str:
     """In words, which units a figure shows."""
     order = {
         "index": "by index",

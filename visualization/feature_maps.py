@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, beyond, choose_units, footnotes, heading, size, told
+from convlens.visualization.caption import UNKNOWN, Caption, beyond, choose_units, footnotes, heading, size, which_units
 from convlens.visualization.display import Display, limit_of_maps
 from convlens.visualization.groups import Group, draw_groups
 from convlens.visualization.sheet import MARGIN, Sheet, number, shorten
@@ -79,7 +79,7 @@ def feature_maps_figure(
     name = observation.image_text(image)
     name = shorten(f"image: {name}", 700, palette.BODY_SIZE) if name else ""
     scale_text = f"scale: {scale}" + (", colours by square root" if scale == "unit" else "")
-    facts = caption.facts(name, shapes, told(shown, count, display.sort), scale_text)
+    facts = caption.facts(name, shapes, which_units(shown, count, display.sort), scale_text)
     y = heading(sheet, f"Feature maps of {caption.layer or 'a convolution'}", facts, WIDTH - wide, MARGIN + wide + 36)
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
@@ -136,7 +136,7 @@ def kernels_and_maps_figure(
     scale_text = "scale: unit (weights ±w, activations ±a, by square root)" if scale == "unit" else f"scale: {scale}"
     what = "kernel: RGB" if rgb else "kernel: strongest input channel (ch)" if len(norms) > 1 else ""
     shapes = f"kernels {size(kernel.shape[:3])}, maps {size(maps.shape[1:3])}"
-    facts = caption.facts(shapes, what, told(shown, count, display.sort), scale_text, observation.changes_text)
+    facts = caption.facts(shapes, what, which_units(shown, count, display.sort), scale_text, observation.changes_text)
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'} and the feature maps they produce", facts, 1800)
     gutter = max(cell, kernel_cell, 12) + 8
     y = draw_groups(sheet, MARGIN, y, groups, ["kernel", *images], sizes, gutter)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, told
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, which_units
 from convlens.visualization.display import Display
 from convlens.visualization.groups import Group, draw_groups
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, text_width
@@ -69,7 +69,9 @@ def kernels_figure(
 
     sheet = Sheet(width=1000)
     scales = {"unit": "scale: each unit has its own", "layer": "scale: layer", "global": "scale: global"}
-    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", told(shown, count, display.sort), scales[display.scale])
+    facts = caption.facts(
+        f"kernels {size(kernel.shape[:3])}", which_units(shown, count, display.sort), scales[display.scale]
+    )
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, WIDTH)
     for line in (_change(layer.changed, kernel, start), _counts(tuning)):
         if line:

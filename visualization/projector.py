@@ -25,7 +25,7 @@ def write_projector(
 ) -> list[Path]:
     """Write what TensorBoard's projector shows into `folder`, and return the paths.
 
-    `vectors` are (n, units), `images` (n, height, width, channels) in [0, 255], `columns` what is told of each image by
+    `vectors` are (n, units), `images` (n, height, width, channels) in [0, 255], `columns` what each image is called by
     column, n values each, such as {"label": [...], "predicted": [...]}; the first is what points are labelled with.
     `tensorboard --logdir FOLDER` then has a tab "Projector". The files, in TensorBoard's own formats: tensors.tsv,
     metadata.tsv, sprite.png (images in rows, shrunk to fit 8192 pixels) and projector_config.pbtxt; see
@@ -38,7 +38,10 @@ def write_projector(
         raise ValueError(
             f"vectors of shape {vectors.shape} and {len(columns)} columns; expected (n, units), and a column"
         )
-    for what, many in (("images", len(images)), *((f"values of '{key}'", len(one)) for key, one in columns.items())):
+    for what, many in (
+        ("images", len(images)),
+        *((f"values of '{key}'", len(values)) for key, values in columns.items()),
+    ):
         if many != len(vectors):
             raise ValueError(f"{many} {what} for {len(vectors)} vectors")
     folder = Path(folder)

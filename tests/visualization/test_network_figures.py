@@ -111,7 +111,7 @@ def test_residual_units_that_are_alike_are_drawn_once_with_their_sums():
     stops = stops_of(network(residual(20)))
     assert [stop.name for stop in stops] == ["image", "stem", "unit0_conv1", "unit0_conv2", "mean", "logits"]
     assert [stop.repeated[1] for stop in stops] == [1, 1, 20, 20, 1, 1]
-    assert stops[3].parameters == 200 and stops[3].merges == [("+", [1])] and stops[2].told == ["ReLU"]
+    assert stops[3].parameters == 200 and stops[3].merges == [("+", [1])] and stops[2].folded == ["ReLU"]
     drawn = architecture_figure(network(residual(20)))
     assert "20 × (sums below)" in texts(drawn)
     assert "unit19_conv2" in texts(architecture_figure(network(residual(20)), fold=False))

@@ -43,9 +43,9 @@ def write_projector(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     with progress_bar(f"Collecting {layer}", inputs.images_in(count)) as progress:
         points = interpret.embedding(inputs.model, inputs.batches(count), layer, most=count, progress=progress)
     columns = {"label": [inputs.labels[label] for label in points.labels], "index": inputs.sample.tolist()}
-    beside = inputs.config.out is None and inputs.run.tensorboard_dir.is_dir()
-    folder = inputs.run.projector_dir if beside else folder / "projector"
-    visualization.write_projector(folder, points.vectors, points.images, columns, name=layer)
-    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(inputs.run.path if beside else folder))
+    by_the_curves = inputs.config.out is None and inputs.run.tensorboard_dir.is_dir()
+    folder = inputs.run.projector_dir if by_the_curves else folder / "projector"
+    visualization.write_projector(folder, points, columns)
+    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(inputs.run.path if by_the_curves else folder))
     print(one_line(f"The projector shows {layer}: {shown}"))
     yield folder

@@ -65,7 +65,8 @@ def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
 
     indices = evaluation.indices[evaluation.mistakes(config.mistakes)]
     none = np.zeros((0, *run.model.input_shape[1:]), "uint8")
-    mistakes = evaluation.shown_mistakes(data.examples(config.split, indices.tolist())[0] if len(indices) else none)
+    images, _, names = data.examples(config.split, indices.tolist()) if len(indices) else (none, None, ())
+    mistakes = evaluation.shown_mistakes(images, names)
     figure = mistakes_figure(mistakes, title=f"Most confident mistakes: {what}")
     paths += save_figure(figure, mistakes.arrays(), run.figures_dir / f"mistakes_{config.split}")
     return [path for path in paths if path.suffix == ".png"]

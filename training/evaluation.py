@@ -39,11 +39,12 @@ class Mistakes:
     predicted: np.ndarray  # (n,) most probable classes
     confidence: np.ndarray  # (n,) their probabilities, in [0, 1]
     index: np.ndarray  # (n,) where each image stands in its split
+    names: Sequence[str] = ()  # (n,) what people call each, such as its file's path
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """For an `.npz`."""
-        names = ("images", "true", "predicted", "confidence", "index")
-        return {name: getattr(self, name) for name in names}
+        """For an `.npz`; names where they are known."""
+        names = {"names": np.array(self.names, dtype=str)} if len(self.names) else {}
+        return {key: getattr(self, key) for key in ("images", "true", "predicted", "confidence", "index")} | names
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,14 @@ class Evaluation:
         wrong = np.flatnonzero(self.predicted != self.labels)
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
 
-    def shown_mistakes(self, images: np.ndarray) -> Mistakes:
-        """The first n mistakes with their `images` (n, height, width, channels), which are those of `mistakes(n)`."""
+    def shown_mistakes(self, images: np.ndarray, names: Sequence[str] = ()) -> Mistakes:
+        """The first n mistakes with their `images` (n, height, width, channels), which are those of `mistakes(n)`.
+
+        `names` (n,) are what people call them.
+        """
         wrong = self.mistakes(len(images))
         columns = (self.labels, self.predicted, self.confidence, self.indices)
-        return Mistakes(self.classes, images, *(column[wrong] for column in columns))
+        return Mistakes(self.classes, images, *(column[wrong] for column in columns), names)
 
     def report(self) -> dict[str, Any]:
         """The scores as plain numbers, for `evaluation.json`."""

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, shorten_middle, text_width
 
 if TYPE_CHECKING:
     from convlens.training.evaluation import Confusion, Mistakes
@@ -74,7 +74,8 @@ def confusion_matrix_figure(confusion: "Confusion", *, title: str = "Confusion m
 
 
 def mistakes_figure(mistakes: "Mistakes", *, title: str = "Most confident mistakes") -> Figure:
-    """Wrongly classified images with the prediction, its confidence and the true class under each, in their order."""
+    """Wrongly classified images with the prediction, its confidence, the true class and, where it is known, the image's
+    name under each, in their order."""
     images, labels = mistakes.images, mistakes.classes
     sheet = Sheet(width=1300)
     y = sheet.paragraph(MARGIN, MARGIN, title, 1850, palette.TITLE_SIZE, weight="bold") + 20
@@ -86,7 +87,7 @@ def mistakes_figure(mistakes: "Mistakes", *, title: str = "Most confident mistak
     height = max(1, round(high * width / wide))
     columns = min(6, len(images))
     step = 288 + 36
-    row_height = height + 2 * line_height(palette.LABEL_SIZE) + 44
+    row_height = height + (3 if len(mistakes.names) else 2) * line_height(palette.LABEL_SIZE) + 44
     for place in range(columns * math.ceil(len(images) / columns)):
         x, top = MARGIN + place % columns * step, y + place // columns * row_height
         if place >= len(images):
@@ -100,4 +101,8 @@ def mistakes_figure(mistakes: "Mistakes", *, title: str = "Most confident mistak
         sheet.text(x, below, said, palette.LABEL_SIZE, color=palette.POSITIVE)
         is_class = shorten(f"is {labels[mistakes.true[place]]}", 300, palette.LABEL_SIZE)
         sheet.text(x, below + line_height(palette.LABEL_SIZE), is_class, palette.LABEL_SIZE)
+        if len(mistakes.names):
+            called = shorten_middle(mistakes.names[place], 300, palette.LABEL_SIZE)
+            below += 2 * line_height(palette.LABEL_SIZE)
+            sheet.text(x, below, called, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     return sheet.figure()

@@ -34,6 +34,8 @@ def test_the_first_mistakes_come_with_their_images(scored):
     assert mistakes.images is images and mistakes.index.tolist() == evaluation.indices[wrong].tolist()
     assert (mistakes.true != mistakes.predicted).all() and (np.diff(mistakes.confidence) <= 0).all()
     assert set(mistakes.arrays()) == {"images", "true", "predicted", "confidence", "index"}
+    named = evaluation.shown_mistakes(images, ["a.jpg", "b/c.jpg", "caf\udce9.png"])
+    assert named.arrays()["names"].tolist() == ["a.jpg", "b/c.jpg", "caf\udce9.png"]
 
 
 def test_accuracy_loss_top5_and_matrix(scored):

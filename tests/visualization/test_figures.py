@@ -28,7 +28,7 @@ from convlens.visualization import (
     save_figure,
     show_kernel,
 )
-from convlens.visualization.sheet import shorten, text_width, wrap
+from convlens.visualization.sheet import shorten, shorten_middle, text_width, wrap
 
 AWKWARD = ["$\\frac{a}$ <b>", 'a "quoted"\nname & more', "long" * 75, "x_1^{2}", "自動車", "\x00\x1b[0m", ""]
 
@@ -465,6 +465,8 @@ def test_mistakes_are_captioned_with_truth_prediction_and_confidence(count):
     assert texts(drawn).count("is car $x$") == count
     assert texts(drawn).count("said truck 88%") == count
     assert count or any("There are none" in text for text in texts(drawn))
+    named = mistakes_figure(replace(mistakes, names=[f"photos/night/{'long ' * 20}{n}.jpg" for n in range(count)]))
+    assert sum("…" in text and text.endswith(".jpg") for text in texts(named)) == count
 
 
 def test_a_saved_figure_is_a_200_dpi_picture_a_drawing_and_its_arrays(tmp_path):
@@ -508,6 +510,17 @@ def test_text_is_cut_to_its_width_on_one_line_without_characters_that_break_a_dr
     cut = shorten(text, 300, 8)
     assert text_width(cut, 8) <= 300 and "\n" not in cut and "\x00" not in cut and "\x1b" not in cut
     assert all(text_width(line, 8) <= 300 for line in wrap(f"{text} and {text}", 300, 8))
+
+
+@pytest.mark.parametrize("text", ["a.jpg", "photos/2024/" + "x" * 300 + "/night/0042.png", "车" * 900, ""])
+def test_a_long_path_loses_its_middle_and_keeps_its_end(text):
+    cut = shorten_middle(text, 300, 8)
+    assert text_width(cut, 8) <= 300
+    if cut != text:
+        start, end = cut.split("…")
+        assert text.startswith(start) and text.endswith(end) and len(end) > len(start) > 0
+    else:
+        assert len(text) < 20
 
 
 def test_a_figure_saved_at_another_resolution_keeps_its_tiles_in_place(tmp_path):

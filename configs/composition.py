@@ -133,19 +133,24 @@ def checked(
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
-        line = _explain(schema, found[0], [other for other in found[1:] if other["loc"][:-1] == found[0]["loc"][:-1]])
-        stray = found[0]["type"] == "extra_forbidden"
-        place = origin or (_file_with(found[0]["loc"], script, overrides or [], stray) if script else "")
-        others = len({item["loc"][:2] for item in found}) - 1
-        more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
-        raise UserError(line + (f" It is in {place}." if place else "") + more) from error
+        errors = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
+        line = _explain(
+            schema,
+            errors[0],
+            [other for other in errors[1:] if other["loc"][:-1] == errors[0]["loc"][:-1]],
+        )
+        stray = errors[0]["type"] == "extra_forbidden"
+        file = origin or (_file_with(errors[0]["loc"], script, overrides or [], stray) if script else "")
+        further = len({item["loc"][:2] for item in errors}) - 1
+        more = f" ({further} more mistake{'s' if further > 1 else ''} after this one.)" if further else ""
+        raise UserError(line + (f" It is in {file}." if file else "") + more) from error
 
 
 def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[list[str], list[Override]]:
-    """The overrides, ready for Hydra, after their names were looked up in the schema and in the groups.
+    """The overrides, ready for Hydra, once every name is known to the schema or to the groups.
 
-    Apart from them those whose key is a value in this script but a group in another: Hydra would look for a file.
+    Overrides whose key is a value in this script but a group in another are returned separately: Hydra would look for
+    a file.
     """
     known, elsewhere = groups_of(script), groups()
     words, apart = [], []
@@ -205,20 +210,20 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
     """Whether the key lies in a dictionary that takes any name. Raises UserError where the key does not exist."""
     section = schema
-    parts = key.split(".")
-    for depth, part in enumerate(parts):
+    path = key.split(".")
+    for depth, part in enumerate(path):
         field = section.model_fields.get(part)
         if field is None:
-            prefix = ".".join(parts[:depth])
+            prefix = ".".join(path[:depth])
             names = [f"{prefix}.{name}" if prefix else name for name in section.model_fields]
             names += [name for name in group_names if not prefix and name not in names]
             alias = key_by_alias(key, [*_paths(schema), *group_names])
             raise UserError(unknown("key", key, names, guess=alias or _likely(key, _paths(schema) + names)))
         inner = section_of(field.annotation)
         if inner is None:
-            rest = parts[depth + 1 :]
+            rest = path[depth + 1 :]
             if rest and not _takes_names(field.annotation):
-                raise UserError(f"Unknown key '{key}': {'.'.join(parts[: depth + 1])} is a value, not a group of keys.")
+                raise UserError(f"Unknown key '{key}': {'.'.join(path[: depth + 1])} is a value, not a group of keys.")
             return _takes_names(field.annotation)
         section = inner
     return False
@@ -257,15 +262,16 @@ def _takes_names(annotation: Any) -> bool:
 
 
 def _paths(schema: type[Section], prefix: str = "") -> list[str]:
-    found = []
+    paths = []
     for name, field in schema.model_fields.items():
         inner = section_of(field.annotation)
-        found += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
-    return found
+        paths += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return paths
 
 
-def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """A pydantic error as one line in our words; `others`: why other kinds of value were refused at the same place."""
+def _explain(schema: type[Section], error: dict[str, Any], alternatives: list[dict[str, Any]]) -> str:
+    """A pydantic error as one line in our words; `alternatives`: the errors of the other types that
+    the key accepts."""
     section, path = schema, []
     for part in error["loc"]:
         field = section.model_fields.get(part) if isinstance(part, str) and section else None
@@ -285,7 +291,7 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         choices = [choice.strip(" '") for choice in limit["expected"].replace(" or ", ",").split(",")]
         guess = nearest(str(given), choices) if isinstance(given, str) else ""
         hint = f" Did you mean '{guess}'?" if guess else ""
-        return f"{key}={_shown(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
+        return f"{key}={_short(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
     if error["type"] == "model_type" and section is not None:
         inner = ", ".join(f"{key}.{name}" for name in section.model_fields)
         meant = OF_GROUPS.get(key)
@@ -311,9 +317,9 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         "too_long": "at most {max_length} value(s), and got {actual_length}",
     }.get(error["type"])
     wanted = expected.format(**limit, key=key) if expected else error["msg"]
-    words = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
+    words = [alternative["ctx"]["expected"] for alternative in alternatives if alternative["type"] == "literal_error"]
     wanted = " or ".join([wanted, *words])
-    return f"{key}={_shown(given)} does not fit; expected {wanted}."
+    return f"{key}={_short(given)} does not fit; expected {wanted}."
 
 
 def _file_with(path: tuple, script: str, overrides: list[str], stray: bool) -> str:
@@ -346,18 +352,18 @@ def _default_choices(script: str) -> dict[str, str | None]:
 
 
 def _from_environment(composed: DictConfig, values: Any, path: tuple = ()) -> dict[tuple, Any]:
-    """What came out of environment variables: {path of the key: what was written there}."""
-    found = {}
+    """The values that come from environment variables: {path of the key: the expression in the file}."""
+    sources = {}
     for key in composed:
         raw, value = OmegaConf.to_container(composed, resolve=False)[key], values[key]
         if isinstance(value, dict) and isinstance(composed._get_node(key), DictConfig):
-            found |= _from_environment(composed._get_node(key), value, (*path, key))
+            sources |= _from_environment(composed._get_node(key), value, (*path, key))
         elif "oc.env" in str(raw):
-            found[(*path, key)] = raw
-    return found
+            sources[(*path, key)] = raw
+    return sources
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

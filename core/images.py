@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from convlens.core.deep_png import deep_values, is_deep
 from convlens.core.errors import UserError
 from convlens.core.jpeg import jpeg_damage
-from convlens.core.large_images import room_to_decode
+from convlens.core.large_images import memory_to_decode
 from convlens.core.webp import webp_damage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -131,7 +131,7 @@ def _read(
     value_range: Range | None,
 ) -> np.ndarray:
     header = open_header(file, name)
-    with room_to_decode(header.width * header.height):
+    with memory_to_decode(header.width * header.height):
         image = load_image(header, file, name)
         if image_size and resize is None:
             refuse_other_size(name, (image.height, image.width), image_size)

@@ -30,7 +30,7 @@ from convlens.core.images import (
     stored_image as stored_image,
     stored_values,
 )
-from convlens.core.large_images import room_to_decode
+from convlens.core.large_images import memory_to_decode
 
 
 class Inspection(NamedTuple):
@@ -95,13 +95,13 @@ def _inspect(file: BinaryIO, name: str) -> Inspection:
     image = open_header(file, name)
     # A JPEG with further pictures in it (MPO), as many phones write it, is no animation.
     animated = image.format != "MPO" and getattr(image, "is_animated", False)
-    with room_to_decode(image.width * image.height):
-        found = _look(image, animated, file, name)
+    with memory_to_decode(image.width * image.height):
+        inspection = _inspect_opened(image, animated, file, name)
         del image  # before another thread takes its room
-    return found
+    return inspection
 
 
-def _look(image: Image.Image, animated: bool, file: BinaryIO, name: str) -> Inspection:
+def _inspect_opened(image: Image.Image, animated: bool, file: BinaryIO, name: str) -> Inspection:
     upright = load_image(image, file, name)
     pixels = as_array(fit(upright, None, None, None))
     top, lowest, highest = _extremes(upright, pixels, file, name)

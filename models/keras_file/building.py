@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.configuration import Weight
 
 if TYPE_CHECKING:
@@ -95,4 +95,4 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__
     text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {shown(text, 300)}"
+    return f"{type(error).__name__}: {printable(text, 300)}"

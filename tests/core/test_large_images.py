@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from convlens.core.large_images import MOST_PIXELS, SMALL, room_to_decode
+from convlens.core.large_images import MOST_PIXELS, SMALL, memory_to_decode
 
 
 def most_at_once(sizes):
@@ -15,7 +15,7 @@ def most_at_once(sizes):
 
     def decode(pixels):
         nonlocal now, most
-        with room_to_decode(pixels):
+        with memory_to_decode(pixels):
             with lock:
                 now += pixels
                 most = max(most, now)
@@ -37,5 +37,5 @@ def test_large_images_share_one_bound_and_all_get_their_turn():
 
 def test_an_image_that_fails_leaves_its_room():
     for _ in range(3):
-        with pytest.raises(ValueError), room_to_decode(MOST_PIXELS):
+        with pytest.raises(ValueError), memory_to_decode(MOST_PIXELS):
             raise ValueError

@@ -145,7 +145,7 @@ def test_a_disk_that_fills_up_at_any_offset_keeps_the_checkpoint_before_and_tell
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(Path, "open", lambda path, mode: SmallDisk(path, mode))  # noqa: B023
-        monkeypatch.setattr(files, "_room", lambda path: (room, 1, True))  # noqa: B023
+        monkeypatch.setattr(files, "_free_space", lambda path: (room, 1, True))  # noqa: B023
         with pytest.raises(UserError, match=r"disk is full.*about .*B are missing"):
             write_checkpoint(tmp_path, state(2))
         monkeypatch.undo()

@@ -17,7 +17,7 @@ def images(nothing_kept, monkeypatch):
 def told(monkeypatch):
     """The lines that the user is told about images on disk."""
     lines = []
-    monkeypatch.setattr("convlens.data.cache.disk.tell", lines.append)
+    monkeypatch.setattr("convlens.data.cache.disk.print_note", lines.append)
     return lines
 
 

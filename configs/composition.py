@@ -134,11 +134,8 @@ def checked(
         return schema.model_validate(values)
     except ValidationError as error:
         errors = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
-        line = _explain(
-            schema,
-            errors[0],
-            [other for other in errors[1:] if other["loc"][:-1] == errors[0]["loc"][:-1]],
-        )
+        alternatives = [other for other in errors[1:] if other["loc"][:-1] == errors[0]["loc"][:-1]]
+        line = _explain(schema, errors[0], alternatives)
         stray = errors[0]["type"] == "extra_forbidden"
         file = origin or (_file_with(errors[0]["loc"], script, overrides or [], stray) if script else "")
         further = len({item["loc"][:2] for item in errors}) - 1
@@ -270,8 +267,7 @@ def _paths(schema: type[Section], prefix: str = "") -> list[str]:
 
 
 def _explain(schema: type[Section], error: dict[str, Any], alternatives: list[dict[str, Any]]) -> str:
-    """A pydantic error as one line in our words; `alternatives`: the errors of the other types that
-    the key accepts."""
+    """A pydantic error as one line in our words; `alternatives`: errors of the other types that it accepts."""
     section, path = schema, []
     for part in error["loc"]:
         field = section.model_fields.get(part) if isinstance(part, str) and section else None

@@ -89,8 +89,8 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     run = Run.create(tmp_path, "dead", config)
     run.write_labels(data.info.classes)
     run.save_model(model, epoch=1, val_accuracy=0.5)
-    (told,) = _dead_units(run, data)
-    assert told.startswith("2 of 6 units of block2_conv1 are dead")
+    (note,) = _dead_units(run, data)
+    assert note.startswith("2 of 6 units of block2_conv1 are dead")
 
     model.get_layer("block2_conv1").trainable = False
     run.save_model(model, epoch=2, val_accuracy=0.6)

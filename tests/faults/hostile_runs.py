@@ -50,7 +50,7 @@ def split(**changes):
     return info(splits=[info()["splits"][0] | changes])
 
 
-def prepared(described=None, told=None, below="evil/1.0.0"):
+def prepared(described=None, dataset_info=None, below="evil/1.0.0"):
     """Writes a dataset's description into the run, beside a module that leaves a file where it is imported."""
 
     def write(run: Path) -> None:
@@ -59,7 +59,7 @@ def prepared(described=None, told=None, below="evil/1.0.0"):
         module = ".".join([*run.parts[-3:], "payload"])
         for file, content in (
             ("features.json", features() if described is None else described),
-            ("dataset_info.json", told or info()),
+            ("dataset_info.json", dataset_info or info()),
         ):
             text = content if isinstance(content, str) else json.dumps(content)
             (folder / file).write_text(text.replace("{module}", module).replace("{run}", str(run)))
@@ -154,9 +154,9 @@ NAMES = [
 
 HOSTILE = [
     *((f"features.json: {name}", INSIDE, prepared(described), words) for name, described, words in DESCRIPTIONS),
-    *((f"dataset_info.json: {name}", INSIDE, prepared(told=told), words) for name, told, words in LISTS),
+    *((f"dataset_info.json: {name}", INSIDE, prepared(dataset_info=told), words) for name, told, words in LISTS),
     *((f"name: {name[:30]!r}", INSIDE | {"name": name}, prepared(), "is not the name of a TFDS") for name in NAMES),
-    ("a module_name", INSIDE, prepared(told=info(moduleName="{module}")), "is missing or damaged"),
+    ("a module_name", INSIDE, prepared(dataset_info=info(moduleName="{module}")), "is missing or damaged"),
     ("a FIFO for features.json", INSIDE, with_file("features.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for dataset_info.json", INSIDE, with_file("dataset_info.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for a shard", INSIDE, with_file("evil-train.tfrecord-00000-of-00001", os.mkfifo), "not a regular file"),

@@ -130,12 +130,15 @@ def evaluate_model(
         mirrored: the logits of an image are the mean of its own and of its mirror image's, left and right exchanged.
         progress: called after each batch with the number of images so far and, where `indices` tell, of all.
     """
+    from convlens.models.tensors import computing
+
     labels, predicted, confidence, losses, ranks = [], [], [], [], []
     compiled, seconds, seen = set(), 0.0, 0
     for images, truth in batches:
         images, truth = np.asarray(images), np.asarray(truth)
         if images.shape not in compiled:
-            model.predict_on_batch(images)
+            with computing():
+                model.predict_on_batch(images)
             compiled.add(images.shape)
         start = time.perf_counter()
         logits = np.asarray(model.predict_on_batch(images), dtype=np.float64)

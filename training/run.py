@@ -188,13 +188,17 @@ class Run:
 
     @property
     def snapshots(self) -> list[Path]:
-        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
-        return sorted((self.path / "snapshots").glob("epoch-*.npz"))
+        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`.
+
+        Files of other names beside them, such as copies, are none.
+        """
+        files = (self.path / "snapshots").glob("epoch-*.npz")
+        return sorted((file for file in files if _SNAPSHOT.fullmatch(file.name)), key=_epoch_of)
 
     @property
     def snapshot_epochs(self) -> list[int]:
         """The epochs of which there are snapshots, in their order; 0 is the untrained network."""
-        return [int(path.stem.removeprefix("epoch-")) for path in self.snapshots]
+        return [_epoch_of(path) for path in self.snapshots]
 
     @functools.cached_property
     def config(self) -> Train:
@@ -561,6 +565,11 @@ def _is_sealed(raw: bytes) -> bool:
 
 
 _ESCAPED = {"n": "\n", "r": "\r"}
+_SNAPSHOT = re.compile(r"epoch-[0-9]{5,12}\.npz")
+
+
+def _epoch_of(snapshot: Path) -> int:
+    return int(snapshot.stem.removeprefix("epoch-"))
 
 
 def model_file(source: str | os.PathLike) -> Path:

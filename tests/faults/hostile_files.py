@@ -73,6 +73,18 @@ def relative_out(name: str, to: str) -> Harm:
     return harm
 
 
+def links(count: int, row: int) -> Harm:
+    """So many links, of which `row` lead to one another."""
+
+    def harm(run):
+        (run / "exports").mkdir()
+        for number in range(count):
+            target = f"{number - 1}" if number % row else "nowhere"
+            (run / "exports" / f"{number}").symlink_to(target)
+
+    return harm
+
+
 def sparse(name: str, size: int = 50 * 2**30) -> Harm:
     def harm(run):
         path = run / name
@@ -98,6 +110,10 @@ def listening(name: str) -> Harm:
             os.chdir(place)
 
     return harm
+
+
+def copied(name: str, to: str) -> Harm:
+    return lambda run: (run / to).write_bytes((run / name).read_bytes())
 
 
 def deep_folders(run: Path) -> None:
@@ -291,6 +307,8 @@ HONEST = [
     ("a run without run.json", "evaluate", lambda run: (run / "run.json").unlink()),
     ("a run that says of no best epoch", "evaluate", facts(best={}, best_before={})),
     ("links that stay in the run", "evaluate", lambda run: (run / "figures").symlink_to("snapshots")),
+    ("links that lead nowhere yet", "evaluate", links(30, 30)),
+    ("a snapshot of another name", "evolution", copied("snapshots/epoch-00000.npz", "snapshots/epoch-x.npz")),
 ]
 
 PARTS = MANIFEST, VALUES, ARRAYS, MODEL
@@ -318,6 +336,8 @@ KINDS: list[Row] = [
     ("a link to the root", "evaluate", linked("exports", "/"), IS_LINK),
     ("a link to this process", "evaluate", linked("labels.txt", "/proc/self/environ"), IS_LINK),
     ("a link to itself", "evaluate", linked("labels.txt", "labels.txt"), "symbolic links"),
+    ("3,000 links in a row", "evaluate", links(3000, 3000), "is a link that cannot be followed"),
+    ("5,000 links", "evaluate", links(5_000, 20), "more than 1,000 symbolic links"),
     ("a FIFO among logs", "resume", fifo("tensorboard/train/events.out.tfevents.1.v2"), NO_FILE),
     ("a socket", "evaluate", listening("labels.txt"), NO_FILE),
     ("folders without end", "evaluate", deep_folders, "cannot be read"),

@@ -78,6 +78,16 @@ def with_file(name, make):
     return write
 
 
+# A record's length and the sum that proves it; TensorFlow asks for that much memory, and ends the process.
+TERABYTE = bytes.fromhex("00000000 00010000 aa3d6be4") + bytes(20)
+SHARD = "evil-train.tfrecord-00000-of-00001"
+
+
+def terabyte_of_nothing(path):
+    path.touch()
+    os.truncate(path, 2**40)
+
+
 def default_config(text):
     return with_file("../.config/metadata.json", lambda path: path.write_text(text))
 
@@ -159,7 +169,9 @@ HOSTILE = [
     ("a module_name", INSIDE, prepared(told=info(moduleName="{module}")), "is missing or damaged"),
     ("a FIFO for features.json", INSIDE, with_file("features.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for dataset_info.json", INSIDE, with_file("dataset_info.json", os.mkfifo), "is not a regular file"),
-    ("a FIFO for a shard", INSIDE, with_file("evil-train.tfrecord-00000-of-00001", os.mkfifo), "not a regular file"),
+    ("a FIFO for a shard", INSIDE, with_file(SHARD, os.mkfifo), "not a regular file"),
+    ("a record of a terabyte", INSIDE, with_file(SHARD, lambda path: path.write_bytes(TERABYTE)), "missing or damaged"),
+    ("a hole of a terabyte", INSIDE, with_file(SHARD, terabyte_of_nothing), "missing or damaged"),
     ("a FIFO for labels", INSIDE, with_file("label.labels.txt", os.mkfifo), "is not a regular file"),
     (
         "a device for labels",

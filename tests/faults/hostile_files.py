@@ -181,6 +181,11 @@ def table(text: str) -> Harm:
     return summed("metrics.csv", text.encode("utf-8", "surrogateescape"))
 
 
+def wide_table(run: Path) -> None:
+    names = ["epoch", *(f"c{number}" for number in range(99))]
+    table("\n".join([",".join(names), *[",".join(["1"] * 100)] * 80_000, ""]))(run)
+
+
 def labels(content: bytes) -> Harm:
     return summed("labels.txt", content)
 
@@ -448,6 +453,7 @@ TEXTS: list[Row] = [
             ("two hundred columns", table(",".join(f"c{n}" for n in range(200)) + "\n"), "200 names"),
             ("a name twice", table("epoch,epoch\n1,1\n"), "twice"),
             ("a million rows", table("epoch\n" + "1\n" * 10**6), "100,000 rows"),
+            ("eight million numbers", wide_table, "1,000,000 numbers"),
             ("20 MB", table("epoch\n" + "1" * 20_000_000 + "\n"), "bytes; expected"),
             ("an open quote", table('epoch,loss\n1,"0.5\n'), "is not CSV"),
             ("no epoch", table("loss\n1\n"), "no epoch"),

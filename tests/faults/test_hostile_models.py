@@ -492,3 +492,27 @@ def test_a_hostile_file_is_refused_with_its_true_reason_and_nothing_happens(make
     tally["refused"] += 1
     tally["seconds"] = max(tally["seconds"], seconds)
     tally["megabytes"] = max(tally["megabytes"], memory.growth)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_option("Conv2D", activation="threshold"),
+        with_option("Conv2D", activation="glu"),
+        with_option("Rescaling", scale="twice"),
+        with_option("Rescaling", scale=[1.0] * 5),
+    ],
+    ids=["activation without its options", "activation of half the maps", "text for a factor", "factors of no channel"],
+)
+def test_what_turns_out_wrong_only_when_something_is_computed_ends_in_a_line_too(make, tmp_path, good):
+    from convlens.models import conv_layers
+    from convlens.training.evaluation import evaluate_model
+
+    model = read_model(make(tmp_path, good))
+    for compute in (
+        lambda: conv_layers(model),
+        lambda: evaluate_model(model, [(np.zeros((1, 16, 16, 3)), np.zeros(1, int))], ["a", "b", "c"]),
+    ):
+        with pytest.raises(ModelError, match="^The model cannot be computed: [A-Z][A-Za-z]+: ") as refusal:
+            compute()
+        assert len(str(refusal.value)) < 400 and str(refusal.value).isprintable()

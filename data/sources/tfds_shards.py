@@ -64,10 +64,11 @@ def naming_damaged_shard(builder: tfds.core.DatasetBuilder, expression: str) -> 
     """Turns records that cannot be read inside the block into a `UserError` that names their shard."""
     try:
         yield
-    except (tf.errors.OpError, OSError, UnicodeDecodeError) as error:  # TensorFlow's text may quote a record's bytes
-        fault = (
-            faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({one_line_reason(error)})"
-        )
+    except (tf.errors.OpError, OSError, UnicodeDecodeError) as error:
+        # TensorFlow's own text quotes the bytes of a record that it cannot parse, which need not be text.
+        quoted = isinstance(error, UnicodeDecodeError)
+        reason = "its records are not as TFDS writes them" if quoted else one_line_reason(error)
+        fault = faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({reason})"
         raise UserError(f"{fault}; {how_to_prepare_again(builder)}") from None
 
 

@@ -416,6 +416,8 @@ TEXTS: list[Row] = [
             ("empty", labels(b""), "is damaged"),
             ("no end", labels(b"a\nb\nc"), "is damaged"),
             ("too few", labels(b"a\nb\n"), "2 classes"),
+            ("a name of 4 MB", labels(b"a" * 4_000_000 + b"\nb\nc\n"), "is damaged"),
+            ("names of 4 KB", labels(b"".join(bytes([n]) * 4096 + b"\n" for n in b"abc")), "the run knows 3 classes"),
             ("too many", labels(b"a\nb\nc\nd\n"), "4 classes"),
             ("missing", lambda run: (run / "labels.txt").unlink(), "is missing"),
             ("another sum", lambda run: (run / "labels.txt").write_text("x\ny\nz\n"), "SHA-256"),

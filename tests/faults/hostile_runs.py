@@ -83,6 +83,16 @@ TERABYTE = bytes.fromhex("00000000 00010000 aa3d6be4") + bytes(20)
 SHARD = "evil-train.tfrecord-00000-of-00001"
 
 
+def record(content):
+    def write(path):
+        import tensorflow as tf
+
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(content)
+
+    return write
+
+
 def terabyte_of_nothing(path):
     path.touch()
     os.truncate(path, 2**40)
@@ -171,6 +181,8 @@ HOSTILE = [
     ("a FIFO for dataset_info.json", INSIDE, with_file("dataset_info.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for a shard", INSIDE, with_file(SHARD, os.mkfifo), "not a regular file"),
     ("a record of a terabyte", INSIDE, with_file(SHARD, lambda path: path.write_bytes(TERABYTE)), "missing or damaged"),
+    ("a record of no example", INSIDE, with_file(SHARD, record(b"\x93" * 50)), "are not as TFDS writes them"),
+    ("a record without a label", INSIDE, with_file(SHARD, record(b"\x0a\x00")), "Feature: label"),
     ("a hole of a terabyte", INSIDE, with_file(SHARD, terabyte_of_nothing), "missing or damaged"),
     ("a FIFO for labels", INSIDE, with_file("label.labels.txt", os.mkfifo), "is not a regular file"),
     (

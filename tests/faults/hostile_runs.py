@@ -50,6 +50,10 @@ def split(**changes):
     return info(splits=[info()["splits"][0] | changes])
 
 
+def shards_in(splits, shards):
+    return [info()["splits"][0] | {"name": f"s{n}", "shardLengths": ["1"] * shards} for n in range(splits)]
+
+
 def prepared(described=None, told=None, below="evil/1.0.0"):
     """Writes a dataset's description into the run, beside a module that leaves a file where it is imported."""
 
@@ -158,6 +162,9 @@ LISTS = [
     ("a split that is a path", split(name="../train"), "a split '../train'"),
     ("a split twice", info(splits=[info()["splits"][0]] * 2), "there twice"),
     ("a negative shard", split(shardLengths=["-1"]), "shards that cannot be"),
+    ("a hundred thousand shards", split(shardLengths=["1"] * 100_000), "100,000 shards in all"),
+    ("shards in many splits", info(splits=shards_in(splits=20, shards=900)), "10,800 shards in all"),
+    ("ten thousand splits", info(splits=shards_in(splits=10_000, shards=0)), "more than 1,000 splits"),
     ("endless shards", split(shardLengths=[str(10**15)]), "shards that cannot be"),
     ("files of a format that is a module", info(fileFormat="{module}"), "a file_format"),
     ("files of another such format", info(alternativeFileFormats=["{module}"]), "a file_format"),

@@ -27,8 +27,8 @@ BYTES = 4 * 1024 * 1024  # of each of these files, and of a list of labels
 DEPTH = 64  # of JSON
 LEVELS, COUNT = 16, 2_000  # of features in features, and of all of them
 CLASSES = 1_000_000
-# Of all splits; TFDS makes a few objects of each shard, and its largest datasets of images have some thousands.
-SPLITS, SHARDS, RECORDS = 1_000, 10_000, 10**10
+# Of all splits; TFDS makes a few objects of each shard, and its datasets of images have a thousand or two.
+SPLITS, SHARDS, RECORDS = 1_000, 5_000, 10**10
 ELEMENTS, RANK = 2**31, 8  # of a tensor
 
 _PACKAGE = "tensorflow_datasets.core.features."

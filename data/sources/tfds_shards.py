@@ -1,6 +1,5 @@
 """The files in which TFDS keeps records: which one is damaged, and whether they are what was once written."""
 
-import mmap
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -101,11 +100,9 @@ def refuse_endless_records(builder: tfds.core.DatasetBuilder) -> None:
 def _holds_whole_records(path: Path) -> bool:
     """Whether each record's length, its first eight bytes, leads to the next one, and the last one's to the end."""
     place, size = 0, path.stat().st_size
-    if not size:
-        return True
-    with _reading(path) as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+    with _reading(path) as file:
         while place + _FRAME <= size:
-            length = int.from_bytes(content[place : place + 8], "little")
+            length = int.from_bytes(os.pread(file.fileno(), 8, place), "little")
             if not length:  # where a file has holes, there is no end of them
                 return False
             place += _FRAME + length

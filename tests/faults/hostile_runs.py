@@ -87,12 +87,13 @@ TERABYTE = bytes.fromhex("00000000 00010000 aa3d6be4") + bytes(20)
 SHARD = "evil-train.tfrecord-00000-of-00001"
 
 
-def record(content):
+def records(content):
     def write(path):
         import tensorflow as tf
 
         with tf.io.TFRecordWriter(str(path)) as writer:
-            writer.write(content)
+            for _ in range(30):  # as many as are listed
+                writer.write(content)
 
     return write
 
@@ -188,8 +189,9 @@ HOSTILE = [
     ("a FIFO for dataset_info.json", INSIDE, with_file("dataset_info.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for a shard", INSIDE, with_file(SHARD, os.mkfifo), "not a regular file"),
     ("a record of a terabyte", INSIDE, with_file(SHARD, lambda path: path.write_bytes(TERABYTE)), "missing or damaged"),
-    ("a record of no example", INSIDE, with_file(SHARD, record(b"\x93" * 50)), "are not as TFDS writes them"),
-    ("a record without a label", INSIDE, with_file(SHARD, record(b"\x0a\x00")), "Feature: label"),
+    ("records of no example", INSIDE, with_file(SHARD, records(b"\x93" * 50)), "are not as TFDS writes them"),
+    ("records without a label", INSIDE, with_file(SHARD, records(b"\x0a\x00")), "Feature: label"),
+    ("records in another kind of files", INSIDE, prepared(told=info(fileFormat="array_record")), "as tfrecord files"),
     ("a hole of a terabyte", INSIDE, with_file(SHARD, terabyte_of_nothing), "missing or damaged"),
     ("a FIFO for labels", INSIDE, with_file("label.labels.txt", os.mkfifo), "is not a regular file"),
     (

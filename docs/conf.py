@@ -7,21 +7,26 @@ place, and signatures are those of the code.
 
 import re
 import sys
+from typing import Union
 
-from sphinx.ext.autodoc.mock import MockFinder
+from sphinx.ext.autodoc.mock import MockFinder, _MockObject
+from sphinx.ext.napoleon import GoogleDocstring
 
 from convlens.core.version import __version__
 
 # For as long as this process lives: the names of our packages are only loaded when autodoc asks for them, outside of
 # the moment for which its own setting, autodoc_mock_imports, would hold.
 sys.meta_path.insert(0, MockFinder(["jax", "keras", "tensorflow", "tensorflow_datasets", "tensorboard"]))
+# Without these, a module with an annotation such as `keras.Model | Network` cannot be imported.
+_MockObject.__or__ = lambda stand_in, other: Union[stand_in, other]  # noqa: UP007  stand-ins are no types
+_MockObject.__ror__ = lambda stand_in, other: Union[other, stand_in]  # noqa: UP007
 
 project = "convlens"
 author = "the authors of convlens"
 copyright = author
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "docs/index"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/**"]
 exclude_patterns = [".*", "build", "dist", "runs", "tests", "docs/site", "**/__pycache__"]
@@ -32,7 +37,6 @@ myst_heading_anchors = 4  # levels of headings that a link may lead to, by the n
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "imported-members": True}
-napoleon_numpy_docstring = False
 default_role = "code"  # docstrings write `name` for code, as Markdown does
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
@@ -44,8 +48,8 @@ html_copy_source = False
 html_show_copyright = False
 
 
-def _fences_as_blocks(app, what, name, obj, options, lines: list[str]) -> None:
-    """Writes the Markdown of our docstrings as reStructuredText: a fence becomes a code block."""
+def _as_restructured_text(app, what, name, obj, options, lines: list[str]) -> None:
+    """Our docstrings, with sections as Google's and code in Markdown's fences, as Sphinx reads them."""
     written, indent = [], None
     for line in lines:
         fence = re.match(r"( *)```(\w*)$", line)
@@ -57,9 +61,10 @@ def _fences_as_blocks(app, what, name, obj, options, lines: list[str]) -> None:
             written.append("")
         else:
             written.append(line if indent is None or not line.strip() else f"   {line}")
-    # Napoleon takes what stands before a colon in the first line of a property for its type.
-    lines[:] = ["", *written] if what == "property" else written
+    # Of a property, what stands before the first colon would be taken for its type.
+    kind = "method" if what == "property" else what
+    lines[:] = GoogleDocstring(written, what=kind, name=name, obj=obj, options=options).lines()
 
 
 def setup(app) -> None:
-    app.connect("autodoc-process-docstring", _fences_as_blocks, priority=400)  # before napoleon's, at 500
+    app.connect("autodoc-process-docstring", _as_restructured_text)

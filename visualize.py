@@ -13,11 +13,13 @@ from convlens.configs.cli import command
 from convlens.core.errors import ModelError
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import check_choices, described_layers
+from convlens.gallery.drawn_with import words_for
 from convlens.gallery.extraction import kernel_drawings
+from convlens.gallery.help_lines import help_lines
 from convlens.gallery.material import Material
-from convlens.gallery.meanings import help_lines
 from convlens.gallery.photos import asks_for_data
-from convlens.gallery.registry import Plan, chosen_figures, planned
+from convlens.gallery.planning import Plan, planned
+from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import save
 from convlens.training import Run
 
@@ -55,7 +57,7 @@ def open_run(config: Visualize) -> Run | None:
 
 def plans_of_kernel(config: Visualize, run: Run | None) -> list[Plan]:
     """The kernel that the user gives, and what it does to photos."""
-    return [Plan("kernel", kernel_drawings(config, run))]
+    return [Plan("kernel", kernel_drawings(config, run), words=words_for(config, "kernel"))]
 
 
 def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:

@@ -26,7 +26,8 @@ def each(run: Path, images: int) -> dict[str, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from convlens.configs import Visualize
     from convlens.gallery.material import Material
-    from convlens.gallery.registry import chosen_figures, planned
+    from convlens.gallery.planning import planned
+    from convlens.gallery.registry import chosen_figures
     from convlens.gallery.saving import save
     from convlens.training import Run
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
 from convlens.models.keras_file.reading import read_description
 
+if TYPE_CHECKING:
+    from convlens.configs import Visualize
 
-def check_choices(model_path: Path, config: Visualize) -> None:
+
+def check_choices(model_path: Path, config: "Visualize") -> None:
     """Refuse unknown layers and units from the model's own description, before Keras takes its seconds to load.
 
     Raises UserError, also for a file that `read_model` would not read.
@@ -28,7 +31,7 @@ def described_layers(model_path: Path) -> dict[str, int | None]:
     return dict(_described_convolutions(read_description(model_path)["config"]))
 
 
-def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:
+def refuse_unknown(config: "Visualize", layers: dict[str, int | None]) -> None:
     """Raises UserError for a layer that is not in `layers`, or a unit that a layer of so many units does not have."""
     for name in config.layers or []:
         if name not in layers:

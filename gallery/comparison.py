@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from convlens import interpret, visualization
 from convlens.core.quiet import quietly
 from convlens.gallery.material import kernels_of
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Caption, Drawing
 
 
+@figure(
+    "layer_similarity",
+    group="comparison",
+    place=1,
+    needs="second_run",
+    shows="how alike the layers of two runs are",
+    reading="1 means that two layers arrange the images alike; framed is each row's best.",
+    page="gallery-networks.md#layer_similarity",
+)
 def layer_similarity(material: "Material") -> "Iterator[Drawing]":
     def draw():
         compared = material.comparison
@@ -24,6 +34,16 @@ def layer_similarity(material: "Material") -> "Iterator[Drawing]":
     yield visualization.Drawing("layer_similarity", draw)
 
 
+@figure(
+    "matched_units",
+    group="comparison",
+    place=2,
+    needs="second_run",
+    shows="which unit of one run does what a unit of the other does",
+    reading="Units of A and B that do the same stand side by side; right of them is B − A.",
+    page="gallery-networks.md#matched_units",
+    scale="All tiles share a range of colours.",
+)
 def matched_units(material: "Material") -> "Iterator[Drawing]":
     """A figure for each layer that both have with kernels of the same size."""
     with quietly():
@@ -52,6 +72,15 @@ def matched_units(material: "Material") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"matched_units-{layer}", draw)
 
 
+@figure(
+    "class_accuracy",
+    group="comparison",
+    place=3,
+    needs="second_run",
+    shows="which classes one run knows better than the other",
+    reading="A row a class: A is the large dot, B the small one, and B − A stands beside.",
+    page="gallery-networks.md#class_accuracy",
+)
 def class_accuracy(material: "Material") -> "Iterator[Drawing]":
     def draw():
         said = material.comparison.answers

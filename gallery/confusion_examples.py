@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlens import interpret, visualization
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Drawing
 
 
+@figure(
+    "confusion_examples",
+    group="networks",
+    place=3,
+    needs="split",
+    shows="images behind each cell of the confusion matrix",
+    reading="A row is a true class, a column what was said, with the surest images in the cell.",
+    page="gallery-networks.md#confusion_examples",
+)
 def confusion_examples(material: "Material") -> "Iterator[Drawing]":
     def draw():
         classified, classes = material.classified, len(material.labels)

@@ -4,13 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from PIL import Image
-
-from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
 from convlens.core.program import command_line
 from convlens.gallery.given import Given, GivenMaterial
-from convlens.gallery.registry import Plan, chosen_figures, planned
+from convlens.gallery.planning import Plan, planned
+from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import drawn
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from convlens.configs import Visualize
     from convlens.training import Run
 
 ARGUMENTS = ("model", "images", "labels", "data")  # of draw, besides its choices
@@ -53,6 +52,8 @@ class Figures(list["Figure"]):
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
         """One picture of all figures, and the width at which it is shown."""
+        from PIL import Image
+
         shown = [figure._repr_png_() for figure in self]
         if len(shown) < 2:
             return shown[0] if shown else None
@@ -113,8 +114,9 @@ def draw(
     return Figures([drawing for plan in plans for drawing in drawn(plan)])
 
 
-def _checked(figures: list[str], choices: Mapping[str, Any]) -> Visualize:
+def _checked(figures: list[str], choices: Mapping[str, Any]) -> "Visualize":
     """The choices as a configuration. Raises UserError for the first that does not exist or has no such value."""
+    from convlens.configs import Visualize
     from convlens.configs.composition import checked
 
     for key in choices:

@@ -10,6 +10,7 @@ from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
 from convlens.gallery.file_names import FileNames
+from convlens.gallery.registry import beside, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.material import Material
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 MOST_FRAMES = 40
 
 
+@figure(
+    "evolution",
+    group="networks",
+    place=5,
+    needs="snapshots",
+    shows="kernels and maps from the start to the last epoch, also as an animation",
+    reading="A frame an epoch, on one scale for all: what grows is seen to grow.",
+    page="gallery-networks.md#evolution",
+)
 def evolution(material: "Material") -> "Iterator[Drawing]":
     """What each layer has come to: the last frame of its animation."""
     for layer in _layers(material):
@@ -31,6 +41,7 @@ def evolution(material: "Material") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"evolution-{layer}", draw)
 
 
+@beside("evolution")
 def write_animations(material: "Material", folder: Path) -> Iterator[Path]:
     """The animation of each layer, a frame an epoch."""
     layers, files = _layers(material), FileNames(folder)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convlens.configs import Visualize
-from convlens.configs.schema import Extraction
 from convlens.gallery.photos import PICTURE, asks_for_data, read_files, read_photos
 
 if TYPE_CHECKING:
+    from convlens.configs import Visualize
+    from convlens.configs.schema import Extraction
     from convlens.interpret import Extraction as Extracted
     from convlens.training import Run
     from convlens.visualization import Drawing
 
 
-def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
+def kernel_drawings(config: "Visualize", run: "Run | None") -> "list[Drawing]":
     """The kernel that the user gives: with its numbers, and at work on each image."""
     from convlens.interpret import parse_kernel
     from convlens.visualization import Drawing, show_kernel
@@ -51,13 +51,14 @@ def name_of(kernel: np.ndarray) -> str:
     return f"{kernel.shape[0]}x{kernel.shape[1]}-{digest[:6]}"
 
 
-def _told(steps: Extraction) -> str:
+def _told(steps: "Extraction") -> str:
     """The settings that differ from the usual ones, for a file's name: the same kernel may be drawn with several."""
-    changed = {key: value for key, value in steps.model_dump().items() if value != getattr(Extraction(), key)}
+    usual = type(steps)().model_dump()
+    changed = {key: value for key, value in steps.model_dump().items() if value != usual[key]}
     return "".join(f"-{key}_{value}" for key, value in changed.items())
 
 
-def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, steps: Extraction, photo: str):
+def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, steps: "Extraction", photo: str):
     from convlens.interpret import cover
     from convlens.visualization import extraction_figure
 
@@ -83,7 +84,7 @@ def _border(padding: str, inside: np.ndarray) -> str:
     )
 
 
-def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":
+def _extracted(image: np.ndarray, kernel: np.ndarray, steps: "Extraction") -> "Extracted":
     from convlens.interpret import extract
 
     return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))

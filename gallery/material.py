@@ -1,15 +1,14 @@
 """What every figure is made from: a network and what it looks at, each piece computed when it is first asked for."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convlens import interpret, visualization
-from convlens.configs import Visualize
 from convlens.core.errors import ModelError, UserError, unknown
 from convlens.core.progress import progress_bar
 from convlens.core.quiet import quietly
@@ -19,7 +18,9 @@ from convlens.gallery.photos import Photo, asks_for_data, read_files, read_photo
 if TYPE_CHECKING:
     import keras
 
+    from convlens.configs import Visualize
     from convlens.data import Dataset
+    from convlens.gallery.registry import Needs
     from convlens.models import ConvInfo
     from convlens.training import Run
 
@@ -29,11 +30,6 @@ KNOWN = 500  # validation images that say what is like the training data
 UNLIKE = "none of these, perhaps: it is unlike the images of the dataset"
 PATCHES = 9  # images that a unit likes best
 SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is too few for parts as large as these
-
-# Whoever has a split has images, whoever has masks has both.
-Needs = Literal[
-    "kernels", "images", "split", "masks", "snapshots", "second_run"
-]  # has the split: has images; masks: both
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class Material:
         figures: the names of the figures that will be drawn; no more is computed than they need.
     """
 
-    def __init__(self, config: Visualize, run: "Run | None", figures: Collection[str]):
+    def __init__(self, config: "Visualize", run: "Run | None", figures: Collection[str]):
         self.config, self.run, self.figures = config, run, figures
         self.attribution_maps: dict[str, np.ndarray | None] = {}  # computed so far, by method; None: not possible
         self._files = read_files(config, run)
@@ -133,7 +129,7 @@ class Material:
         """The split that the network is asked about, as titles name it."""
         return self.config.split
 
-    def lacks(self, needs: Needs) -> str | None:
+    def lacks(self, needs: "Needs") -> str | None:
         """Why there is not what a figure needs; None where there is."""
         if needs == "images" and self.run is None and self.config.image is None:
             return "model= needs an image to look at; give image=path/to/photo.jpg"
@@ -355,6 +351,10 @@ class Material:
     def caption(self, layer: str | None = None) -> "visualization.Caption":
         field = self.convolutions[layer].receptive_field if layer else None
         return visualization.Caption(self.source, layer, self.epoch, field)
+
+    def caption_of_split(self, layer: str | None = None) -> "visualization.Caption":
+        """The same, with the split that was looked at and the names of its classes."""
+        return replace(self.caption(layer), split=self.split, labels=self.labels)
 
     def batches(self, images: int, *, masks: bool = False) -> Iterator[tuple]:
         """At most so many images of the split, with labels and, if asked for, masks: see `Dataset.sample`."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from convlens.visualization import Drawing
 
 
+@figure(
+    "neighbours",
+    group="networks",
+    place=2,
+    needs="split",
+    shows="images of the split that the network takes for alike",
+    reading="Right of each image are those that the layer takes for most alike; red ones are of another class.",
+    page="gallery-networks.md#neighbours",
+)
 def neighbours(material: "Material") -> "Iterator[Drawing]":
     """For the last layer of each block, or those that the user named, what it takes for most like each image."""
     for layer in material.representative_layers:

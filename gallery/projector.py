@@ -8,11 +8,28 @@ from convlens import interpret, visualization
 from convlens.core.errors import UserError, one_line
 from convlens.core.program import tool_line
 from convlens.core.progress import progress_bar
+from convlens.gallery.registry import beside, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.material import Material
+    from convlens.visualization import Drawing
 
 
+@figure(
+    "projector",
+    group="networks",
+    place=6,
+    needs="split",
+    shows="files for TensorBoard's projector: the split as a cloud of points",
+    reading="Each point is an image; classes that the layer tells apart are islands.",
+    page="gallery-networks.md#tensorboards-projector",
+)
+def projector(material: "Material") -> "Iterator[Drawing]":
+    """No drawing: the projector shows files."""
+    yield from ()
+
+
+@beside("projector")
 def write_projector(material: "Material", folder: Path) -> Iterator[Path]:
     """The split's images as points in the features that the logits are made of, or in the layer that the user named.
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
-from convlens.gallery.attribution import METHODS, possible_maps
+from convlens.gallery.attribution import possible_maps
+from convlens.gallery.registry import figure
+from convlens.interpret.explanations import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,28 +20,35 @@ CHECKED = ("grad_cam", "grad_cam_plus_plus", "saliency", "guided_backpropagation
 MOST_LAYERS = 8
 
 
+@figure(
+    "randomisation",
+    group="attribution",
+    place=3,
+    needs="images",
+    shows="which of them change when the network's weights are random",
+    reading="A map that stays the same while weights are shuffled says nothing of what was learned.",
+    page="gallery-attribution.md#randomisation",
+    scale="Each map has its own range of colours, from zero.",
+)
 def randomisation(material: "Material") -> "Iterator[Drawing]":
     def draw():
         image, target = material.images[:1], material.targets[:1]
         layers, possible = _from_the_logits_down(material), possible_maps(material)
         checks = {}
         for method in (method for method in CHECKED if method in possible):
-            with progress_bar(f"Shuffling under {METHODS[method]}", len(layers)) as progress:
+            with progress_bar(f"Shuffling under {METHODS[method].title}", len(layers)) as progress:
                 checks[method] = interpret.randomisation_check(
                     material.network, image, getattr(interpret, method), target, layers=layers,
                     seed=material.config.seed, progress=progress,
                 )  # fmt: skip
-        figure = visualization.randomisation_figure(
-            image[0],
-            {METHODS[method]: check.original[0] for method, check in checks.items()},
-            {METHODS[method]: check.maps[:, 0] for method, check in checks.items()},
-            {METHODS[method]: check.similarity[:, 0] for method, check in checks.items()},
-            layers,
-            caption=material.caption(),
-        )
-        arrays = {f"{method}_similarity": check.similarity[:, 0] for method, check in checks.items()}
-        for method, check in checks.items():
-            arrays[f"{method}_maps"] = np.concatenate([check.original, check.maps[:, 0]])
+        titled = {METHODS[method].title: check for method, check in checks.items()}
+        figure = visualization.randomisation_figure(image[0], titled, caption=material.caption())
+        # There is one image: the arrays are without its axis.
+        arrays = {
+            f"{method}_{name}": array[:, 0]
+            for method, check in checks.items()
+            for name, array in check.arrays().items()
+        }
         return figure, {"image": image[0], "layers": np.array(layers), **arrays}
 
     yield visualization.Drawing("randomisation", draw)

@@ -1,9 +1,13 @@
 from .ablation import (
+    Ablation as Ablation,
+    Scores as Scores,
+    ShareAblation as ShareAblation,
     ablate as ablate,
     ablate_shares as ablate_shares,
 )
 from .architecture import (
     Architecture as Architecture,
+    LayerCost as LayerCost,
     architecture as architecture,
 )
 from .cam import (
@@ -22,7 +26,10 @@ from .comparison import (
 )
 from .concepts import (
     ConceptsCollector as ConceptsCollector,
+    ConceptScores as ConceptScores,
+    Detectors as Detectors,
     concept_scores as concept_scores,
+    detectors as detectors,
     strong_places as strong_places,
 )
 from .confusion_examples import (
@@ -31,6 +38,12 @@ from .confusion_examples import (
 from .deletion_insertion import (
     Curves as Curves,
     deletion_insertion as deletion_insertion,
+)
+from .explanations import (
+    AttributionMethod as AttributionMethod,
+    Explanations as Explanations,
+    attribution_maps as attribution_maps,
+    explain as explain,
 )
 from .extraction import (
     Cover as Cover,
@@ -61,7 +74,9 @@ from .kernels import (
 )
 from .maximization import (
     Maximization as Maximization,
+    StrongestImages as StrongestImages,
     activation_maximization as activation_maximization,
+    strongest_images as strongest_images,
     unit_activations as unit_activations,
 )
 from .neighbours import (
@@ -76,6 +91,7 @@ from .occlusion import (
 )
 from .patches import (
     PatchesCollector as PatchesCollector,
+    TopPatches as TopPatches,
     top_patches as top_patches,
 )
 from .randomisation import (
@@ -88,8 +104,12 @@ from .reading import (
     strongest_read as strongest_read,
 )
 from .receptive_field import (
+    ReceptiveField as ReceptiveField,
+    UnitView as UnitView,
+    UnitViews as UnitViews,
     effective_receptive_field as effective_receptive_field,
     effective_size as effective_size,
+    unit_views as unit_views,
 )
 from .saliency import (
     saliency as saliency,
@@ -106,7 +126,10 @@ from .snapshots import (
     unpacked_bytes as unpacked_bytes,
 )
 from .spectrum import (
+    KernelSpectrum as KernelSpectrum,
+    LayerSpectrum as LayerSpectrum,
     kernel_spectrum as kernel_spectrum,
+    layer_spectrum as layer_spectrum,
     random_spectrum as random_spectrum,
 )
 from .tuning import (
@@ -118,21 +141,30 @@ from .unit_pass import (
 )
 from .unit_statistics import (
     StatisticsCollector as StatisticsCollector,
+    UnitStatistics as UnitStatistics,
     table_csv as table_csv,
     unit_statistics as unit_statistics,
     unit_table as unit_table,
 )
 
 __all__ = [
+    "Ablation",
     "Architecture",
+    "AttributionMethod",
     "Comparison",
+    "ConceptScores",
     "ConceptsCollector",
     "Cover",
     "Curves",
+    "Detectors",
     "Embedding",
+    "Explanations",
     "Extraction",
     "Familiarity",
+    "KernelSpectrum",
     "KernelTuning",
+    "LayerCost",
+    "LayerSpectrum",
     "Maximization",
     "NamedKernel",
     "Neighbours",
@@ -140,13 +172,22 @@ __all__ = [
     "PatchesCollector",
     "Randomisation",
     "Reading",
+    "ReceptiveField",
+    "Scores",
+    "ShareAblation",
     "Snapshot",
     "StatisticsCollector",
+    "StrongestImages",
+    "TopPatches",
+    "UnitStatistics",
+    "UnitView",
+    "UnitViews",
     "ablate",
     "ablate_shares",
     "activation_maximization",
     "added_by_each",
     "architecture",
+    "attribution_maps",
     "class_logits",
     "compare",
     "completeness_gap",
@@ -154,11 +195,13 @@ __all__ = [
     "concept_scores",
     "cover",
     "deletion_insertion",
+    "detectors",
     "effective_receptive_field",
     "effective_size",
     "embedding",
     "energy_score",
     "examples_of_confusions",
+    "explain",
     "extract",
     "features_layer",
     "grad_cam",
@@ -169,6 +212,7 @@ __all__ = [
     "kernel_difference",
     "kernel_spectrum",
     "kernel_tuning",
+    "layer_spectrum",
     "luminance",
     "named_kernels",
     "nearest_neighbours",
@@ -183,6 +227,7 @@ __all__ = [
     "smooth_grad",
     "stack_snapshots",
     "strong_places",
+    "strongest_images",
     "strongest_read",
     "table_csv",
     "top_patches",
@@ -190,6 +235,7 @@ __all__ = [
     "unit_pass",
     "unit_statistics",
     "unit_table",
+    "unit_views",
     "unpack_snapshot",
     "unpacked_bytes",
 ]

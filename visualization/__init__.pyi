@@ -4,9 +4,6 @@ from .ablation import (
 from .architecture import (
     architecture_figure as architecture_figure,
 )
-from .architecture_plan import (
-    Step as Step,
-)
 from .attribution import (
     attribution_figure as attribution_figure,
     deletion_insertion_figure as deletion_insertion_figure,
@@ -76,7 +73,6 @@ from .projector import (
     write_projector as write_projector,
 )
 from .receptive_field import (
-    Sight as Sight,
     receptive_field_figure as receptive_field_figure,
 )
 from .relu import (
@@ -86,7 +82,6 @@ from .save import (
     save_figure as save_figure,
 )
 from .spectrum import (
-    Spectrum as Spectrum,
     kernel_spectrum_figure as kernel_spectrum_figure,
 )
 from .tiles import (
@@ -105,9 +100,6 @@ __all__ = [
     "Layer",
     "Look",
     "Scene",
-    "Sight",
-    "Spectrum",
-    "Step",
     "Stop",
     "ablation_figure",
     "architecture_figure",

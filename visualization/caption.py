@@ -11,12 +11,14 @@ from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, sho
 
 @dataclass(frozen=True)
 class Caption:
-    """Where a layer's arrays come from; what is not known is left out of the title."""
+    """Where the arrays of a figure come from; what is not known is left out of the title."""
 
     source: str | None = None  # "run cars/20260101-...", or a model's file
     layer: str | None = None
     epoch: int | None = None
     receptive_field: tuple[int, int] | None = None  # pixels of the input image: height, width
+    split: str = ""  # of the dataset, whose images were looked at
+    labels: Sequence[str] | None = None  # the names of the classes
 
     def facts(self, *more: str) -> str:
         """One line: source, epoch, receptive field, then `more`."""
@@ -26,6 +28,20 @@ class Caption:
             f"receptive field {size(self.receptive_field)} px" if self.receptive_field else "",
         ]
         return " · ".join(fact for fact in (*known, *more) if fact)
+
+    def images(self, count: int | None) -> str:
+        """How many images were looked at, and of which split: "300 images of test"; "" where neither is known."""
+        return f"{count:,} images" + (f" of {self.split}" if self.split else "") if count else self.split
+
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where classes have no names."""
+        return f"class {index}" if self.labels is None else self.labels[index]
+
+    def class_names(self, count: int) -> list[str]:
+        """The names of so many classes. Raises ValueError where another number of classes is named."""
+        if self.labels is not None and len(self.labels) != count:
+            raise ValueError(f"{len(self.labels)} labels for {count} classes")
+        return [self.class_name(index) for index in range(count)]
 
 
 UNKNOWN = Caption()

@@ -8,7 +8,8 @@ from PIL import Image
 
 from convlens.configs import Train, Visualize
 from convlens.gallery.material import Material
-from convlens.gallery.registry import chosen_figures, planned
+from convlens.gallery.planning import planned
+from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import drawn
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import convlens
 from convlens import interpret
 from convlens.core.errors import UserError
-from convlens.gallery.registry import GROUPS
+from convlens.gallery.registry import groups
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_of_a_group_what_needs_more_is_left_out_and_said(network, images, capsys
     figures = convlens.draw("networks", model=network, images=images)
     assert figures.names == ["architecture"]
     said = capsys.readouterr().out
-    assert all(f"No figure '{name}': " in said for name in GROUPS["networks"] if name != "architecture")
+    assert all(f"No figure '{name}': " in said for name in groups()["networks"] if name != "architecture")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from PIL import Image
 from convlens import interpret
 from convlens.core.errors import UserError
 from convlens.gallery.evolution import write_animations
-from convlens.gallery.registry import planned
+from convlens.gallery.planning import planned
 
 
 @pytest.fixture

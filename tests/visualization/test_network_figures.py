@@ -1,15 +1,17 @@
 """Figures of whole networks: their layout, their norms, and what they tell."""
 
 import random as python_random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from convlens.interpret import Architecture, LayerCost
 from convlens.visualization import palette
 from convlens.visualization.architecture import architecture_figure
-from convlens.visualization.architecture_plan import Step, rows_of, stops_of
+from convlens.visualization.architecture_plan import rows_of, stops_of
 from convlens.visualization.caption import Caption
 from convlens.visualization.comparison import class_accuracy_figure, layer_similarity_figure, matched_units_figure
 from convlens.visualization.confusion_examples import confusion_examples_figure
@@ -36,11 +38,15 @@ def shows(figure: Figure, colour) -> bool:
     return bool((pixels(figure) == np.asarray(colour)).all(axis=-1).any())
 
 
+def network(layers, image_shape=(16, 16, 3)):
+    return Architecture(image_shape, tuple(layers))
+
+
 def step(name, kind="Conv2D", shape=(16, 16, 8), sources=(), parameters=10, cost=1000, kernel=(3, 3), field=(3, 3)):
     if kind not in ("Conv2D", "Dense"):
         parameters, cost = 0, 0
     kernel = kernel if kind in ("Conv2D", "MaxPooling2D") else ()
-    return Step(name, kind, shape, kernel, parameters, cost, field, sources)
+    return LayerCost(name, kind, shape, kernel, parameters, cost, field, sources)
 
 
 def residual(units):
@@ -74,7 +80,7 @@ def random_network(seed):
 @pytest.mark.parametrize("seed", range(25))
 def test_no_two_stops_share_a_place_and_none_stands_before_what_feeds_it(seed, fold):
     steps = random_network(seed)
-    stops = stops_of((16, 16, 3), steps, fold=fold)
+    stops = stops_of(network(steps), fold=fold)
     places = [(stop.column, stop.lane) for stop in stops]
     assert len(set(places)) == len(places)
     assert all(stops[source].column < stop.column for stop in stops for source in stop.sources)
@@ -87,18 +93,18 @@ def test_no_two_stops_share_a_place_and_none_stands_before_what_feeds_it(seed, f
 
 @pytest.mark.parametrize("seed", range(4))
 def test_any_network_is_drawn(seed):
-    drawn = architecture_figure((16, 16, 3), random_network(seed))
+    drawn = architecture_figure(network(random_network(seed)))
     assert pixels(drawn).shape[2] == 3
 
 
 def test_residual_units_that_are_alike_are_drawn_once_with_their_sums():
-    stops = stops_of((16, 16, 3), residual(20))
-    assert [stop.step.name for stop in stops] == ["image", "stem", "unit0_conv1", "unit0_conv2", "mean", "logits"]
+    stops = stops_of(network(residual(20)))
+    assert [stop.name for stop in stops] == ["image", "stem", "unit0_conv1", "unit0_conv2", "mean", "logits"]
     assert [stop.repeated[1] for stop in stops] == [1, 1, 20, 20, 1, 1]
     assert stops[3].parameters == 200 and stops[3].merges == [("+", [1])] and stops[2].told == ["ReLU"]
-    drawn = architecture_figure((16, 16, 3), residual(20))
+    drawn = architecture_figure(network(residual(20)))
     assert "20 × (sums below)" in texts(drawn)
-    assert "unit19_conv2" in texts(architecture_figure((16, 16, 3), residual(20), fold=False))
+    assert "unit19_conv2" in texts(architecture_figure(network(residual(20)), fold=False))
 
 
 def test_a_branch_stands_beside_the_longest_way():
@@ -109,7 +115,7 @@ def test_a_branch_stands_beside_the_longest_way():
         step("shortcut", sources=(0,)),
         step("add", "Add", sources=(2, 3)),
     ]
-    stops = {stop.step.name: stop for stop in stops_of((16, 16, 3), steps)}
+    stops = {stop.name: stop for stop in stops_of(network(steps))}
     assert [stops[name].lane for name in ("stem", "conv1", "conv2", "shortcut")] == [0, 0, 0, 1]
     assert stops["shortcut"].column == stops["conv1"].column
     assert len(stops["conv2"].merges) == 1 and not stops["shortcut"].merges
@@ -117,7 +123,7 @@ def test_a_branch_stands_beside_the_longest_way():
 
 def test_boxes_are_to_scale():
     steps = [step("a", shape=(32, 32, 10), sources=(-1,)), step("b", shape=(16, 16, 40), sources=(0,))]
-    axes = architecture_figure((32, 32, 3), steps).axes[0]
+    axes = architecture_figure(network(steps, (32, 32, 3))).axes[0]
     fronts = [(patch.get_width(), patch.get_height()) for patch in axes.patches if hasattr(patch, "get_height")]
     (_, image), (short, high), (long, low) = fronts
     assert high == pytest.approx(image) and high == pytest.approx(2 * low) and long == pytest.approx(4 * short)
@@ -125,8 +131,8 @@ def test_boxes_are_to_scale():
 
 def test_an_unknown_cost_is_told():
     steps = [step("own", "Own", sources=(-1,))]
-    steps = [Step(**{**vars(steps[0]), "parameters": 5, "multiply_adds": None})]
-    told = " ".join(texts(architecture_figure((16, 16, 3), steps)))
+    steps = [replace(steps[0], parameters=5, multiply_adds=None)]
+    told = " ".join(texts(architecture_figure(network(steps))))
     assert "MAC unknown" in told and "at least 0 multiply-accumulates" in told
 
 

@@ -58,6 +58,18 @@ def test_a_network_learns_from_a_source_of_ones_own(table):
     assert run_example("custom_source", table) == "squares: bright, dark; 100.0% of 4 test images right\n"
 
 
+def test_a_figure_of_ones_own_is_drawn_of_every_layer(tmp_path):
+    (run,) = (SAVED_RUNS / "finished").iterdir()
+    names = ["kernel_norms-block1_conv1", "kernel_norms-block2_conv1"]
+    printed = run_example("custom_figure", run, tmp_path)
+    assert printed == "".join(f"Drawn {tmp_path / name}.png\n" for name in names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{n}.{s}" for n in names for s in ("npz", "png", "svg")
+    ]
+    with np.load(tmp_path / f"{names[1]}.npz") as arrays:
+        assert arrays["norms"].shape == (6,) and (arrays["norms"] > 0).all()
+
+
 def test_the_source_keeps_the_contract(table, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     from custom_source import TableSource

@@ -35,7 +35,6 @@ NOT_RUN = {
     "pip install -e '.[bench]'": NETWORK,
     "pip install -e '.[dev]' && pytest -m 'not slow'": NETWORK,
     "pre-commit install": "changes the clone",
-    ".ci/pythons": "network, and minutes",
     "python -m sphinx --fail-on-warning -c docs . build/site": "tests/test_site.py builds it",
     "ruff format .": "changes files: .ci/run checks the format",
     "ruff check .": ".ci/run runs it",

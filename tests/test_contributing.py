@@ -12,7 +12,8 @@ STEPS = [" ".join(step.split()) for step in re.findall(r"^\d\. (.*?)(?=\n\d\. |\
 def names_in(path):
     """The functions and the names at the top of a module."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    targets = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets}
+    assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    targets = {target.id for target in assigned if isinstance(target, ast.Name)}
     return targets | {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 

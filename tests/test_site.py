@@ -55,7 +55,6 @@ def dead_link(link: str, page: Path, pages: dict[Path, Page]) -> str:
     target = (page.parent / unquote(url.path)).resolve() if url.path else page
     if not target.is_file():
         return "no file"
-    # Furo's buttons lead to '#', the page's start.
     if url.fragment and target in pages and unquote(url.fragment) not in pages[target].anchors:
         return "no such place in it"
     return ""

@@ -12,7 +12,7 @@ YAML = sorted((ROOT / "configs").rglob("*.yaml"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 LANGUAGES = ("bash", "python", "text")  # of a fenced block; text: what is printed, or lies in a folder
-COMMAND = re.compile(r"(?:[A-Z_]+=\S* )*(?:pytest$|(?:\.ci/\w+|convlens|pip|pytest|python3?|rm|ruff|tensorboard) )")
+COMMAND = re.compile(r"(?:[A-Z_]+=\S* )*(?:pytest$|(?:\.ci/run|convlens|pip|pytest|python3?|rm|ruff|tensorboard) )")
 WORDS = re.compile(r"'?[a-z_][\w.]*=\S*(?: '?[a-z_][\w.]*=\S*)*")
 FENCE = re.compile(r"^ *```(\w*)$")
 SPAN = re.compile(r"(?<!`)`((?:[^`\n]|\n(?!\s*\n))+)`(?!`)")

@@ -16,7 +16,7 @@ from convlens.gallery.choices import check_choices, described_layers
 from convlens.gallery.drawn_with import words_for
 from convlens.gallery.extraction import kernel_drawings
 from convlens.gallery.help_lines import help_lines
-from convlens.gallery.material import Material
+from convlens.gallery.inputs import FigureInputs
 from convlens.gallery.photos import asks_for_data
 from convlens.gallery.planning import Plan, planned
 from convlens.gallery.registry import chosen_figures
@@ -63,12 +63,12 @@ def plans_of_kernel(config: Visualize, run: Run | None) -> list[Plan]:
 def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:
     """The figures of a run or of a model file."""
     check_choices(run.model_path if run else Path(config.model), config)
-    material = Material(config, run, chosen_figures(config.figures))
+    inputs = FigureInputs(config, run, chosen_figures(config.figures))
     # Refused before Keras is loaded: a run that cannot be compared, a class that the run does not know.
-    _ = (material.second_run if config.b else None, material.target if run else None)
+    _ = (inputs.second_run if config.b else None, inputs.target if run else None)
     with quietly():
         import keras  # noqa: F401  here, so that whatever needs it first does so in silence
-    return planned(material)
+    return planned(inputs)
 
 
 def layers_of(config: Visualize, run: Run | None) -> list[str]:

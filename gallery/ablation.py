@@ -10,7 +10,7 @@ from convlens.gallery.registry import figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 ABLATED_ON = 500  # images: each is classified once a unit
@@ -26,26 +26,26 @@ ABLATED_ON = 500  # images: each is classified once a unit
     page="gallery-units.md#ablation",
     scale="All rows of a layer share a range of colours.",
 )
-def ablation(material: "Material") -> "Iterator[Drawing]":
-    for layer in material.convolutions:
+def ablation(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    for layer in inputs.convolutions:
 
         def draw(layer=layer):
-            ablation = _ablated(material, layer)
-            return visualization.ablation_figure(ablation, caption=material.caption_of_split(layer)), ablation.arrays()
+            ablation = _ablated(inputs, layer)
+            return visualization.ablation_figure(ablation, caption=inputs.caption_of_split(layer)), ablation.arrays()
 
         yield visualization.Drawing(f"ablation-{layer}", draw)
 
 
-def _ablated(material: "Material", layer: str) -> "interpret.Ablation":
+def _ablated(inputs: "FigureInputs", layer: str) -> "interpret.Ablation":
     """The layer's units silenced one by one, and then more and more of them together."""
-    count = min(ABLATED_ON, material.config.images)
-    total = 2 * material.images_in(count)  # each image is seen twice
+    count = min(ABLATED_ON, inputs.config.images)
+    total = 2 * inputs.images_in(count)  # each image is seen twice
     with progress_bar(f"Silencing {layer}", total) as progress:
         ablation = interpret.ablate(
-            material.network, material.batches(count), layer, progress=lambda done, _=None: progress(done, total)
+            inputs.network, inputs.batches(count), layer, progress=lambda done, _=None: progress(done, total)
         )
         together = interpret.ablate_shares(
-            material.network, material.batches(count), layer, ablation.units[ablation.ranked()],
-            seed=material.config.seed, progress=lambda done, _=None: progress(ablation.images + done, total),
+            inputs.network, inputs.batches(count), layer, ablation.units[ablation.ranked()],
+            seed=inputs.config.seed, progress=lambda done, _=None: progress(ablation.images + done, total),
         )  # fmt: skip
     return replace(ablation, together=together)

@@ -8,7 +8,7 @@ from convlens.gallery.registry import figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     reading="Boxes are as large as the maps and as long as there are channels; below are weights and work.",
     page="gallery-networks.md#architecture",
 )
-def architecture(material: "Material") -> "Iterator[Drawing]":
+def architecture(inputs: "FigureInputs") -> "Iterator[Drawing]":
     def draw():
-        architecture = interpret.architecture(material.model)
-        return visualization.architecture_figure(architecture, caption=material.caption()), architecture.arrays()
+        architecture = interpret.architecture(inputs.model)
+        return visualization.architecture_figure(architecture, caption=inputs.caption()), architecture.arrays()
 
     yield visualization.Drawing("architecture", draw)

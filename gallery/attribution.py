@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     page="gallery-attribution.md#explanations",
     scale="Each map has its own range of colours, written under it.",
 )
-def explanations(material: "Material") -> "Iterator[Drawing]":
+def explanations(inputs: "FigureInputs") -> "Iterator[Drawing]":
     """Every method beside every other, an image a figure."""
-    for index in range(len(material.photos)):
+    for index in range(len(inputs.photos)):
 
         def draw(index=index):
-            return _drawn(material, possible_maps(material), slice(index, index + 1))
+            return _drawn(inputs, possible_maps(inputs), slice(index, index + 1))
 
         yield visualization.Drawing(f"explanations-image{index}", draw)
 
 
-def attribution(method: str, material: "Material") -> "Iterator[Drawing]":
+def attribution(method: str, inputs: "FigureInputs") -> "Iterator[Drawing]":
     """One method, all images in a figure."""
 
     def draw():
-        return _drawn(material, {method: _maps(material, method)}, slice(None))
+        return _drawn(inputs, {method: _maps(inputs, method)}, slice(None))
 
     yield visualization.Drawing(method, draw)
 
@@ -57,8 +57,8 @@ def attribution(method: str, material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#grad-cam",
     scale="Each map has its own range of colours, written under it.",
 )
-def grad_cam(material: "Material") -> "Iterator[Drawing]":
-    return attribution("grad_cam", material)
+def grad_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("grad_cam", inputs)
 
 
 @figure(
@@ -70,8 +70,8 @@ def grad_cam(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#grad-cam-1",
     scale="Each map has its own range of colours, written under it.",
 )
-def grad_cam_plus_plus(material: "Material") -> "Iterator[Drawing]":
-    return attribution("grad_cam_plus_plus", material)
+def grad_cam_plus_plus(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("grad_cam_plus_plus", inputs)
 
 
 @figure(
@@ -83,8 +83,8 @@ def grad_cam_plus_plus(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#score-cam",
     scale="Each map has its own range of colours, written under it.",
 )
-def score_cam(material: "Material") -> "Iterator[Drawing]":
-    return attribution("score_cam", material)
+def score_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("score_cam", inputs)
 
 
 @figure(
@@ -96,8 +96,8 @@ def score_cam(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#saliency",
     scale="Each map has its own range of colours, written under it.",
 )
-def saliency(material: "Material") -> "Iterator[Drawing]":
-    return attribution("saliency", material)
+def saliency(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("saliency", inputs)
 
 
 @figure(
@@ -109,8 +109,8 @@ def saliency(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#smoothgrad",
     scale="Each map has its own range of colours, written under it.",
 )
-def smooth_grad(material: "Material") -> "Iterator[Drawing]":
-    return attribution("smooth_grad", material)
+def smooth_grad(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("smooth_grad", inputs)
 
 
 @figure(
@@ -122,8 +122,8 @@ def smooth_grad(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#integrated-gradients",
     scale="Each map has its own range of colours, written under it.",
 )
-def integrated_gradients(material: "Material") -> "Iterator[Drawing]":
-    return attribution("integrated_gradients", material)
+def integrated_gradients(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("integrated_gradients", inputs)
 
 
 @figure(
@@ -135,8 +135,8 @@ def integrated_gradients(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#guided-backpropagation",
     scale="Each map has its own range of colours, written under it.",
 )
-def guided_backpropagation(material: "Material") -> "Iterator[Drawing]":
-    return attribution("guided_backpropagation", material)
+def guided_backpropagation(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("guided_backpropagation", inputs)
 
 
 @figure(
@@ -148,45 +148,47 @@ def guided_backpropagation(material: "Material") -> "Iterator[Drawing]":
     page="gallery-attribution.md#occlusion",
     scale="Each map has its own range of colours, written under it.",
 )
-def occlusion(material: "Material") -> "Iterator[Drawing]":
-    return attribution("occlusion", material)
+def occlusion(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("occlusion", inputs)
 
 
-def possible_maps(material: "Material") -> "dict[str, np.ndarray]":
+def possible_maps(inputs: "FigureInputs") -> "dict[str, np.ndarray]":
     """The maps (n, height, width) of every method that the model allows, by method; what it does not is printed."""
-    material.target  # noqa: B018  a class that does not exist is reported once, not by each method
+    inputs.target  # noqa: B018  a class that does not exist is reported once, not by each method
     for method in METHODS:
-        if method not in material.attribution_maps:
+        if method not in inputs.attribution_maps:
             try:
-                _maps(material, method)
+                _maps(inputs, method)
             except UserError as error:
                 print(f"Without {METHODS[method].title}: {error}")
-                material.attribution_maps[method] = None
-    computed = material.attribution_maps
+                inputs.attribution_maps[method] = None
+    computed = inputs.attribution_maps
     return {method: computed[method] for method in METHODS if computed[method] is not None}
 
 
-def _drawn(material: "Material", maps: "dict[str, np.ndarray]", rows: slice) -> "tuple[Figure, dict[str, np.ndarray]]":
+def _drawn(
+    inputs: "FigureInputs", maps: "dict[str, np.ndarray]", rows: slice
+) -> "tuple[Figure, dict[str, np.ndarray]]":
     """The figure of some images with their maps, and the arrays behind it."""
-    explained = interpret.Explanations(material.images, material.logits, material.targets, maps).of_images(rows)
-    explained = replace(explained, true=material.true_labels(rows))
+    explained = interpret.Explanations(inputs.images, inputs.logits, inputs.targets, maps).of_images(rows)
+    explained = replace(explained, true=inputs.true_labels(rows))
     notes = [
         [note for note in (verdict, change) if note]  # of an image's class, and what was done to its shape
-        for change, verdict in zip(material.notes[rows], material.verdicts[rows], strict=True)
+        for change, verdict in zip(inputs.notes[rows], inputs.verdicts[rows], strict=True)
     ]
-    caption = replace(material.caption(), labels=material.labels)
+    caption = replace(inputs.caption(), labels=inputs.labels)
     return visualization.attribution_figure(explained, notes=notes, caption=caption), explained.arrays()
 
 
-def _maps(material: "Material", method: str) -> "np.ndarray":
+def _maps(inputs: "FigureInputs", method: str) -> "np.ndarray":
     """A method's maps (n, height, width) for the class that is explained, computed once.
 
     Raises UserError for a model to which the method does not apply.
     """
-    if material.attribution_maps.get(method) is None:
+    if inputs.attribution_maps.get(method) is None:
         with progress_bar(METHODS[method].title) as progress:
-            material.attribution_maps[method] = interpret.attribution_maps(
-                material.network, material.images, material.targets, method,
-                seed=material.config.seed, progress=progress,
+            inputs.attribution_maps[method] = interpret.attribution_maps(
+                inputs.network, inputs.images, inputs.targets, method,
+                seed=inputs.config.seed, progress=progress,
             )  # fmt: skip
-    return material.attribution_maps[method]
+    return inputs.attribution_maps[method]

@@ -8,13 +8,13 @@ from convlens.gallery.registry import figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
-def drawings_of_scene(figure: str, material: "Material") -> "Iterator[Drawing]":
+def drawings_of_scene(figure: str, inputs: "FigureInputs") -> "Iterator[Drawing]":
     """The drawings of a figure that needs no more than kernels and maps of the images."""
-    yield from visualization.plan(material.scene, figure, material.look)
+    yield from visualization.plan(inputs.observation, figure, inputs.display, inputs.network_caption)
 
 
 @figure(
@@ -28,8 +28,8 @@ def drawings_of_scene(figure: str, material: "Material") -> "Iterator[Drawing]":
     page="reading-the-pictures.md#kernels",
     scale="Each unit of a first layer has its own range of colours, a deeper layer has one for all; scale= chooses.",
 )
-def kernels(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("kernels", material)
+def kernels(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("kernels", inputs)
 
 
 @figure(
@@ -41,8 +41,8 @@ def kernels(material: "Material") -> "Iterator[Drawing]":
     reading="Lay it over a patch, multiply and add up over all channels, add the bias: one cell of the filter stage.",
     page="reading-the-pictures.md#kernel",
 )
-def kernel(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("kernel", material)
+def kernel(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("kernel", inputs)
 
 
 @figure(
@@ -55,8 +55,8 @@ def kernel(material: "Material") -> "Iterator[Drawing]":
     page="reading-the-pictures.md#kernels_and_maps",
     scale="A layer has one range of colours for its kernels and one for its maps; scale= chooses.",
 )
-def kernels_and_maps(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("kernels_and_maps", material)
+def kernels_and_maps(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("kernels_and_maps", inputs)
 
 
 @figure(
@@ -69,8 +69,8 @@ def kernels_and_maps(material: "Material") -> "Iterator[Drawing]":
     page="reading-the-pictures.md#feature_maps",
     scale="All tiles of a layer share a range of colours; scale= chooses.",
 )
-def feature_maps(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("feature_maps", material)
+def feature_maps(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("feature_maps", inputs)
 
 
 @figure(
@@ -83,8 +83,8 @@ def feature_maps(material: "Material") -> "Iterator[Drawing]":
     page="reading-the-pictures.md#extraction",
     scale="Large tiles have the unit's own range of colours, small ones the layer's; scale= chooses.",
 )
-def extraction(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("extraction", material)
+def extraction(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("extraction", inputs)
 
 
 @figure(
@@ -97,8 +97,8 @@ def extraction(material: "Material") -> "Iterator[Drawing]":
     page="reading-the-pictures.md#relu",
     scale="All units that are shown share one axis.",
 )
-def relu(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("relu", material)
+def relu(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("relu", inputs)
 
 
 @figure(
@@ -111,5 +111,5 @@ def relu(material: "Material") -> "Iterator[Drawing]":
     page="reading-the-pictures.md#pipeline",
     scale="Each layer has its own range of colours; scale= chooses.",
 )
-def pipeline(material: "Material") -> "Iterator[Drawing]":
-    return drawings_of_scene("pipeline", material)
+def pipeline(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return drawings_of_scene("pipeline", inputs)

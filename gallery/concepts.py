@@ -9,7 +9,7 @@ from convlens.gallery.registry import figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 DETECTORS, DETECTOR_IMAGES = 8, 5
@@ -25,17 +25,17 @@ DETECTORS, DETECTOR_IMAGES = 8, 5
     "part.",
     page="gallery-units.md#concepts",
 )
-def concepts(material: "Material") -> "Iterator[Drawing]":
-    for layer in material.convolutions:
+def concepts(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    for layer in inputs.convolutions:
 
         def draw(layer=layer):
-            scores, statistics = material.unit_results.concepts[layer], material.unit_results.statistics[layer]
-            ranked = scores.ranked() if material.config.units is None else material.config.units
+            scores, statistics = inputs.unit_results.concepts[layer], inputs.unit_results.statistics[layer]
+            ranked = scores.ranked() if inputs.config.units is None else inputs.config.units
             units = [int(unit) for unit in ranked if not statistics.dead[unit]][:DETECTORS]
             detectors = interpret.detectors(
-                material.model, scores, material.unit_results.patches[layer], units, count=DETECTOR_IMAGES
+                inputs.model, scores, inputs.unit_results.patches[layer], units, count=DETECTOR_IMAGES
             )
-            caption = replace(material.caption(layer), split=material.split)
+            caption = replace(inputs.caption(layer), split=inputs.split)
             return visualization.concepts_figure(scores, detectors, caption=caption), scores.arrays()
 
         yield visualization.Drawing(f"concepts-{layer}", draw)

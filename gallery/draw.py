@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from convlens.core.errors import UserError, unknown
 from convlens.core.program import command_line
-from convlens.gallery.given import Given, GivenMaterial
+from convlens.gallery.given import Given, GivenInputs
 from convlens.gallery.planning import Plan, planned
 from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import drawn
@@ -106,9 +106,9 @@ def draw(
     given = Given.of(model, images, labels, data)
     if given.run is None and "split" in choices:
         raise UserError("split= chooses one of a run's splits; give a run as model=, or leave it out.")
-    material = GivenMaterial(config, shown, given)
-    material.check()
-    plans = planned(material)
+    inputs = GivenInputs(config, shown, given)
+    inputs.check()
+    plans = planned(inputs)
     for plan in plans:
         _check_drawn(plan)
     return Figures([drawing for plan in plans for drawing in drawn(plan)])

@@ -47,6 +47,8 @@ def as_text(words: str) -> dict[str, str]:
 
 def words_in(picture: Path) -> str:
     """The words that a PNG was drawn with; "" where it does not say, or cannot be read."""
+    if not picture.is_file():  # a pipe of that name would never end
+        return ""
     try:
         with picture.open("rb") as file:
             file.seek(8)  # the signature

@@ -12,7 +12,7 @@ import numpy as np
 from convlens.core.errors import ModelError, UserError
 from convlens.core.program import command_line
 from convlens.gallery.arrays import ArrayDataset, image_batch
-from convlens.gallery.material import Material
+from convlens.gallery.inputs import FigureInputs
 from convlens.gallery.photos import Photo
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def _named(images: Any) -> list[str | int] | None:
     return None
 
 
-class GivenMaterial(Material):
-    """Material of which some is in memory; the rest is read as that of a run or of a model file."""
+class GivenInputs(FigureInputs):
+    """Inputs of which some are in memory; the others are read as those of a run or of a model file."""
 
     def __init__(self, config: "Visualize", figures: Collection[str], given: Given):
         self._given = given

@@ -9,7 +9,7 @@ from convlens.gallery.registry import figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     reading="Each row shows what excites one unit most: look for what all its patches share.",
     page="gallery-units.md#top_patches",
 )
-def top_patches(material: "Material") -> "Iterator[Drawing]":
-    for layer in material.convolutions:
+def top_patches(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    for layer in inputs.convolutions:
 
         def draw(layer=layer):
-            patches = material.unit_results.patches[layer]
-            patches = replace(patches, index=material.sample[patches.index])  # in the split
+            patches = inputs.unit_results.patches[layer]
+            patches = replace(patches, index=inputs.sample[patches.index])  # in the split
             figure = visualization.top_patches_figure(
-                patches, caption=material.caption_of_split(layer), units=material.config.units
+                patches, caption=inputs.caption_of_split(layer), units=inputs.config.units
             )
-            return figure, patches.arrays()
+            return figure, {**patches.arrays(), "names": inputs.names_of(patches.index)}
 
         yield visualization.Drawing(f"top_patches-{layer}", draw)

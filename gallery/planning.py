@@ -11,7 +11,7 @@ from convlens.gallery.drawn_with import words_for
 from convlens.gallery.registry import figures
 
 if TYPE_CHECKING:
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
@@ -26,24 +26,24 @@ class Plan:
     words: str = ""  # of the command that draws it
 
 
-def planned(material: "Material") -> list[Plan]:
+def planned(inputs: "FigureInputs") -> list[Plan]:
     """What is to be drawn of a network and its images.
 
     A figure that they cannot give is reported and left out where it came with a group; UserError where it was asked
     for by its name, or where nothing is left.
     """
     known = figures()
-    reasons = {name: material.lacks(known[name].needs) for name in material.figures}
+    reasons = {name: inputs.lacks(known[name].needs) for name in inputs.figures}
     plans = []
     for name, reason in reasons.items():
-        by_name = name in material.config.figures
+        by_name = name in inputs.config.figures
         if reason and (by_name or all(reasons.values())):
             raise UserError(reason)
-        drawings = [] if reason else list(known[name].draw(material))
+        drawings = [] if reason else list(known[name].draw(inputs))
         write = known[name].beside
         if reason or not (drawings or write):
             print(f"No figure '{name}': {reason or 'no layer of the model has what it shows.'}")
             continue
-        words = words_for(material.config, name)
-        plans.append(Plan(name, drawings, by_name, write and partial(write, material), words))
+        words = words_for(inputs.config, name)
+        plans.append(Plan(name, drawings, by_name, write and partial(write, inputs), words))
     return plans

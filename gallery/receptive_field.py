@@ -9,7 +9,7 @@ from convlens.gallery.registry import figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 FIELD_ON = 16  # images: each takes a gradient a unit
@@ -25,14 +25,14 @@ FIELD_ON = 16  # images: each takes a gradient a unit
     page="gallery-units.md#receptive_field",
     scale="Each layer has its own range of colours.",
 )
-def receptive_field(material: "Material") -> "Iterator[Drawing]":
+def receptive_field(inputs: "FigureInputs") -> "Iterator[Drawing]":
     def draw():
-        images = next(iter(material.batches(FIELD_ON)))[0] if material.lacks_data is None else material.images
-        layers = list(material.convolutions)
+        images = next(iter(inputs.batches(FIELD_ON)))[0] if inputs.lacks_data is None else inputs.images
+        layers = list(inputs.convolutions)
         with progress_bar("Measuring receptive fields", len(layers)) as progress:
-            seen = interpret.unit_views(material.model, images, layers, progress=progress)
-        image = material.images[0]
-        figure = visualization.receptive_field_figure(image, seen, caption=material.caption())
+            seen = interpret.unit_views(inputs.model, images, layers, progress=progress)
+        image = inputs.images[0]
+        figure = visualization.receptive_field_figure(image, seen, caption=inputs.caption())
         return figure, {"image": image, **seen.arrays()}
 
     yield visualization.Drawing("receptive_field", draw)

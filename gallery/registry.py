@@ -15,7 +15,7 @@ from convlens.core.errors import UserError, unknown
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 # What a figure looks at beside the network itself. A split has images; masks come with a split.
@@ -44,12 +44,12 @@ class Figure:
     page: str
     scale: str
     place: int
-    draw: "Callable[[Material], Iterable[Drawing]]"
-    beside: "Callable[[Material, Path], Iterable[Path]] | None" = None
+    draw: "Callable[[FigureInputs], Iterable[Drawing]]"
+    beside: "Callable[[FigureInputs, Path], Iterable[Path]] | None" = None
 
 
 _FIGURES: dict[str, Figure] = {}
-_BESIDE: "dict[str, Callable[[Material, Path], Iterable[Path]]]" = {}
+_BESIDE: "dict[str, Callable[[FigureInputs, Path], Iterable[Path]]]" = {}
 
 
 def figure(
@@ -80,7 +80,7 @@ def figure(
     if group is not None and group not in GROUPS:
         raise ValueError(f"figure {name!r} has the group {group!r}; expected one of {', '.join(GROUPS)}")
 
-    def register(draw: "Callable[[Material], Iterable[Drawing]]") -> Callable:
+    def register(draw: "Callable[[FigureInputs], Iterable[Drawing]]") -> Callable:
         known = _FIGURES.get(name)
         if known and (known.draw.__module__, known.draw.__qualname__) != (draw.__module__, draw.__qualname__):
             raise ValueError(f"{known.draw.__module__} and {draw.__module__} both draw a figure {name!r}")
@@ -93,7 +93,7 @@ def figure(
 def beside(name: str) -> Callable:
     """Makes a function write, into a folder, what belongs to a figure and is no drawing: a table, an animation."""
 
-    def register(write: "Callable[[Material, Path], Iterable[Path]]") -> Callable:
+    def register(write: "Callable[[FigureInputs, Path], Iterable[Path]]") -> Callable:
         _BESIDE[name] = write
         return write
 

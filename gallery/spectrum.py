@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
-from convlens.gallery.material import kernels_of
 from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
     reading="Where blue is above grey on the left, training has strengthened a few directions.",
     page="gallery-units.md#kernel_spectrum",
 )
-def kernel_spectrum(material: "Material") -> "Iterator[Drawing]":
+def kernel_spectrum(inputs: "FigureInputs") -> "Iterator[Drawing]":
     def draw():
-        layers = material.convolutions.items()
-        spectra = [interpret.layer_spectrum(layer, kernels_of(info)) for layer, info in layers]
+        layers = inputs.convolutions.items()
+        spectra = [interpret.layer_spectrum(layer, interpret.kernels_of(info)) for layer, info in layers]
         arrays = {name: values for spectrum in spectra for name, values in spectrum.arrays().items()}
-        return visualization.kernel_spectrum_figure(spectra, caption=material.caption()), arrays
+        return visualization.kernel_spectrum_figure(spectra, caption=inputs.caption()), arrays
 
     yield visualization.Drawing("kernel_spectrum", draw)

@@ -9,7 +9,7 @@ from convlens.core.files import atomic_write, make_folder
 from convlens.gallery.registry import beside, figure
 
 if TYPE_CHECKING:
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     reading="A row a unit: how often it is active, how strongly, for which class, and like which other.",
     page="gallery-units.md#unit_statistics",
 )
-def unit_statistics(material: "Material") -> "Iterator[Drawing]":
-    for layer in material.convolutions:
+def unit_statistics(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    for layer in inputs.convolutions:
 
         def draw(layer=layer):
-            statistics = material.unit_results.statistics[layer]
+            statistics = inputs.unit_results.statistics[layer]
             figure = visualization.unit_statistics_figure(
-                statistics, caption=material.caption_of_split(layer), units=material.config.units, sort="selectivity"
+                statistics, caption=inputs.caption_of_split(layer), units=inputs.config.units, sort="selectivity"
             )
             return figure, statistics.arrays()
 
@@ -36,9 +36,9 @@ def unit_statistics(material: "Material") -> "Iterator[Drawing]":
 
 
 @beside("unit_statistics")
-def write_table(material: "Material", folder: Path) -> Iterator[Path]:
+def write_table(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     """The statistics of every unit of every layer, as CSV."""
-    table = interpret.table_csv(interpret.unit_table(material.unit_results.statistics))
+    table = interpret.table_csv(interpret.unit_table(inputs.unit_results.statistics))
     path = folder / "unit_statistics.csv"
     make_folder(folder)
     atomic_write(path, table.encode("utf-8", "backslashreplace"))  # a name may hold what UTF-8 has no bytes for

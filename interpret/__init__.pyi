@@ -20,9 +20,13 @@ from .classifier import (
     class_logits as class_logits,
 )
 from .comparison import (
+    Agreement as Agreement,
     Comparison as Comparison,
+    MatchedKernels as MatchedKernels,
+    UnitMatch as UnitMatch,
+    arranged_kernels as arranged_kernels,
     compare as compare,
-    kernel_difference as kernel_difference,
+    matched_kernels as matched_kernels,
 )
 from .concepts import (
     ConceptsCollector as ConceptsCollector,
@@ -33,6 +37,8 @@ from .concepts import (
     strong_places as strong_places,
 )
 from .confusion_examples import (
+    ConfusionExamples as ConfusionExamples,
+    confusion_examples as confusion_examples,
     examples_of_confusions as examples_of_confusions,
 )
 from .deletion_insertion import (
@@ -86,6 +92,13 @@ from .neighbours import (
     features_layer as features_layer,
     nearest_neighbours as nearest_neighbours,
 )
+from .observation import (
+    Observation as Observation,
+    ObservedLayer as ObservedLayer,
+    kernels_of as kernels_of,
+    observe as observe,
+    read_by as read_by,
+)
 from .occlusion import (
     occlusion as occlusion,
 )
@@ -118,8 +131,10 @@ from .smooth_grad import (
     smooth_grad as smooth_grad,
 )
 from .snapshots import (
+    Evolution as Evolution,
     Snapshot as Snapshot,
     cosine_with_start as cosine_with_start,
+    evolution as evolution,
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
@@ -149,15 +164,18 @@ from .unit_statistics import (
 
 __all__ = [
     "Ablation",
+    "Agreement",
     "Architecture",
     "AttributionMethod",
     "Comparison",
     "ConceptScores",
     "ConceptsCollector",
+    "ConfusionExamples",
     "Cover",
     "Curves",
     "Detectors",
     "Embedding",
+    "Evolution",
     "Explanations",
     "Extraction",
     "Familiarity",
@@ -165,10 +183,13 @@ __all__ = [
     "KernelTuning",
     "LayerCost",
     "LayerSpectrum",
+    "MatchedKernels",
     "Maximization",
     "NamedKernel",
     "Neighbours",
     "Network",
+    "Observation",
+    "ObservedLayer",
     "PatchesCollector",
     "Randomisation",
     "Reading",
@@ -179,6 +200,7 @@ __all__ = [
     "StatisticsCollector",
     "StrongestImages",
     "TopPatches",
+    "UnitMatch",
     "UnitStatistics",
     "UnitView",
     "UnitViews",
@@ -187,12 +209,14 @@ __all__ = [
     "activation_maximization",
     "added_by_each",
     "architecture",
+    "arranged_kernels",
     "attribution_maps",
     "class_logits",
     "compare",
     "completeness_gap",
     "cosine_with_start",
     "concept_scores",
+    "confusion_examples",
     "cover",
     "deletion_insertion",
     "detectors",
@@ -200,6 +224,7 @@ __all__ = [
     "effective_size",
     "embedding",
     "energy_score",
+    "evolution",
     "examples_of_confusions",
     "explain",
     "extract",
@@ -209,18 +234,21 @@ __all__ = [
     "guided_backpropagation",
     "input_gradient",
     "integrated_gradients",
-    "kernel_difference",
     "kernel_spectrum",
     "kernel_tuning",
+    "kernels_of",
     "layer_spectrum",
     "luminance",
+    "matched_kernels",
     "named_kernels",
     "nearest_neighbours",
+    "observe",
     "occlusion",
     "pack_snapshot",
     "parse_kernel",
     "random_spectrum",
     "randomisation_check",
+    "read_by",
     "saliency",
     "score_cam",
     "separation",

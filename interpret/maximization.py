@@ -140,7 +140,7 @@ def strongest_images(
         if progress:
             progress(seen, total)
     if best is None:
-        raise ModelError("there are no images to look at")
+        raise ModelError("there are no images")
     return StrongestImages(best, activations)
 
 

@@ -12,10 +12,6 @@ from .attribution import (
 from .basics import (
     FIGURES as FIGURES,
     Drawing as Drawing,
-    Layer as Layer,
-    Look as Look,
-    Scene as Scene,
-    last_of_each_block as last_of_each_block,
     plan as plan,
 )
 from .caption import (
@@ -33,6 +29,10 @@ from .concepts import (
 from .confusion_examples import (
     confusion_examples_figure as confusion_examples_figure,
 )
+from .display import (
+    Display as Display,
+    last_of_each_block as last_of_each_block,
+)
 from .evaluation import (
     confusion_matrix_figure as confusion_matrix_figure,
     mistakes_figure as mistakes_figure,
@@ -43,13 +43,13 @@ from .evolution import (
 )
 from .extraction import (
     extraction_figure as extraction_figure,
+    unit_extraction_figure as unit_extraction_figure,
 )
 from .feature_maps import (
     feature_maps_figure as feature_maps_figure,
     kernels_and_maps_figure as kernels_and_maps_figure,
 )
 from .forward_pass import (
-    Stop as Stop,
     pipeline_figure as pipeline_figure,
 )
 from .index import (
@@ -94,13 +94,10 @@ from .unit_statistics import (
 
 __all__ = [
     "Caption",
+    "Display",
     "Drawing",
     "Entry",
     "FIGURES",
-    "Layer",
-    "Look",
-    "Scene",
-    "Stop",
     "ablation_figure",
     "architecture_figure",
     "attribution_figure",
@@ -132,6 +129,7 @@ __all__ = [
     "save_figure",
     "show_kernel",
     "top_patches_figure",
+    "unit_extraction_figure",
     "unit_statistics_figure",
     "write_evolution",
     "write_index",

@@ -44,7 +44,7 @@ def architecture_figure(
     """A network from left to right: what each layer makes of an image, as boxes to scale, and what that costs.
 
     A box is as high and as wide as a map and as long as it has channels; layers that only change numbers one by one
-    are told in words. With `fold` (None: where there are many layers) units that follow each other and are alike are
+    are named in words. With `fold` (None: where there are many layers) units that follow each other and are alike are
     drawn once.
     """
     stops = stops_of(architecture, fold=fold)
@@ -123,19 +123,19 @@ class _Drawing:
 
     def _arcs(self, row: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Ways that skip stops of the first lane: (level above the row, from, to, which of its merges or -1)."""
-        found = []
+        ways = []
         for column in row:
             for place in self._columns[column]:
                 stop = self.stops[place]
                 for turn, (_, sources) in enumerate(stop.merges):
-                    found += [(source, place, turn) for source in sources if self.stops[source].lane == 0]
+                    ways += [(source, place, turn) for source in sources if self.stops[source].lane == 0]
                 if stop.lane == 0:
                     skipped = [s for s in stop.sources if self.stops[s].lane == 0 and self.stops[s].column < column - 1]
-                    found += [(source, place, -1) for source in skipped]
-        found.sort(key=lambda arc: self.stops[arc[1]].column - self.stops[arc[0]].column)
+                    ways += [(source, place, -1) for source in skipped]
+        ways.sort(key=lambda arc: self.stops[arc[1]].column - self.stops[arc[0]].column)
         levels: list[list[tuple[int, int]]] = []
         arcs = []
-        for source, target, turn in found:
+        for source, target, turn in ways:
             span = self.stops[source].column, self.stops[target].column
             level = 0
             while level < len(levels) and any(a < span[1] and span[0] < b for a, b in levels[level]):
@@ -182,8 +182,8 @@ class _Drawing:
             return lines
         window = f" {size(stop.kernel)}" if stop.kernel else ""
         lines.append((LAYER_NAMES.get(stop.kind, stop.kind) + window, palette.QUIET_TEXT, "normal"))
-        told = _told(stop.told)
-        lines += [(told, palette.QUIET_TEXT, "normal")] if told else []
+        folded = _kinds_text(stop.folded)
+        lines += [(folded, palette.QUIET_TEXT, "normal")] if folded else []
         lines.append((_sees(stop), palette.QUIET_TEXT, "normal"))
         if stop.parameters or stop.multiply_adds != 0:
             cost = "MAC unknown" if stop.multiply_adds is None else f"{_count(stop.multiply_adds)} MAC"
@@ -218,9 +218,9 @@ class _Drawing:
             first = min(lefts[stop.column] for stop in stops)
             last = max(lefts[stop.column] + self.width(stop.column) for stop in stops) - 12
             axes.plot([first, first, last, last], [y + 8, y, y, y + 8], color=palette.QUIET_TEXT, linewidth=0.8)
-            told = f"{stops[0].repeated[1]} × (sums below)" if last - first > 190 else f"{stops[0].repeated[1]} ×"
-            place = ((first + last) / 2, y - 4)
-            sheet.text(*place, told, palette.LABEL_SIZE, ha="center", va="bottom", weight="bold")
+            times = f"{stops[0].repeated[1]} × (sums below)" if last - first > 190 else f"{stops[0].repeated[1]} ×"
+            above = ((first + last) / 2, y - 4)
+            sheet.text(*above, times, palette.LABEL_SIZE, ha="center", va="bottom", weight="bold")
 
 
 class _Pen:
@@ -327,7 +327,7 @@ def _sees(stop: Stop) -> str:
     return f"sees {'–'.join(sides)} px"
 
 
-def _told(kinds: Sequence[str]) -> str:
+def _kinds_text(kinds: Sequence[str]) -> str:
     names = [SHORT.get(kind, kind) for kind in kinds]
     counted = Counter(name for name in names if name)
     return " · ".join(name if times == 1 else f"{name} ×{times}" for name, times in counted.items())

@@ -1,7 +1,7 @@
 """Where each layer of a network stands in a drawing: what is drawn at all, in which column, lane and row.
 
 A *stop* is what is drawn: the image, and every layer that has a cost or changes how many numbers there are. Layers that
-only change numbers one by one (normalization, activation, dropout, padding) are told at the stop before them.
+only change numbers one by one (normalization, activation, dropout, padding) are named at the stop before them.
 """
 
 import math
@@ -19,7 +19,7 @@ LONGEST_UNIT = 24  # stops that are looked for as one repeated unit
 
 @dataclass
 class Stop:
-    """The image, or a layer that is drawn, with what is told beside it; `sources` and `merges` name other stops."""
+    """The image, or a layer that is drawn, with what is written beside it; `sources` and `merges` name other stops."""
 
     name: str
     kind: str  # the layer's class; "" of the image
@@ -28,7 +28,7 @@ class Stop:
     sources: list[int]
     parameters: int
     multiply_adds: int | None
-    told: list[str] = field(default_factory=list)  # kinds of the layers folded into it
+    folded: list[str] = field(default_factory=list)  # kinds of the layers folded into it
     merges: list[tuple[str, list[int]]] = field(default_factory=list)  # a symbol, and what else goes into it
     fields: list[tuple[int, int] | None] = field(default_factory=list)  # of its first and last repetition
     repeated: tuple[int, int] = (0, 1)  # which group of repeated stops it is in, 0: none; how often it is repeated
@@ -109,7 +109,7 @@ def _stops(architecture: "Architecture") -> list[Stop]:
         if len(sources) > 1:
             stop.merges.append((SYMBOLS.get(layer.kind, "+"), [source for source in sources if source != deepest]))
         elif len(feeding) == 1:
-            stop.told.append(layer.kind)
+            stop.folded.append(layer.kind)
     return stops
 
 
@@ -156,7 +156,7 @@ def _look(stop: Stop, place: int) -> tuple:
     """What makes two stops alike: what they are, and how far back their sources are."""
     merges = tuple((symbol, tuple(place - source for source in sources)) for symbol, sources in stop.merges)
     back = tuple(place - source for source in stop.sources)
-    return stop.kind, stop.shape, stop.kernel, tuple(stop.told), back, merges
+    return stop.kind, stop.shape, stop.kernel, tuple(stop.folded), back, merges
 
 
 def _repetition(looks: Sequence[tuple], place: int, meets: Sequence[bool]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten, shorten_middle
 from convlens.visualization.tiles import enlarge
 
 if TYPE_CHECKING:
@@ -25,13 +25,15 @@ def attribution_figure(
     title: str = "Why this class?",
     across: int = 1,
     notes: Sequence[Sequence[str]] = (),
+    names: Sequence[str] = (),
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """What each method answers to "why this class?": a row an image, a column a method, over the image and alone.
 
     Maps are drawn at their own resolution; each has its own colour scale, from zero or, where a value is negative,
     about zero, and its range stands under it. Alone, the maps of sparse methods have colours by square root; over the
-    image, opacity is the value itself. `across` is how many images stand in a row, `notes` what is written under each.
+    image, opacity is the value itself. `across` is how many images stand in a row, `notes` what is written under each,
+    and `names` what each is called, such as a file's path, whose middle is left out where it is long.
     """
     sheet = Sheet(width=900)
     images, maps = np.asarray(explanations.images), explanations.maps
@@ -59,6 +61,10 @@ def attribution_figure(
         left = lefts[index % across]
         sheet.photo(left, y, image, wide, high)
         below = _draw_answer(sheet, left, y + high + 10, explanations.of_images(slice(index, index + 1)), caption)
+        if len(names):
+            called = shorten_middle(names[index], SIDE + GAP - 8, palette.LABEL_SIZE)
+            sheet.text(left, below, called, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+            below += LINE
         for note in notes[index] if notes else ():
             below = sheet.paragraph(left, below, note, SIDE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
         lowest = max(lowest, below + 40)

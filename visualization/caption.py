@@ -1,12 +1,16 @@
 """What a figure says about itself: where the arrays come from, and which of them are shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convlens.visualization import palette
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+
+if TYPE_CHECKING:
+    from convlens.interpret import ObservedLayer
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Caption:
             f"receptive field {size(self.receptive_field)} px" if self.receptive_field else "",
         ]
         return " · ".join(fact for fact in (*known, *more) if fact)
+
+    def of_layer(self, layer: "ObservedLayer") -> "Caption":
+        """The same, about a layer."""
+        return replace(self, layer=layer.name, receptive_field=layer.receptive_field)
 
     def images(self, count: int | None) -> str:
         """How many images were looked at, and of which split: "300 images of test"; "" where neither is known."""
@@ -111,7 +119,7 @@ def choose_units(
     return chosen[:max_units]
 
 
-def told(shown: np.ndarray, count: int, sort: str) -> str:
+def which_units(shown: np.ndarray, count: int, sort: str) -> str:
     """In words, which units a figure shows."""
     order = {
         "index": "by index",

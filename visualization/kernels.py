@@ -2,21 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, told
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, which_units
+from convlens.visualization.display import Display
 from convlens.visualization.groups import Group, draw_groups
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, text_width
 from convlens.visualization.tiles import cell_size
 
 if TYPE_CHECKING:
-    from convlens.interpret import KernelTuning
+    from convlens.interpret import KernelTuning, ObservedLayer
 
 WIDTH = 1900
+USUAL = Display()
 CHANGES = (  # from which median cosine with the start, and what it says
     (0.9, "Learning hardly changed these kernels: what is seen is nearly all how they began."),
     (0.5, "Learning changed these kernels in part; some of what is seen is how they began."),
@@ -24,61 +27,67 @@ CHANGES = (  # from which median cosine with the start, and what it says
 )
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """The units of a layer that are drawn, in their order, and how."""
+
+    units: np.ndarray
+    limits: np.ndarray  # (all units of the layer,) the largest magnitude on each unit's colour scale
+    dead: np.ndarray  # (all units of the layer,)
+    scale: str
+
+
 def kernels_figure(
-    kernel: np.ndarray,
+    layer: "ObservedLayer",
     *,
     caption: Caption = UNKNOWN,
-    rgb: bool = False,
-    units: Sequence[int] | None = None,
-    max_units: int = 32,
-    max_channels: int = 16,
-    sort: str = "index",
-    scale: str = "layer",
+    display: Display = USUAL,
     limit: float | None = None,
-    activation: np.ndarray | None = None,
-    dead: np.ndarray | None = None,
-    start: np.ndarray | None = None,
-    changed: np.ndarray | None = None,
-    tuning: "KernelTuning | None" = None,
+    max_channels: int = 16,
 ) -> Figure:
-    """The kernels of one convolution, shape (height, width, channels, units), and what they were before learning.
+    """The kernels of one convolution, and what they were before learning, where that is known.
 
-    With `rgb` (the layer sees a colour image) each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
+    Where the layer sees a colour image each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
     channels. A layer that sees one channel has one signed tile a unit. Any other layer is a matrix: the strongest
-    input channels down, the units across. `limit` is the largest magnitude over all layers, for scale "global".
-    `activation` and `dead`, of shape (units,), order and mark the units. `start` is what the kernels began as, or
-    their first channels and units, drawn on the same scale; `changed` is the cosine of each with its start; `tuning`,
-    what kernels that read an image answer to, is written beside each unit.
+    `max_channels` input channels down, the units across. `limit` is the largest magnitude over all layers, for the
+    scale "global". What kernels that read an image answer to is written beside each unit.
     """
-    kernel = np.asarray(kernel)
-    count = kernel.shape[-1]
-    norm = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
-    rank = None if tuning is None else np.argsort(tuning.order)
+    kernel, start, tuning = np.asarray(layer.kernel), layer.start, layer.tuning
+    caption, count = caption.of_layer(layer), kernel.shape[-1]
+    is_picture = reads_image(kernel, layer.rgb)
+    display = display.filled("norm", "unit" if is_picture else "layer")
+    if not layer.paired:  # its kernels are not its units: neither activation nor death is theirs
+        display = replace(display, sort="index", units=None)
+    elif display.sort == "orientation" and tuning is None:
+        display = replace(display, sort="norm")
     shown = choose_units(
-        count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation, rank=rank
-    )
-    ranges = palette.limits(kernel, scale, limit)
-    dead = np.zeros(count, bool) if dead is None else np.asarray(dead)
+        count, units=display.units, max_units=display.max_units, sort=display.sort,
+        norm=layer.norm, activation=layer.activation, rank=None if tuning is None else np.argsort(tuning.order),
+    )  # fmt: skip
+    dead = layer.dead if layer.paired and layer.dead is not None else np.zeros(count, bool)
+    chosen = _Chosen(shown, palette.limits(kernel, display.scale, limit), dead, display.scale)
 
     sheet = Sheet(width=1000)
     scales = {"unit": "scale: each unit has its own", "layer": "scale: layer", "global": "scale: global"}
-    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", told(shown, count, sort), scales[scale])
+    facts = caption.facts(
+        f"kernels {size(kernel.shape[:3])}", which_units(shown, count, display.sort), scales[display.scale]
+    )
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, WIDTH)
-    for line in (_change(changed, kernel, start), _counts(tuning)):
+    for line in (_change(layer.changed, kernel, start), _counts(tuning)):
         if line:
             y = sheet.paragraph(MARGIN, y - 20, line, WIDTH, palette.BODY_SIZE) + 26
-    if reads_image(kernel, rgb):
-        y = _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning)
+    if is_picture:
+        y = _draw_rows(sheet, y, layer, chosen)
     else:
-        y = _draw_matrix(sheet, y, kernel, shown, ranges, dead, scale, max_channels)
+        rows = _strongest_channels(kernel, shown, max_channels)
+        y = _draw_matrix(sheet, y, kernel, chosen, rows)
         if start is not None:
-            rows = _strongest_channels(kernel, shown, max_channels)
             sheet.text(MARGIN, y + 14, "Start: before learning", palette.BODY_SIZE, weight="bold")
-            dead_at_start = np.zeros_like(dead)
-            y = _draw_matrix(sheet, y + 56, start, shown, ranges, dead_at_start, scale, max_channels, rows)
-    if scale != "unit":
-        y = sheet.colour_bar(MARGIN, y + 10, float(ranges[0]), "weight")
-    y = _legend(sheet, y, rgb, start is not None, tuning is not None)
+            alive = replace(chosen, dead=np.zeros_like(dead))
+            y = _draw_matrix(sheet, y + 56, start, alive, rows, again=True)
+    if display.scale != "unit":
+        y = sheet.colour_bar(MARGIN, y + 10, float(chosen.limits[0]), "weight")
+    y = _legend(sheet, y, layer)
     footnotes(sheet, y, [kernel[..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()
 
@@ -113,30 +122,34 @@ def _counts(tuning: "KernelTuning | None") -> str:
     return f"{int((kind != '').sum())} of {len(kind)} units answer to something nameable, above chance: {counted}."
 
 
-def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning) -> float:
+def _draw_rows(sheet: Sheet, y: float, layer: "ObservedLayer", chosen: _Chosen) -> float:
+    """Each unit's kernel as a picture, with its channels; returns the y below."""
+    kernel, rgb, tuning = np.asarray(layer.kernel), layer.rgb, layer.tuning
     height, width, channels, _ = kernel.shape
     cell = cell_size(max(height, width), 84, largest_cell=28)
-    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if start is not None else ""]
-    if start is not None:
+    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if layer.start is not None else ""]
+    if layer.start is not None:
         headings.insert(0, "start")
     groups = []
-    for unit in shown:
-        limit = ranges[unit]
+    for unit in chosen.units:
+        limit = chosen.limits[unit]
         tiles = [palette.colour_weights(kernel[:, :, channel, unit], limit) for channel in range(channels)]
         if rgb:
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
-        if start is not None:
-            tiles.insert(0, _start_tile(start, unit, channels, limit, rgb, (height * cell, width * cell)))
+        if layer.start is not None:
+            tiles.insert(0, _start_tile(layer, unit, limit, (height * cell, width * cell)))
         notes = [_name(tuning, unit)] if tuning is not None and _name(tuning, unit) else []
-        notes += [f"±{number(limit)}"] if scale == "unit" else []
-        groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
+        notes += [f"±{number(limit)}"] if chosen.scale == "unit" else []
+        groups.append(Group(str(unit), tiles, notes, bool(chosen.dead[unit])))
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
 
 
-def _start_tile(start, unit, channels, limit, rgb, pixels) -> np.ndarray:
-    if unit >= start.shape[-1] or start.shape[2] < channels:
+def _start_tile(layer: "ObservedLayer", unit: int, limit: float, pixels: tuple[int, int]) -> np.ndarray:
+    """What a unit's kernel was before learning; hatched, of so many `pixels`, where that was not kept."""
+    start = layer.start
+    if unit >= start.shape[-1] or start.shape[2] < layer.kernel.shape[2]:
         return palette.hatch(*pixels)
-    if rgb:
+    if layer.rgb:
         return palette.colour_rgb_kernel(start[..., unit], limit)
     return palette.colour_weights(start[:, :, 0, unit], limit)
 
@@ -151,15 +164,15 @@ def _name(tuning: "KernelTuning", unit: int) -> str:
     }.get(kind, "")
 
 
-def _legend(sheet: Sheet, y: float, rgb: bool, has_start: bool, has_tuning: bool) -> float:
+def _legend(sheet: Sheet, y: float, layer: "ObservedLayer") -> float:
     """What the marks of kernels mean."""
     lines = []
-    if rgb:
+    if layer.rgb:
         lines.append("RGB: mid-grey is zero.")
-    if has_start:
-        place = "beside" if rgb or has_tuning else "above"
-        lines.append(f"Start: before learning, in the colours of the learned kernel {place} it.")
-    if has_tuning:
+    if layer.start is not None:
+        where = "beside" if layer.rgb or layer.tuning is not None else "above"
+        lines.append(f"Start: before learning, in the colours of the learned kernel {where} it.")
+    if layer.tuning is not None:
         lines.append(
             "Beside a unit: the angle of the stripes that it answers to most (0° level, 90° upright), r–g or b–y where "
             "it answers to that opposition of colours at least twice as strongly as to brightness, c–s for a centre "
@@ -180,43 +193,43 @@ def _strongest_channels(kernel: np.ndarray, shown: np.ndarray, most: int) -> np.
     return np.sort(np.argsort(-strength, kind="stable")[:most])
 
 
-def _draw_matrix(sheet, y, kernel, shown, ranges, dead, scale, max_channels, rows=None) -> float:
-    """`rows` are the input channels to draw, where not the strongest; what `kernel` lacks of them is hatched."""
+def _draw_matrix(
+    sheet: Sheet, y: float, kernel: np.ndarray, chosen: _Chosen, rows: np.ndarray, *, again: bool = False
+) -> float:
+    """The input channels `rows` down, units across; what `kernel` lacks of them is hatched. Returns the y below.
+
+    `again` says that the same rows stand above.
+    """
     height, width, channels, units = kernel.shape
-    again = rows is not None
-    rows = rows if again else _strongest_channels(kernel, shown, max_channels)
+    shown, limits = chosen.units, chosen.limits
     cell = cell_size(max(height, width), 42, largest_cell=14)
     gutter = cell + 8
     left = MARGIN + 90
-    told_rows = (
-        "the same ones"
-        if again
-        else f"the {len(rows)} strongest of {channels}"
-        if len(rows) < channels
-        else f"all {channels}"
-    )
-    sheet.text(MARGIN, y, f"down: input channel, {told_rows}; across: unit", palette.LABEL_SIZE)
+    which = f"the {len(rows)} strongest of {channels}" if len(rows) < channels else f"all {channels}"
+    which = "the same ones" if again else which
+    sheet.text(MARGIN, y, f"down: input channel, {which}; across: unit", palette.LABEL_SIZE)
     y += line_height(palette.LABEL_SIZE) + 12
-    labels = [f"{unit} ±{number(ranges[unit])}" if scale == "unit" else str(unit) for unit in shown]
+    labels = [f"{unit} ±{number(limits[unit])}" if chosen.scale == "unit" else str(unit) for unit in shown]
     y += max(text_width(label, palette.LABEL_SIZE) for label in labels)
     step_x = max(width * cell + gutter, 26)
     step_y = max(height * cell + gutter, 26)
     for column, (unit, label) in enumerate(zip(shown, labels, strict=True)):
         x = left + column * step_x
-        ink = palette.DEAD_TEXT if dead[unit] else palette.QUIET_TEXT
-        place = (x + width * cell / 2, y)
-        sheet.text(*place, label, palette.LABEL_SIZE, ha="center", va="bottom", color=ink, rotation=90)
+        dead = bool(chosen.dead[unit])
+        ink = palette.DEAD_TEXT if dead else palette.QUIET_TEXT
+        sheet.text(x + width * cell / 2, y, label, palette.LABEL_SIZE, ha="center", va="bottom", color=ink, rotation=90)
         for row, channel in enumerate(rows):
-            place = (x, y + 10 + row * step_y)
+            top = y + 10 + row * step_y
             if channel >= channels or unit >= units:
-                sheet.empty(*place, width * cell, height * cell)
+                sheet.empty(x, top, width * cell, height * cell)
                 continue
-            colours = palette.colour_weights(kernel[:, :, channel, unit], ranges[unit])
-            sheet.tile(*place, colours, width * cell, height * cell, dead=bool(dead[unit]))
+            colours = palette.colour_weights(kernel[:, :, channel, unit], limits[unit])
+            sheet.tile(x, top, colours, width * cell, height * cell, dead=dead)
     for row, channel in enumerate(rows):
         middle = y + 10 + row * step_y + height * cell / 2
-        place = (left - 12, middle)
-        sheet.text(*place, str(channel), palette.LABEL_SIZE, ha="right", va="center", color=palette.QUIET_TEXT)
+        sheet.text(
+            left - 12, middle, str(channel), palette.LABEL_SIZE, ha="right", va="center", color=palette.QUIET_TEXT
+        )
     return y + 10 + len(rows) * step_y
 
 
@@ -270,9 +283,9 @@ def _draw_numbers(sheet, x, y, matrix, limit, texts, cell, font) -> None:
     sheet.tile(x, y, colours, width * cell, height * cell)
     for row in range(height):
         for column in range(width):
-            place = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
+            centre = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
             ink = palette.text_on(colours[row, column])
-            sheet.text(*place, texts[row, column], font, ha="center", va="center_baseline", color=ink)
+            sheet.text(*centre, texts[row, column], font, ha="center", va="center_baseline", color=ink)
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, told
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, heading, which_units
 from convlens.visualization.overlays import Box, boxed_tile, crop_tile, rgb
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 
@@ -36,7 +36,7 @@ def top_patches_figure(
     sheet = Sheet(width=WIDTH)
     images = f"the strongest place in each of {ranks} images" + (f" of {caption.split}" if caption.split else "")
     tiles = "" if _sees_whole_images(patches) else "above: what the unit sees; below: where"
-    facts = caption.facts(images, told(shown, count, sort), tiles)
+    facts = caption.facts(images, which_units(shown, count, sort), tiles)
     y = heading(sheet, f"What excites the units of {caption.layer or patches.layer}", facts, WIDTH)
     for unit in shown:
         y = _draw_unit(sheet, y, patches, unit, caption)

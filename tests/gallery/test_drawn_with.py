@@ -1,5 +1,6 @@
 """The words that a picture is drawn with are those that draw it again."""
 
+import os
 import shlex
 
 import numpy as np
@@ -67,3 +68,5 @@ def test_a_picture_that_is_not_ours_or_is_damaged_says_nothing(tmp_path):
         (tmp_path / "torn.png").write_bytes(whole[:length])
         assert words_in(tmp_path / "torn.png") in ("", "sort=norm")
     assert words_in(tmp_path / "nowhere.png") == ""
+    os.mkfifo(tmp_path / "pipe.png")
+    assert words_in(tmp_path / "pipe.png") == ""

@@ -141,27 +141,28 @@ def test_a_misspelt_figure_is_refused_with_the_nearest(names, line):
 
 
 def test_a_figure_that_a_run_cannot_give_is_left_out_of_its_group_and_refused_by_its_name(
-    photos_run, material_of, capsys
+    photos_run, inputs_of, capsys
 ):
-    plans = planned(material_of(photos_run, ["units"]))
+    plans = planned(inputs_of(photos_run, ["units"]))
     assert [plan.figure for plan in plans] == [name for name in groups()["units"] if name != "concepts"]
     assert "No figure 'concepts': " in capsys.readouterr().out
     with pytest.raises(UserError, match="has no masks of parts"):
-        planned(material_of(photos_run, ["units", "concepts"]))
+        planned(inputs_of(photos_run, ["units", "concepts"]))
 
 
-def test_of_a_model_file_only_what_needs_no_split_is_planned(model_path, photo, material_of, capsys):
-    plans = planned(material_of(model_path, ["units"], image=[str(photo)]))
-    assert [plan.figure for plan in plans] == ["receptive_field", "kernel_spectrum"]
+def test_of_a_model_file_only_what_needs_no_split_is_planned(model_path, photo, inputs_of, capsys):
+    plans = planned(inputs_of(model_path, ["units"], image=[str(photo)]))
+    without_split = [name for name in groups()["units"] if figures()[name].needs in ("kernels", "images")]
+    assert [plan.figure for plan in plans] == without_split and "receptive_field" in without_split
     said = capsys.readouterr().out
     for name in ("unit_statistics", "top_patches", "concepts", "ablation"):
         assert f"No figure '{name}': " in said
     with pytest.raises(UserError, match="give run="):
-        planned(material_of(model_path, ["top_patches"], image=[str(photo)]))
+        planned(inputs_of(model_path, ["top_patches"], image=[str(photo)]))
 
 
-def test_where_nothing_of_a_group_is_left_its_reason_is_an_error(model_path, material_of):
+def test_where_nothing_of_a_group_is_left_its_reason_is_an_error(model_path, inputs_of):
     with pytest.raises(UserError, match="model= needs an image"):
-        planned(material_of(model_path, ["basics"]))
+        planned(inputs_of(model_path, ["basics"]))
     with pytest.raises(UserError, match="give a=.* b="):
-        planned(material_of(model_path, ["comparison"]))
+        planned(inputs_of(model_path, ["comparison"]))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import convlens
-from convlens.gallery import Material, figure
+from convlens.gallery import FigureInputs, figure
 from convlens.visualization import Drawing, save_figure
 
 
@@ -23,9 +23,9 @@ from convlens.visualization import Drawing, save_figure
     reading="A bar stands for a unit; the smallest kernel comes first.",
     page="",
 )
-def kernel_norms(material: Material) -> Iterator[Drawing]:
+def kernel_norms(inputs: FigureInputs) -> Iterator[Drawing]:
     """A picture a layer: the Euclidean norm of each unit's kernel, the smallest first."""
-    for layer, info in material.convolutions.items():
+    for layer, info in inputs.convolutions.items():
 
         def draw(layer=layer, kernel=info.kernel):
             from matplotlib.figure import Figure  # only now: naming the figures must stay light
@@ -34,7 +34,7 @@ def kernel_norms(material: Material) -> Iterator[Drawing]:
             picture = Figure(figsize=(6, 3), layout="constrained")
             axes = picture.subplots()
             axes.bar(range(len(norms)), np.sort(norms))
-            axes.set(title=f"{material.source}, {layer}", xlabel="units, sorted", ylabel="norm of the kernel")
+            axes.set(title=f"{inputs.source}, {layer}", xlabel="units, sorted", ylabel="norm of the kernel")
             return picture, {"norms": norms}
 
         yield Drawing(f"kernel_norms-{layer}", draw)

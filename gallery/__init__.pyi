@@ -1,5 +1,5 @@
-from .material import (
-    Material as Material,
+from .inputs import (
+    FigureInputs as FigureInputs,
 )
 from .registry import (
     beside as beside,
@@ -7,7 +7,7 @@ from .registry import (
 )
 
 __all__ = [
-    "Material",
+    "FigureInputs",
     "beside",
     "figure",
 ]

@@ -273,7 +273,7 @@ class Dataset:
         Returns:
             batches of (images (batch, height, width, channels) as `evaluation` has them, labels (batch,) int32, masks),
             the last one may be smaller. Masks are None if they are not asked for, otherwise uint8 (batch, height,
-            width) at the size in which the dataset stores them; the value of a pixel is an index into `info.parts`.
+            width) in the size that the dataset stores; the value of a pixel is an index into `info.part_names`.
         """
         role = _role(split)
         images = self._source.splits[role]

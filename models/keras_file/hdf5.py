@@ -56,8 +56,13 @@ def arrays(path: Path, *, without: str) -> dict[str, Array]:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
             raise ModelError("has no weights: model.weights.h5 is empty") from None
+        array_by_path: dict[str, Array] = {}
         with content:
-            array_by_path = dict(_Reader(content).arrays(without))
+            for name, array in _Reader(content).arrays(without):
+                # One name may be there twice, or have a "/" in it and stand for a group's member.
+                if name in array_by_path:
+                    raise ModelError(f"has damaged weights: '{printable(name)}' is there twice")
+                array_by_path[name] = array
     pieces = sorted((array.offset, array.offset + array.bytes, name) for name, array in array_by_path.items())
     for (_, end, first), (start, _, second) in zip(pieces, pieces[1:], strict=False):
         if start < end:

@@ -36,14 +36,14 @@ from convlens.core.png import has_end
 
 
 class Inspection(NamedTuple):
-    """What a look at all of an image has found; plain values, so that it can be remembered.
+    """What the check of an image file found; plain values, so that it can be saved.
 
     Attributes:
-        height, width: of the upright image.
+        height, width: of the image after EXIF rotation.
         channels: 1 for a grey image, else 3.
         animated: there are further frames, which are not used.
-        content: a digest of the encoded bytes.
-        pixels: a digest of the image as it is used, the same for a photo that was saved anew without loss.
+        content: a hash of the encoded bytes.
+        pixels: a hash of the decoded image, the same for a photo that was saved again without loss.
         plain: nothing but decoding makes the image as it is used, so that any decoder that is exact gives its pixels.
         top: the largest value that there can be in the file, 255 or 65535.
         lowest, highest: of the values that are stored in the file.
@@ -83,7 +83,7 @@ def differing_sizes(where: object, sizes: Sequence[tuple[int, int]]) -> str:
     common = ", ".join(f"{height} x {width}" for (height, width), _ in Counter(sizes).most_common(3))
     return (
         f"The images in {where} differ in size ({common}, ...; height x width, median {int(np.median(heights))} x "
-        f"{int(np.median(widths))}); say at which size to use them, such as data.image_size={_suggested(sizes)}."
+        f"{int(np.median(widths))}); give the size to use, such as data.image_size={_suggested(sizes)}."
     )
 
 
@@ -101,13 +101,15 @@ def _inspect(file: BinaryIO, name: str) -> Inspection:
         image = load_image(image, file, name)
         deep = is_deep(file)
         extremes = _deep_extremes(image, file, name) if deep else None
-        plain = not deep and _is_plain(image, file)
-        pixels = as_array(fit(in_eight_bits(image, file, name), None, None, None))
+        image = in_eight_bits(image, file, name) if deep else image
+        encoded = _content(file)
+        plain = not deep and _is_plain(image, encoded)
+        pixels = as_array(fit(image, None, None, None))
         del image  # before another thread takes its room
         return Inspection(
             *pixels.shape,
             animated,
-            content_of(_content(file)),
+            content_of(encoded),
             hashlib.blake2b(pixels, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
             plain,
             *(extremes or (255, int(pixels.min()), int(pixels.max()))),
@@ -127,11 +129,11 @@ def _deep_extremes(upright: Image.Image, file: BinaryIO, name: str) -> tuple[int
     return top, int(colours.min(initial=top, where=seen)), int(colours.max(initial=0, where=seen))
 
 
-def _is_plain(upright: Image.Image, file: BinaryIO) -> bool:
+def _is_plain(upright: Image.Image, encoded: bytes) -> bool:
     """Whether this is a whole JPEG or PNG of eight bits, which stands upright in its file, and is opaque."""
     if upright.format not in ("JPEG", "PNG") or upright.mode not in ("RGB", "L") or upright.has_transparency_data:
         return False
-    return not is_turned(upright) and (upright.format == "JPEG" or has_end(_content(file)))
+    return not is_turned(upright) and (upright.format == "JPEG" or has_end(encoded))
 
 
 def _content(file: BinaryIO) -> bytes:

@@ -1,5 +1,7 @@
 from .evaluation import (
+    Confusion as Confusion,
     Evaluation as Evaluation,
+    Mistakes as Mistakes,
     evaluate_model as evaluate_model,
 )
 from .fit import (
@@ -10,7 +12,9 @@ from .run import (
 )
 
 __all__ = [
+    "Confusion",
     "Evaluation",
+    "Mistakes",
     "Run",
     "evaluate_model",
     "fit_model",

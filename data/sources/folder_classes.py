@@ -38,9 +38,11 @@ class ClassFolders:
         for path, (other, other_folder) in self._class_of.items():
             if other != name and (_holds(target, path) or _holds(path, target)):
                 link = f"{folder} is a link to {target}" if folder.is_symlink() else f"{folder} lies in {target}"
+                links = [str(linked) for linked in (folder, other_folder) if linked.is_symlink()]
+                advice = f"remove the link {links[0]}" if links else f"move {other_folder} out of it"
                 raise UserError(
                     f"{link}, which holds images of {other_folder}: they would be both '{name}' and '{other}'. "
-                    f"Remove {folder if folder.is_symlink() else other_folder}."
+                    f"Give another data.root, or {advice}."
                 )
 
 

@@ -50,7 +50,7 @@ def test_a_link_that_gives_images_a_second_class_is_refused_by_name(link, target
     (root / link).symlink_to(target)
     line = refused(root, words)
     assert str(root / link) in line
-    removed = re.search(r"Remove (\S+)\.$", line)[1]
+    removed = re.search(r"or remove the link (\S+)\.$", line)[1]
     assert removed == str(root / link)
     (root / link).unlink()
     opened(root)

@@ -191,7 +191,7 @@ HOSTILE = [
     ("a record of a terabyte", INSIDE, with_file(SHARD, lambda path: path.write_bytes(TERABYTE)), "missing or damaged"),
     ("records of no example", INSIDE, with_file(SHARD, records(b"\x93" * 50)), "are not as TFDS writes them"),
     ("records without a label", INSIDE, with_file(SHARD, records(b"\x0a\x00")), "Feature: label"),
-    ("records in another kind of files", INSIDE, prepared(dataset=info(fileFormat="array_record")), "as tfrecord files"),
+    ("records of another kind", INSIDE, prepared(dataset=info(fileFormat="array_record")), "as tfrecord files"),
     ("a hole of a terabyte", INSIDE, with_file(SHARD, terabyte_of_nothing), "missing or damaged"),
     ("a FIFO for labels", INSIDE, with_file("label.labels.txt", os.mkfifo), "is not a regular file"),
     (

@@ -88,12 +88,12 @@ class GivenInputs(FigureInputs):
 
     def __init__(self, config: "Visualize", figures: Collection[str], given: Given):
         self._given = given
-        known = {
+        options = {
             "model": given.path and str(given.path),
             "image": given.image,
             "images": config.images if given.data is None else len(given.data),
         }
-        super().__init__(config.model_copy(update=known), given.run, figures)
+        super().__init__(config.model_copy(update=options), given.run, figures)
 
     @property
     def source(self) -> str:

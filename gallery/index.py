@@ -42,14 +42,14 @@ def write_page(folder: Path, title: str, layers: Sequence[str] = ()) -> Path:
     for picture, stem in sorted((f"{stem}{'.gif' if stem in animated else '.png'}", stem) for stem in stems):
         words = words_in(folder / f"{stem}.png")
         entries.append(replace(_explained(entry(picture), folder), words=words))
-    places = {layer: place for place, layer in enumerate((*layers, TYPED))}
-    order = {figure: place for place, figure in enumerate(figures())}
+    layer_order = {layer: index for index, layer in enumerate((*layers, TYPED))}
+    figure_order = {figure: index for index, figure in enumerate(figures())}
 
-    def place_of(one: "Entry") -> tuple[int, str, int]:
-        known = places.get(one.layer, -1 if one.layer is None else len(places))
-        return known, one.layer or "", order.get(one.figure, len(order))
+    def sort_key(picture: "Entry") -> tuple[int, str, int]:
+        layer_rank = layer_order.get(picture.layer, -1 if picture.layer is None else len(layer_order))
+        return layer_rank, picture.layer or "", figure_order.get(picture.figure, len(figure_order))
 
-    return write_index(folder, sorted(entries, key=place_of), title=title)
+    return write_index(folder, sorted(entries, key=sort_key), title=title)
 
 
 def explanation(figure: str) -> tuple[str, str] | None:

@@ -24,7 +24,7 @@ UNITS_SHOWN = 8
 @figure(
     "activation_maximization",
     group="attribution",
-    place=4,
+    position=4,
     needs="images",
     shows="an image made to excite a unit",
     reading="An image made to excite the unit: what it would like to see, not what it does see.",

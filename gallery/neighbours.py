@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @figure(
     "neighbours",
     group="networks",
-    place=2,
+    position=2,
     needs="split",
     shows="images of the split that the network takes for alike",
     reading="Right of each image are those that the layer takes for most alike; red ones are of another class.",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @figure(
     "top_patches",
     group="units",
-    place=2,
+    position=2,
     needs="split",
     shows="the patches of the split that excite a unit most",
     reading="Each row shows what excites one unit most: look for what all its patches share.",

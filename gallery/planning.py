@@ -22,7 +22,7 @@ class Plan:
     figure: str
     drawings: "Sequence[Drawing]"
     by_name: bool = True  # rather than as one of a group
-    beside: Callable[[Path], Iterable[Path]] | None = None
+    extra_files: Callable[[Path], Iterable[Path]] | None = None
     words: str = ""  # of the command that draws it
 
 
@@ -40,7 +40,7 @@ def planned(inputs: "FigureInputs") -> list[Plan]:
         if reason and (by_name or all(reasons.values())):
             raise UserError(reason)
         drawings = [] if reason else list(known[name].draw(inputs))
-        write = known[name].beside
+        write = known[name].extra_files
         if reason or not (drawings or write):
             print(f"No figure '{name}': {reason or 'no layer of the model has what it shows.'}")
             continue

@@ -51,7 +51,7 @@ def feature_maps_figure(
     reaches; cells beyond it are marked.
     """
     observed = observation.layer(layer)
-    caption, scale = caption.of_layer(observed), display.filled("layer").scale
+    caption, scale = caption.of_layer(observed), display.with_default_scale("layer").scale
     maps = {stage: np.asarray(observed.maps[stage][image]) for stage in STAGES if stage in observed.maps}
     shape = maps["filter"].shape
     shown, which = shown_units(observed, display)
@@ -97,7 +97,7 @@ def kernels_and_maps_figure(
     observed = observation.layer(layer)
     if not observed.paired:
         raise ValueError(f"layer {layer} mixes its kernels before a map comes out: no kernel stands beside a map")
-    caption, scale = caption.of_layer(observed), display.filled("unit").scale
+    caption, scale = caption.of_layer(observed), display.with_default_scale("unit").scale
     kernel, maps, images = np.asarray(observed.kernel), np.asarray(observed.maps["filter"]), observation.images
     rgb, dead, inside = observed.rgb, observed.dead, observed.inside.get("filter")
     norms = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1)))  # (channels, units)

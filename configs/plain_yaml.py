@@ -47,7 +47,7 @@ class _Data(yaml.SafeLoader):
     depth = 0
     values = 0
 
-    def compose_node(self, parent: Any, index: Any) -> yaml.Node:
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise UserError(f"has a YAML anchor or alias, '{event.anchor[:40]}'; a configuration is plain data")

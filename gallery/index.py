@@ -46,7 +46,7 @@ def write_page(folder: Path, title: str, layers: Sequence[str] = ()) -> Path:
     order = {figure: place for place, figure in enumerate(figures())}
 
     def place_of(one: "Entry") -> tuple[int, str, int]:
-        known = places.get(one.layer, -1 if one.layer is None else len(places))
+        known = -1 if one.layer is None else places.get(one.layer, len(places))
         return known, one.layer or "", order.get(one.figure, len(order))
 
     return write_index(folder, sorted(entries, key=place_of), title=title)
@@ -96,5 +96,6 @@ def entry(file: str) -> "Entry":
     if figure in ("kernel", "extraction") and "-unit" not in stem and "-" in stem:
         return Entry(file, figure, TYPED, note=stem.partition("-")[2])
     about = _ABOUT.fullmatch(stem.removeprefix(figure).removeprefix("-"))
-    unit = about["unit"] and int(about["unit"])
+    assert about is not None, "the pattern takes every name"
+    unit = int(about["unit"]) if about["unit"] else None
     return Entry(file, figure, about["layer"] or None, unit, about["note"] or "")

@@ -83,7 +83,7 @@ def drawn(plan: "Plan") -> "Iterator[tuple[str, Figure, dict[str, np.ndarray]]]"
 
 def _written_beside(plan: "Plan", folder: Path) -> list[Path]:
     try:
-        return list(plan.beside(folder))
+        return [] if plan.beside is None else list(plan.beside(folder))
     except UserError as error:
         _give_up(plan, error)
         return []

@@ -36,6 +36,7 @@ NOT_RUN = {
     "pip install -e '.[dev]' && pytest -m 'not slow'": NETWORK,
     "ruff format .": "changes files: .ci/run checks the format",
     "ruff check .": ".ci/run runs it",
+    ".ci/types": ".ci/run runs it",
     "pip install pip-audit && pip-audit": NETWORK,
     "pytest": TESTS,
     "pytest -m 'not slow'": TESTS,

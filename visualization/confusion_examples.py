@@ -96,7 +96,7 @@ def _cell(images: Sequence[np.ndarray], side: int, frame: np.ndarray) -> np.ndar
     across = 1 if len(images) == 1 else 2
     room = (inside - (across + 1) * GAP) // across
     for place, image in enumerate(images[: across * across]):
-        height, width = fitted(*image.shape[:2], room)
+        height, width = fitted(image.shape[:2], room)
         top = FRAME + GAP + place // across * (room + GAP) + (room - height) // 2
         left = FRAME + GAP + place % across * (room + GAP) + (room - width) // 2
         tile[top : top + height, left : left + width] = scaled(image, height, width)

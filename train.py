@@ -296,8 +296,11 @@ def _first_layer(run: Run) -> tuple[str, float | None]:
     first = next((info for info in conv_layers(run.model) if info.name in trained), None)
     if first is None or 0 not in run.snapshot_epochs:
         return "", None
-    start = unpack_snapshot(run.snapshots[0].read_bytes()).kernels.get(first.name)
-    cosines = np.array([]) if start is None else cosine_with_start(first.kernel, start)
+    try:
+        start = unpack_snapshot(run.read_snapshot(run.snapshots[0])).kernels.get(first.name)
+        cosines = np.array([]) if start is None else cosine_with_start(first.kernel, start)
+    except UserError:  # kept by an earlier training, and damaged since: that does not undo this one
+        cosines = np.array([])
     known = cosines[np.isfinite(cosines)]
     return first.name, float(np.median(known)) if len(known) else None
 

@@ -109,6 +109,11 @@ def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept
     assert layer == "block1_conv1" and 0 < cosine < 0.99999
     run.write_snapshot(0, pack_snapshot(0, {"block1_conv1": -3 * kernels}))
     assert _first_layer(run) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
+    # A start of another network, and one that is no file to be read, undo no training that is done.
+    run.write_snapshot(0, pack_snapshot(0, {"block1_conv1": np.ones((5, 5, 3, 4))}))
+    assert _first_layer(run) == ("block1_conv1", None)
+    os.truncate(run.snapshots[0], 50 * 2**30)
+    assert _first_layer(run) == ("block1_conv1", None)
     run.drop_snapshot(0)
     assert _first_layer(run) == ("", None)
 

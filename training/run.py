@@ -51,7 +51,7 @@ FOLDERS = (
 )
 # Bytes that are read of a file. The confusion matrix of 2,000 classes takes 40 MB.
 FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**28
-SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes
+SCORES, LABELS, LABEL = 5_000_000, 200_000, 4096  # numbers in evaluation.json; classes, and characters of a name
 
 
 class Run:
@@ -188,13 +188,17 @@ class Run:
 
     @property
     def snapshots(self) -> list[Path]:
-        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
-        return sorted((self.path / "snapshots").glob("epoch-*.npz"))
+        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`.
+
+        Files of other names beside them, such as copies, are none.
+        """
+        files = (self.path / "snapshots").glob("epoch-*.npz")
+        return sorted((file for file in files if _SNAPSHOT.fullmatch(file.name)), key=_epoch_of)
 
     @property
     def snapshot_epochs(self) -> list[int]:
         """The epochs of which there are snapshots, in their order; 0 is the untrained network."""
-        return [int(path.stem.removeprefix("epoch-")) for path in self.snapshots]
+        return [_epoch_of(path) for path in self.snapshots]
 
     @functools.cached_property
     def config(self) -> Train:
@@ -215,8 +219,11 @@ class Run:
             raise UserError(f"{path} is missing: the run cannot name its classes.")
         content = self._read_summed(path, LABELS_BYTES, "names of classes, one a line")
         lines = content.decode("utf-8", "surrogateescape").split("\n", LABELS + 1)
-        if not 1 < len(lines) <= LABELS + 1 or lines[-1]:
-            raise UserError(f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line each.")
+        if not 1 < len(lines) <= LABELS + 1 or lines[-1] or max(map(len, lines)) > LABEL:
+            raise UserError(
+                f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line of at most {LABEL:,} "
+                "characters each."
+            )
         return tuple(re.sub(r"\\(.)", lambda m: _ESCAPED.get(m[1], m[1]), line) for line in lines[:-1])
 
     @functools.cached_property
@@ -428,7 +435,8 @@ class Run:
             ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
                 for unfinished in unfinished_writes(path):
-                    unfinished.unlink()
+                    if unfinished.is_symlink() or not unfinished.is_dir():
+                        unfinished.unlink()
             yield
         except BlockingIOError:
             raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None
@@ -471,6 +479,9 @@ class Run:
         for name in FOLDERS:
             if (self.path / name).exists() and not (self.path / name).is_dir():
                 raise UserError(f"{self.path / name} is a file; expected a folder of a run.")
+        for path in self.snapshots:
+            if path.is_dir():
+                raise UserError(f"{path} is not a regular file; expected a snapshot of an epoch.")
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""
@@ -561,6 +572,11 @@ def _is_sealed(raw: bytes) -> bool:
 
 
 _ESCAPED = {"n": "\n", "r": "\r"}
+_SNAPSHOT = re.compile(r"epoch-[0-9]{5,12}\.npz")
+
+
+def _epoch_of(snapshot: Path) -> int:
+    return int(snapshot.stem.removeprefix("epoch-"))
 
 
 def model_file(source: str | os.PathLike) -> Path:
@@ -660,5 +676,5 @@ def _how_to_train() -> str:
 
 
 def _few(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:5])
+    shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:5])
     return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"

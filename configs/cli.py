@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import io
 import itertools
 import logging
 import math
@@ -20,8 +21,8 @@ import yaml
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from convlens.configs.composition import FOLDER, compose, defaults, groups_of, key_meant, parse, section_of
-from convlens.configs.schema import Section
+from convlens.configs.composition import FOLDER, as_typed, compose, defaults, groups_of, key_meant, parse
+from convlens.configs.schema import Section, section_of
 from convlens.core import program, stopping, streams
 from convlens.core.backend import choose_backend
 from convlens.core.errors import Stopped, UserError, unknown
@@ -100,7 +101,8 @@ def ending_well(name: str) -> Iterator[Ending]:
     """Ends the process in order however the block ends: a mistake in one line after the program's name, a stop, or
     output that nobody can read any more."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
     ending = Ending()
     try:
         with stopping.interruptible():
@@ -275,10 +277,10 @@ def _combinations(overrides: list[str], script: str = "train") -> list[list[str]
     choices = []
     for override in parse(overrides):
         if override.is_sweep_override():
-            prefix = override.input_line.split("=", 1)[0]
+            prefix = as_typed(override).split("=", 1)[0]
             choices.append([f"{prefix}={value}" for value in _values(override, script)])
         else:
-            choices.append([override.input_line])
+            choices.append([as_typed(override)])
     jobs = math.prod(map(len, choices))
     if jobs > MOST_JOBS:
         raise UserError(f"These values make {jobs:,} jobs, more than {MOST_JOBS:,}; give fewer of them.")
@@ -291,15 +293,16 @@ def _values(override: Override, script: str) -> list[str]:
     if isinstance(value, Glob | IntervalSweep):
         known = groups_of(script).get(key)
         instead = ",".join(known) if known else "0.001,0.01,0.1" if isinstance(value, IntervalSweep) else "A,B"
-        raise UserError(f"'{override.input_line}' lists no values; list them with commas between them: {key}={instead}")
-    many = f"'{override.input_line}' gives more than {MOST_JOBS:,} values; give fewer."
+        raise UserError(f"'{as_typed(override)}' lists no values; list them with commas between them: {key}={instead}")
+    many = f"'{as_typed(override)}' gives more than {MOST_JOBS:,} values; give fewer."
     if isinstance(value, RangeSweep) and (not value.step or _length(value) > MOST_JOBS):
-        raise UserError(many if value.step else f"'{override.input_line}' has steps of 0; give another step.")
+        raise UserError(many if value.step else f"'{as_typed(override)}' has steps of 0; give another step.")
     try:
         return list(override.sweep_string_iterator())
     except HydraException as error:
-        raise UserError(f"Cannot list the values of '{override.input_line}': {error}") from None
+        raise UserError(f"Cannot list the values of '{as_typed(override)}': {error}") from None
 
 
 def _length(values: RangeSweep) -> float:
-    return (values.stop - values.start) / values.step
+    # Hydra leaves none of them open, its types may.
+    return ((values.stop or 0) - (values.start or 0)) / (values.step or 1)

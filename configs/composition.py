@@ -1,9 +1,9 @@
 """From what the user typed to a checked configuration: Hydra composes the YAML, the schema judges the result."""
 
-import contextlib
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from hydra import compose as hydra_compose, initialize_config_dir
@@ -13,23 +13,21 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from convlens.configs.aliases import OF_GROUPS, key_by_alias
 from convlens.configs.experiment_file import ExperimentFile, is_file_name, read_experiment
-from convlens.configs.schema import Section
+from convlens.configs.schema import Section, section_of
 from convlens.configs.typed_words import annotation_of, fitting, is_readable, takes_list, with_paths
 from convlens.core import program
 from convlens.core.errors import UserError, nearest, unknown
 from convlens.core.program import as_value
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)
-
-
-def section_of(annotation: Any) -> type[Section] | None:
-    """The schema class behind a field's annotation, or None for a plain value."""
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def defaults(schema: type[Section]) -> dict[str, Any]:
@@ -72,12 +70,13 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
     own = _own_experiment(script, overrides)
     ConfigStore.instance().store(name=f"{script}_schema", node=defaults(schema))
     try:
-        with own.choice() if own else contextlib.nullcontext([]) as choice:
+        opened: AbstractContextManager[list[str]] = own.choice() if own else nullcontext([])
+        with opened as choice:
             with initialize_config_dir(str(FOLDER), version_base="1.3"):
                 composed = hydra_compose(script, [*words, *choice])
         for override in values_named_like_groups:
             OmegaConf.update(composed, override.key_or_group, override.value())
-        values = OmegaConf.to_container(composed, resolve=True)
+        values: Any = OmegaConf.to_container(composed, resolve=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(own.named_in(_one_line(error)) if own else _one_line(error)) from error
     if "name" in schema.model_fields and values["name"] is None:
@@ -143,6 +142,11 @@ def checked(
         raise UserError(line + (f" It is in {file}." if file else "") + more) from error
 
 
+def as_typed(override: Override) -> str:
+    """A word of the command line, as it was typed."""
+    return override.input_line or ""  # which Hydra keeps of every word that it parses
+
+
 def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[list[str], list[Override]]:
     """The overrides, ready for Hydra, once every name is known to the schema or to the groups.
 
@@ -154,7 +158,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
     for override in parse(overrides):
         key = override.key_or_group
         if override.package is not None:
-            typed = override.input_line
+            typed = as_typed(override)
             plain = f"{key}={typed.partition('=')[2]}"
             raise UserError(f"'{typed}' moves a group of keys elsewhere, where nothing can be moved; give {plain}.")
         if override.is_sweep_override():
@@ -172,7 +176,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             if not override.is_delete() and str(choice) not in known[key]:
                 file = f"./{choice}.yaml" if choice and key == "experiment" and os.path.exists(f"{choice}.yaml") else ""
                 raise UserError(unknown(key, choice, known[key], guess=file))
-            words.append(override.input_line.lstrip("+"))
+            words.append(as_typed(override).lstrip("+"))
         elif key in elsewhere and key not in known:
             _look_up(schema, key, list(known))
             apart.append(override)
@@ -181,7 +185,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             inside = free and annotation_of(schema, key) is None  # a name that somebody chose
             if not inside and not override.is_delete():
                 _refuse_other_shape(schema, key, override.value())
-            words.append("++" + override.input_line.lstrip("+") if free else override.input_line.lstrip("+"))
+            words.append(("++" if free else "") + as_typed(override).lstrip("+"))
     return words, apart
 
 
@@ -265,7 +269,7 @@ def key_meant(script: str, schema: type[Section], name: str) -> str:
 
 
 def _several_values(override: Override, script: str) -> str:
-    key, value = override.input_line.split("=", 1)
+    key, value = as_typed(override).split("=", 1)
     line = f"'{key}={value}' gives several values, and {key} takes one at a time"
     return f"{line}; add -m to run one job for each." if script == "train" else f"{line}."
 
@@ -297,9 +301,10 @@ def _paths(schema: type[Section], prefix: str = "") -> list[str]:
     return paths
 
 
-def _explain(schema: type[Section], error: dict[str, Any], alternatives: list[dict[str, Any]]) -> str:
-    """A pydantic error as one line in our words; `alternatives`: errors of the other types that it accepts."""
-    section, path = schema, []
+def _explain(schema: type[Section], error: "ErrorDetails", alternatives: "list[ErrorDetails]") -> str:
+    """A pydantic error as one line in our words; `others`: why other kinds of value were refused at the same place."""
+    section: type[Section] | None = schema
+    path: list[str] = []
     for part in error["loc"]:
         field = section.model_fields.get(part) if isinstance(part, str) and section else None
         if field is None and error["type"] != "extra_forbidden":
@@ -309,7 +314,7 @@ def _explain(schema: type[Section], error: dict[str, Any], alternatives: list[di
         path.append(str(part))
         section = section_of(field.annotation) if field else section
     key, given, limit = ".".join(path), error["input"], error.get("ctx", {})
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden" and section is not None:
         prefix = ".".join(path[:-1])
         return unknown("key", key, [f"{prefix}.{name}" if prefix else name for name in section.model_fields])
     if error["type"] == "value_error":
@@ -369,7 +374,7 @@ def _file_with(path: tuple, script: str, overrides: list[str], stray: bool) -> s
 
 def _chosen(script: str, overrides: list[str]) -> dict[str, str | None]:
     """The choice in each group: what was typed, else the default."""
-    typed = {override.key_or_group: override.value() for override in parse(overrides)}
+    typed: dict[str, Any] = {override.key_or_group: override.value() for override in parse(overrides)}
     return {group: typed.get(group, default) for group, default in _default_choices(script).items()}
 
 
@@ -379,14 +384,15 @@ def _default_choices(script: str) -> dict[str, str | None]:
 
 
 def _from_environment(composed: DictConfig, values: Any, path: tuple = ()) -> dict[tuple, Any]:
-    """The values that come from environment variables: {path of the key: the expression in the file}."""
-    sources = {}
+    """What came out of environment variables: {path of the key: what was written there}."""
+    sources: dict[tuple, Any] = {}
+    unresolved: Any = OmegaConf.to_container(composed, resolve=False)
     for key in composed:
-        raw, value = OmegaConf.to_container(composed, resolve=False)[key], values[key]
-        if isinstance(value, dict) and isinstance(composed._get_node(key), DictConfig):
-            sources |= _from_environment(composed._get_node(key), value, (*path, key))
-        elif "oc.env" in str(raw):
-            sources[(*path, key)] = raw
+        value, node = values[key], composed._get_node(key)
+        if isinstance(value, dict) and isinstance(node, DictConfig):
+            sources |= _from_environment(node, value, (*path, key))
+        elif "oc.env" in str(unresolved[key]):
+            sources[(*path, key)] = unresolved[key]
     return sources
 
 

@@ -125,6 +125,11 @@ class Section(BaseModel):
         return values
 
 
+def section_of(annotation: Any) -> type[Section] | None:
+    """The schema class behind a field's annotation, or None for a plain value."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+
+
 class Augment(Section):
     """Random changes made to training images only; they never become part of the saved model.
 

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from convlens.configs.experiment_file import is_file_name
-from convlens.configs.schema import Section
+from convlens.configs.schema import Section, section_of
 from convlens.core.program import as_value
 
 _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(")  # of Hydra's, in a value
@@ -65,11 +65,12 @@ def annotation_of(schema: type[Section], key: str) -> Any:
     *groups, name = key.split(".")
     for group in groups:
         field = schema.model_fields.get(group)
-        if field is None or not hasattr(field.annotation, "model_fields"):
+        inner = None if field is None else section_of(field.annotation)
+        if inner is None:
             return None
-        schema = field.annotation
+        schema = inner
     field = schema.model_fields.get(name)
-    return None if field is None or hasattr(field.annotation, "model_fields") else field.annotation
+    return None if field is None or section_of(field.annotation) is not None else field.annotation
 
 
 def takes_list(annotation: Any) -> bool:

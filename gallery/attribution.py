@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
@@ -12,7 +14,6 @@ from convlens.interpret.explanations import METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from matplotlib.figure import Figure
 
     from convlens.gallery.inputs import FigureInputs
@@ -163,7 +164,7 @@ def possible_maps(inputs: "FigureInputs") -> "dict[str, np.ndarray]":
                 print(f"Without {METHODS[method].title}: {error}")
                 inputs.attribution_maps[method] = None
     computed = inputs.attribution_maps
-    return {method: computed[method] for method in METHODS if computed[method] is not None}
+    return {method: maps for method in METHODS if (maps := computed[method]) is not None}
 
 
 def _drawn(
@@ -171,7 +172,8 @@ def _drawn(
 ) -> "tuple[Figure, dict[str, np.ndarray]]":
     """The figure of some images with their maps, and the arrays behind it."""
     explained = interpret.Explanations(inputs.images, inputs.logits, inputs.targets, maps).of_images(rows)
-    explained = replace(explained, true=inputs.true_labels(rows))
+    true = inputs.true_labels(rows)
+    explained = replace(explained, true=None if true is None else np.array(true))
     notes = [
         [note for note in (verdict, change) if note]  # of an image's class, and what was done to its shape
         for change, verdict in zip(inputs.notes[rows], inputs.verdicts[rows], strict=True)
@@ -185,10 +187,11 @@ def _maps(inputs: "FigureInputs", method: str) -> "np.ndarray":
 
     Raises UserError for a model to which the method does not apply.
     """
-    if inputs.attribution_maps.get(method) is None:
+    maps = inputs.attribution_maps.get(method)
+    if maps is None:
         with progress_bar(METHODS[method].title) as progress:
-            inputs.attribution_maps[method] = interpret.attribution_maps(
+            maps = inputs.attribution_maps[method] = interpret.attribution_maps(
                 inputs.network, inputs.images, inputs.targets, method,
                 seed=inputs.config.seed, progress=progress,
             )  # fmt: skip
-    return inputs.attribution_maps[method]
+    return maps

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
+from convlens.core.errors import UserError
 from convlens.core.quiet import quietly
 from convlens.gallery.registry import figure
 
@@ -82,6 +83,8 @@ def matched_units(inputs: "FigureInputs") -> "Iterator[Drawing]":
 def class_accuracy(inputs: "FigureInputs") -> "Iterator[Drawing]":
     def draw():
         agreement = inputs.comparison.agreement
+        if agreement is None:
+            raise UserError("the two networks are no classifiers of labelled images; there is no accuracy to compare")
         caption = replace(_caption(inputs), labels=inputs.labels)
         return visualization.class_accuracy_figure(agreement, caption=caption), agreement.arrays()
 
@@ -89,5 +92,5 @@ def class_accuracy(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 
 def _caption(inputs: "FigureInputs", layer: str | None = None) -> "Caption":
-    a, b = (f"{name}: {run.name}/{run.id}" for name, run in (("A", inputs.run), ("B", inputs.second_run)))
+    a, b = (f"{name}: {run.name}/{run.id}" for name, run in (("A", inputs.required_run), ("B", inputs.second_run)))
     return visualization.Caption(f"{a}, {b}", layer)

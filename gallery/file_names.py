@@ -13,7 +13,8 @@ class FileNames:
     """The files, without suffix, of the figures in a folder: those that are drawn now, and those that are there."""
 
     def __init__(self, folder: Path):
-        self._taken = {_folded(path.stem): (path.stem, None) for path in sorted(folder.glob("*.png"))}
+        drawn = sorted(folder.glob("*.png"))
+        self._taken: dict[str, tuple[str, str | None]] = {_folded(path.stem): (path.stem, None) for path in drawn}
 
     def of(self, name: str) -> str:
         """The file of a figure of this name; the same as ever where it was drawn before.
@@ -38,6 +39,7 @@ def file_name(name: str, count: int = 0) -> str:
     others.
     """
     match = _PATTERN.fullmatch(name)
+    assert match is not None, "the pattern takes every name"
     figure, topic, rest = _plain(match["figure"]), match["topic"], match["rest"] or ""
     if count and not topic:
         return f"{figure}{rest}~{_digest(name, count)}"

@@ -48,7 +48,8 @@ class ImageInputs(SplitInputs):
 
         height, width, channels = image_shape(self.model) or (None, None, 3)
         # Where a model takes any size, the first image's own is everyone's.
-        size = tuple(side or own for side, own in zip((height, width), self.photos[0].pixels.shape[:2], strict=True))
+        own_height, own_width = self.photos[0].pixels.shape[:2]
+        size = (height or own_height, width or own_width)
         return np.stack([fit_image(photo.pixels, size, channels, self._resize) for photo in self.photos])
 
     @property
@@ -68,13 +69,14 @@ class ImageInputs(SplitInputs):
 
     def true_labels(self, rows: slice = slice(None)) -> list[int] | None:
         """The right class of each image; None where that of any is not known."""
-        labels = [photo.label for photo in self.photos[rows]]
-        return None if None in labels else labels
+        photos = self.photos[rows]
+        labels = [photo.label for photo in photos if photo.label is not None]
+        return labels if len(labels) == len(photos) else None
 
     @property
     def rows_in_sample(self) -> list[int]:
         """Where in the sample each image stands, -1 for one that is not in it."""
-        row_of = {int(index): row for row, index in enumerate(self.sample)}
+        row_of: dict[int | None, int] = {int(index): row for row, index in enumerate(self.sample)}
         return [row_of.get(photo.index, -1) for photo in self.photos]
 
     @cached_property
@@ -111,10 +113,11 @@ class ImageInputs(SplitInputs):
         """Of each image that is of no split: that it is perhaps of none of the classes, where it is unlike them."""
         strangers = [photo.label is None for photo in self.photos]
         try:
-            unlike = any(strangers) and self.familiarity and self.familiarity.unlike(self.logits)
+            familiarity = self.familiarity if any(strangers) else None
+            unlike = None if familiarity is None else familiarity.unlike(self.logits)
         except ModelError:  # no classifier, or one that is out of reach: nothing is said
             unlike = None
-        if unlike is None or unlike is False:
+        if unlike is None:
             return [""] * len(strangers)
         return [UNLIKE if stranger and far else "" for stranger, far in zip(strangers, unlike, strict=True)]
 

@@ -46,7 +46,7 @@ def write_page(folder: Path, title: str, layers: Sequence[str] = ()) -> Path:
     figure_order = {figure: index for index, figure in enumerate(figures())}
 
     def sort_key(picture: "Entry") -> tuple[int, str, int]:
-        layer_rank = layer_order.get(picture.layer, -1 if picture.layer is None else len(layer_order))
+        layer_rank = -1 if picture.layer is None else layer_order.get(picture.layer, len(layer_order))
         return layer_rank, picture.layer or "", figure_order.get(picture.figure, len(figure_order))
 
     return write_index(folder, sorted(entries, key=sort_key), title=title)
@@ -96,5 +96,6 @@ def entry(file: str) -> "Entry":
     if figure in ("kernel", "extraction") and "-unit" not in stem and "-" in stem:
         return Entry(file, figure, TYPED, note=stem.partition("-")[2])
     about = _ABOUT.fullmatch(stem.removeprefix(figure).removeprefix("-"))
-    unit = about["unit"] and int(about["unit"])
+    assert about is not None, "the pattern takes every name"
+    unit = int(about["unit"]) if about["unit"] else None
     return Entry(file, figure, about["layer"] or None, unit, about["note"] or "")

@@ -41,9 +41,11 @@ class FigureInputs(ImageInputs):
         """The run that this one is compared with. Raises UserError where it knows other classes."""
         from convlens.training import Run
 
-        second = Run.open(self.config.b)
-        if second.labels != self.run.labels:
-            raise UserError(f"{self.run.path} and {second.path} have different classes; they cannot be compared.")
+        if self.config.b is None:
+            raise UserError("comparing takes two runs; give a=runs/cars/latest b=runs/cars/another")
+        first, second = self.required_run, Run.open(self.config.b)
+        if second.labels != first.labels:
+            raise UserError(f"{first.path} and {second.path} have different classes; they cannot be compared.")
         return second
 
     @cached_property

@@ -51,7 +51,7 @@ def _strongest(inputs: "FigureInputs", name: str) -> list[int]:
     """The units that the user named, or those that the images excite most."""
     if inputs.config.units is not None:
         return list(dict.fromkeys(inputs.config.units))[:UNITS_SHOWN]
-    activation = inputs.observation.layer(name).activation
+    activation, _ = inputs.observation.layer(name).activity()
     order = np.argsort(-np.nan_to_num(activation), kind="stable")
     return order[:UNITS_SHOWN].tolist()
 

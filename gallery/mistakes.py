@@ -43,7 +43,7 @@ def mistakes(inputs: "FigureInputs") -> "Iterator[Drawing]":
         maps = {"for what it said": of_predicted, "for what it is": of_true}
         explained = interpret.Explanations(images, classified.logits[rows], predicted, maps, true)
         figure = visualization.attribution_figure(
-            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2, names=names,
+            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2, names=names.tolist(),
             caption=replace(inputs.caption(), labels=inputs.labels),
         )  # fmt: skip
         arrays = {"images": images, "logits": explained.logits, "index": inputs.sample[rows], "names": names}

@@ -34,16 +34,29 @@ class NetworkInputs:
         self.config, self.run = config, run
 
     @property
+    def required_run(self) -> "Run":
+        """The run that the network is of. Raises UserError for a model file, which is of none."""
+        if self.run is None:
+            raise UserError("a model file is of no run; give run=")
+        return self.run
+
+    @property
     def source(self) -> str:
         """The network's name in titles."""
-        return f"run {self.run.name}/{self.run.id}" if self.run else Path(self.config.model).name
+        return f"run {self.run.name}/{self.run.id}" if self.run else Path(self._file).name
+
+    @property
+    def _file(self) -> str:
+        if self.config.model is None:
+            raise UserError("there is no network; give run= or model=")
+        return self.config.model
 
     @cached_property
     def model(self) -> "keras.Model":
         with quietly():
             from convlens.training.run import load_model
 
-            return self.run.model if self.run else load_model(self.config.model)
+            return self.run.model if self.run else load_model(self._file)
 
     @cached_property
     def network(self) -> "interpret.Network":
@@ -101,7 +114,7 @@ class NetworkInputs:
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
         """What the run's network looked like over the epochs."""
-        run = self.run
+        run = self.required_run
         try:
             if sum(interpret.unpacked_bytes(run.read_snapshot(path)) for path in run.snapshots) > SNAPSHOTS_BYTES:
                 raise UserError(f"they would take more than {SNAPSHOTS_BYTES:,} bytes")

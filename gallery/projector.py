@@ -42,10 +42,12 @@ def write_projector(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     count = inputs.config.images
     with progress_bar(f"Collecting {layer}", inputs.images_in(count)) as progress:
         points = interpret.embedding(inputs.model, inputs.batches(count), layer, most=count, progress=progress)
-    columns = {"label": [inputs.labels[label] for label in points.labels], "index": inputs.sample.tolist()}
-    by_the_curves = inputs.config.out is None and inputs.run.tensorboard_dir.is_dir()
-    folder = inputs.run.projector_dir if by_the_curves else folder / "projector"
-    visualization.write_projector(folder, points, columns)
-    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(inputs.run.path if by_the_curves else folder))
+    labels = {} if points.labels is None else {"label": [inputs.labels[label] for label in points.labels]}
+    run = inputs.run
+    if run is not None and (inputs.config.out is not None or not run.tensorboard_dir.is_dir()):
+        run = None  # there are no curves beside which it would stand
+    folder = folder / "projector" if run is None else run.projector_dir
+    visualization.write_projector(folder, points, {**labels, "index": inputs.sample.tolist()})
+    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(folder if run is None else run.path))
     print(one_line(f"The projector shows {layer}: {shown}"))
     yield folder

@@ -83,7 +83,7 @@ def drawn(plan: "Plan") -> "Iterator[tuple[str, Figure, dict[str, np.ndarray]]]"
 
 def _extra_files_of(plan: "Plan", folder: Path) -> list[Path]:
     try:
-        return list(plan.extra_files(folder))
+        return [] if plan.extra_files is None else list(plan.extra_files(folder))
     except UserError as error:
         _give_up(plan, error)
         return []

@@ -1,7 +1,7 @@
 """The images of a split that a network is asked about, and what it makes of them."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from convlens.gallery.network_inputs import NetworkInputs
 if TYPE_CHECKING:
     from convlens.configs import Visualize
     from convlens.data import Dataset
+    from convlens.interpret.unit_pass import Collector
     from convlens.training import Run
 
 BATCH = 64
@@ -24,11 +25,11 @@ SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is to
 
 @dataclass(frozen=True)
 class UnitResults:
-    """What one pass over a split says of units, by layer; None where no figure asks for it."""
+    """What one pass over a split says of units, by layer; empty where no figure asks for it."""
 
     statistics: dict[str, Any]
-    patches: dict[str, Any] | None = None
-    concepts: dict[str, Any] | None = None
+    patches: dict[str, Any] = field(default_factory=dict)
+    concepts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class SplitInputs(NetworkInputs):
     def unit_results(self) -> UnitResults:
         """What one pass over the split says of all units: no more than the figures ask for."""
         asks_for_concepts = "concepts" in self.figures and bool(self.data.info.part_names)
-        collectors = {"statistics": interpret.StatisticsCollector()}
+        collectors: dict[str, Collector] = {"statistics": interpret.StatisticsCollector()}
         if asks_for_concepts or "top_patches" in self.figures:
             collectors["patches"] = interpret.PatchesCollector(PATCHES)
         if asks_for_concepts:

@@ -103,11 +103,11 @@ def ablate(
     Raises ModelError for a layer or units that do not exist, and for images without labels.
     """
     network = prepared(model)
-    silencer, units = _Silencer(network, layer), network.layer(layer).units(units)
-    keep = np.ones((1 + len(units), silencer.units), np.float32)
-    keep[1 + np.arange(len(units)), units] = 0
+    silencer, silenced = _Silencer(network, layer), network.layer(layer).units(units)
+    keep = np.ones((1 + len(silenced), silencer.units), np.float32)
+    keep[1 + np.arange(len(silenced)), silenced] = 0
     scores, images = silencer.scores(batches, keep, batch_size, progress)
-    return Ablation(layer, units, images, _rows(scores, slice(0, 1)), _rows(scores, slice(1, None)))
+    return Ablation(layer, silenced, images, _rows(scores, slice(0, 1)), _rows(scores, slice(1, None)))
 
 
 def ablate_shares(

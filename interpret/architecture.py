@@ -1,7 +1,7 @@
 """What a network is made of: every layer's shape, weights, cost and receptive field."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -99,7 +99,7 @@ def architecture(model: keras.Model, image_size: Sequence[int] | None = None) ->
                 kernel=_window(node.layer),
                 parameters=sum(math.prod(weight.shape) for key, weight in weights.items() if key not in counted),
                 multiply_adds=_multiply_adds(node, bool(weights)),
-                receptive_field=None if field is None else tuple(field),
+                receptive_field=field,
                 sources=tuple(dict.fromkeys(makers[key] for key in node.inputs if key in makers)),
             )
         )
@@ -112,7 +112,8 @@ def architecture(model: keras.Model, image_size: Sequence[int] | None = None) ->
 def _listed(graph: Graph) -> list[tuple[Node, dict[int, keras.Variable]]]:
     """The calls that do something themselves, with their own weights: not models that only call other layers."""
     below: dict[str, set[int]] = {}  # the weights of the layers inside a layer, by its path
-    listed, made = [], set()
+    listed: list[tuple[Node, dict[int, keras.Variable]]] = []
+    made: set[Hashable] = set()
     for node in graph.nodes:  # what is inside a layer comes before it
         path = node.name.split("@")[0]
         weights = {id(weight): weight for weight in getattr(node.layer, "weights", [])}

@@ -207,6 +207,10 @@ def detectors(
     units = tuple(int(unit) for unit in units)
     if not units:
         return Detectors((), [], [], [])
+    if patches.masks is None:
+        raise ModelError(
+            "where a part is shown needs masks; collect the patches from batches of (images, labels, parts)"
+        )
     rows = [patches.rows[unit, :count] for unit in units]
     stages = feature_maps(model, patches.images[np.concatenate(rows)], [scores.layer])[scores.layer]
     strong = strong_cells(stages.get("detect", stages["filter"]), scores, patches.images.shape[1:3])

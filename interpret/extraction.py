@@ -67,8 +67,9 @@ def extract(
     filtered = _convolve(grey, kernel, stride, padding)
     detected = np.maximum(filtered, 0)
     condensed = _pool(detected, pooling, pool_size, pool_stride or pool_size, padding)
-    settings = {"stride": stride, "padding": padding, "pool_size": pool_size, "pool_stride": pool_stride}
-    covered = cover(grey.shape, kernel.shape, **settings)
+    covered = cover(
+        grey.shape, kernel.shape, stride=stride, padding=padding, pool_size=pool_size, pool_stride=pool_stride
+    )
     return Extraction(grey, filtered, detected, condensed, kernel, padding, covered)
 
 

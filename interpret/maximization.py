@@ -84,17 +84,17 @@ def activation_maximization(
     size = _image_size(network, image_size)
     goal = _Goal(network, layer, cell, size)
     goal.check(units)
-    spectral_image = SpectralImage(size, network.image_shape[2], value_range)
+    spectral_image = SpectralImage(size, network.graph().image_shape[2], value_range)
     shifts = np.random.default_rng(seed).uniform(-jitter, jitter, (steps, 2)) * size
     climb = _Climb(network, goal, spectral_image, np.rint(shifts).astype(np.float32), learning_rate)
-    images, history = [], []
+    batches, history = [], []
     for start in range(0, len(units), batch_size):
         chosen = np.asarray(units[start : start + batch_size], np.int32)
-        advance = progress and partial(_advance, progress, start, len(chosen), len(units), steps)
+        advance = None if progress is None else partial(_advance, progress, start, len(chosen), len(units), steps)
         painted, activations = climb(spectral_image.start(seed, chosen), chosen, advance)
-        images.append(painted)
+        batches.append(painted)
         history.append(activations)
-    images = np.concatenate(images).astype(np.float32, copy=False)
+    images = np.concatenate(batches).astype(np.float32, copy=False)
     activations = goal.activations(images, batch_size)[np.arange(len(units)), np.asarray(units)]
     return Maximization(layer, np.array(units), cell, value_range, images, activations, np.concatenate(history, axis=1))
 
@@ -225,7 +225,7 @@ class _Climb:
     def _slopes(self, spectra: np.ndarray, shift: np.ndarray, units: np.ndarray) -> list[np.ndarray]:
         """The gradient for each spectrum, and the activation that it has reached."""
         slope, activations = self._slopes_through(None, spectra, shift, units)
-        stuck = ~slope.any(axis=tuple(range(1, slope.ndim)))
+        stuck = np.logical_not(slope.any(axis=tuple(range(1, slope.ndim))))
         if stuck.any():  # every ReLU on the way is off: there is no gradient, but there may be a way
             slope = np.where(
                 stuck[:, None, None, None, None], self._slopes_through(revived, spectra, shift, units)[0], slope
@@ -251,10 +251,11 @@ class _Climb:
 
 def _image_size(network: Network, image_size: tuple[int, int] | None) -> tuple[int, int]:
     own = network.image_shape[:2]
-    size = tuple(own if image_size is None else image_size)
-    if None in size or any(side not in (None, given) for side, given in zip(own, size, strict=True)):
+    height, width = own if image_size is None else image_size
+    size = (height, width)
+    if height is None or width is None or any(side not in (None, given) for side, given in zip(own, size, strict=True)):
         raise ModelError(f"images of {size} pixels; the model takes {own} (None: any), so give image_size accordingly")
-    return size
+    return height, width
 
 
 def _advance(progress: Progress, start: int, units: int, of: int, steps: int, step: int) -> None:

@@ -93,9 +93,10 @@ def embedding(
     count = image_count(batches)
     total = None if count is None else min(count, most)
     first = _first(labelled_batches(batches, batch_size, Inspection(model).image_shape), most)
-    advance = progress and (lambda done, _: progress(done, total))
+    advance = None if progress is None else (lambda done, _=None, /: progress(done, total))
     unit_pass(model, first, [layer], collectors=[points], batch_size=batch_size, progress=advance)
-    labels = None if points.labels[0] is None else np.concatenate(points.labels)
+    known = [labels for labels in points.labels if labels is not None]
+    labels = np.concatenate(known) if known else None
     return Embedding(layer, np.concatenate(points.vectors), np.concatenate(points.images), labels)
 
 
@@ -140,7 +141,9 @@ class _Vectors:
         self._by_cell = by_cell
 
     def start(self, layers: Mapping[str, UnitLayer]) -> None:
-        self.vectors, self.images, self.labels = [], [], []
+        self.vectors: list[np.ndarray] = []
+        self.images: list[np.ndarray] = []
+        self.labels: list[np.ndarray | None] = []
 
     def add(self, batch: Batch) -> None:
         (maps,) = batch.maps.values()

@@ -86,11 +86,9 @@ class PatchesCollector:
         self._kept = {index: kept for index, kept in self._kept.items() if index in wanted}
         for row in range(len(batch.images)):
             if batch.start + row in wanted:
-                of_batch = (batch.images, batch.labels, batch.masks)
                 # A copy: a view would hold the whole batch.
-                self._kept[batch.start + row] = tuple(
-                    None if array is None else array[row].copy() for array in of_batch
-                )
+                label, mask = (None if of is None else of[row].copy() for of in (batch.labels, batch.masks))
+                self._kept[batch.start + row] = batch.images[row].copy(), label, mask
 
     def result(self) -> dict[str, TopPatches]:
         return {name: self._patches(best) for name, best in self._bests.items()}

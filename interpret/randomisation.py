@@ -77,7 +77,7 @@ def randomisation_check(
 
 def _layers_with_kernels(network: Network, size: tuple[int, int]) -> list[str]:
     """The first call of each layer that has a kernel of its own, in the order of execution."""
-    first_calls = {}
+    first_calls: dict[int, str] = {}
     for node in network.graph(size).nodes:
         if _has_kernel(node.layer):
             first_calls.setdefault(id(node.layer), node.name)

@@ -87,7 +87,8 @@ def kernel_tuning(kernel: np.ndarray) -> KernelTuning:
             "3 pixels a side or more"
         )
     measured = _measure(np.nan_to_num(kernel))
-    return KernelTuning(**measured, **_chance(kernel.shape[:3]))
+    least_orientation, least_centre = _chance(kernel.shape[:3])
+    return KernelTuning(**measured, least_orientation=least_orientation, least_centre=least_centre)
 
 
 def _measure(kernel: np.ndarray) -> dict[str, np.ndarray]:
@@ -177,12 +178,11 @@ def _gaussian_pairs(size: tuple[int, int]) -> Iterator[np.ndarray]:
 
 
 @cache
-def _chance(shape: tuple[int, int, int]) -> dict[str, float]:
+def _chance(shape: tuple[int, int, int]) -> tuple[float, float]:
+    """The orientation index, and the share of a centre and its surround, that random kernels stay below."""
     measured = _measure(np.random.default_rng(0).normal(size=(*shape, RANDOM)))
-    return {
-        "least_orientation": float(np.percentile(measured["orientation_index"], SURE)),
-        "least_centre": max(HALF, float(np.percentile(measured["centre_surround"], SURE))),
-    }
+    least_orientation = float(np.percentile(measured["orientation_index"], SURE))
+    return least_orientation, max(HALF, float(np.percentile(measured["centre_surround"], SURE)))
 
 
 def _sorted(chosen: np.ndarray, by: np.ndarray | None) -> np.ndarray:

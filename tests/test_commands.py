@@ -38,6 +38,7 @@ NOT_RUN = {
     "python -m sphinx --fail-on-warning -c docs . build/site": "tests/test_site.py builds it",
     "ruff format .": "changes files: .ci/run checks the format",
     "ruff check .": ".ci/run runs it",
+    ".ci/types": ".ci/run runs it",
     "pip install pip-audit && pip-audit": NETWORK,
     "pytest": TESTS,
     "pytest -m 'not slow'": TESTS,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -167,7 +167,7 @@ class _Drawing:
         x = left + self.middle(stop) - (length + right) / 2
         top = line - (height + up) / 2 + up
         front, lid, side = _colours(stop)
-        style = {"edgecolor": palette.LINE, "linewidth": 0.5, "joinstyle": "round", "zorder": 3}
+        style: dict[str, Any] = {"edgecolor": palette.LINE, "linewidth": 0.5, "joinstyle": "round", "zorder": 3}
         axes.add_patch(Rectangle((x, top), length, height, facecolor=front, **style))
         roof = [(x, top), (x + right, top - up), (x + length + right, top - up), (x + length, top)]
         axes.add_patch(Polygon(roof, facecolor=lid, **style))
@@ -269,7 +269,7 @@ class _Pen:
         """Where a way starts: behind a stop and its signs, or at the left of the row if the stop is in another one."""
         stop = self._drawing.stops[source]
         if stop.column not in self._lefts:
-            return MARGIN - 26, self._lines.get(0, self._lines.get(lane))
+            return MARGIN - 26, self._lines[0 if 0 in self._lines else lane]
         centre = self._lefts[stop.column] + self._drawing.middle(stop)
         end = self._lefts[stop.column] + self._drawing.width(stop.column) - 9
         self._line([centre, end], [self._lines[stop.lane]] * 2)
@@ -297,7 +297,7 @@ def _legend(sheet: Sheet, y: float) -> float:
     return y + LINE + 24
 
 
-def _plain(colour: tuple[int, int, int]) -> np.ndarray:
+def _plain(colour: Sequence[int]) -> np.ndarray:
     return np.array([[colour]], np.uint8)
 
 
@@ -317,13 +317,14 @@ def _colours(stop: Stop) -> list[tuple[float, float, float]]:
     else:
         table = palette.SEQUENTIAL if stop.kind in ("Dense", "EinsumDense") else palette.AGREEMENT
         shades = [table[100], table[50], table[150]]
-    return [tuple(float(part) / 255 for part in shade) for shade in shades]
+    return [(float(red) / 255, float(green) / 255, float(blue) / 255) for red, green, blue in shades]
 
 
 def _sees(stop: Stop) -> str:
-    if None in stop.fields:
+    known = [field for field in stop.fields if field is not None]
+    if len(known) < len(stop.fields):
         return "sees all"
-    sides = [str(field[0]) if field[0] == field[1] else size(field) for field in dict.fromkeys(stop.fields)]
+    sides = [str(field[0]) if field[0] == field[1] else size(field) for field in dict.fromkeys(known)]
     return f"sees {'–'.join(sides)} px"
 
 

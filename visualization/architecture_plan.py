@@ -139,12 +139,12 @@ def _folded(stops: list[Stop]) -> list[Stop]:
             same = [stops[index + offset + turn * length] for turn in range(times)]
             for turn in range(times):
                 now[index + offset + turn * length] = len(kept)
-            known = all(stop.multiply_adds is not None for stop in same)
+            known = [stop.multiply_adds for stop in same if stop.multiply_adds is not None]
             kept.append(
                 replace(
                     same[0],
                     parameters=sum(stop.parameters for stop in same),
-                    multiply_adds=sum(stop.multiply_adds for stop in same) if known else None,
+                    multiply_adds=sum(known) if len(known) == len(same) else None,
                     fields=[same[0].fields[0], same[-1].fields[-1]],
                     repeated=(group, times) if times > 1 else (0, 1),
                 )

@@ -96,7 +96,7 @@ def _cell(images: Sequence[np.ndarray], side: int, frame: np.ndarray) -> np.ndar
     across = 1 if len(images) == 1 else 2
     image_side = (inside - (across + 1) * GAP) // across
     for position, image in enumerate(images[: across * across]):
-        height, width = fitted(*image.shape[:2], image_side)
+        height, width = fitted(image.shape[:2], image_side)
         top = FRAME + GAP + position // across * (image_side + GAP) + (image_side - height) // 2
         left = FRAME + GAP + position % across * (image_side + GAP) + (image_side - width) // 2
         tile[top : top + height, left : left + width] = scaled(image, height, width)

@@ -1,7 +1,7 @@
 """What a person chooses of a figure: which units it shows, in which order, and who shares a colour scale."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +24,6 @@ class Display:
     sort: str | None = None  # "index", "norm", "activation" or "orientation"
     scale: str | None = None  # "unit", "layer" or "global"
     max_inputs: int = 8  # slices of each kernel that reads maps
-
-    def with_default_scale(self, scale: str) -> "Display":
-        """The same, with the scale that suits a figure where none was chosen."""
-        return replace(self, scale=self.scale or scale)
 
 
 def is_picture(kernel: np.ndarray, rgb: bool) -> bool:
@@ -52,7 +48,7 @@ def _ranked(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
     if sort == "norm" and layer.norm is None:
         sort = "index" if layer.activation is None else "activation"
     most = display.max_units or (MOST if is_picture(layer.kernel, layer.rgb) else MOST_DEEP)
-    rank = np.argsort(layer.tuning.order) if sort == "orientation" else None
+    rank = np.argsort(layer.tuning.order) if sort == "orientation" and layer.tuning is not None else None
     units = choose_units(
         _count(layer), units=display.units, max_units=most, sort=sort, norm=layer.norm, activation=layer.activation,
         rank=rank,
@@ -67,12 +63,13 @@ def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, s
     """
     shown, sort = _ranked(layer, display)
     words = selection_words(shown, _count(layer), sort)
-    units = shown[~layer.dead[shown]]
+    activation, dead = layer.activity()
+    units = shown[~dead[shown]]
     if not len(units):
-        units, words = np.flatnonzero(~layer.dead), ""
+        units, words = np.flatnonzero(~dead), ""
     if not len(units):
         units = shown
-    return units[np.argsort(-np.nan_to_num(layer.activation)[units], kind="stable")], words
+    return units[np.argsort(-np.nan_to_num(activation)[units], kind="stable")], words
 
 
 def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndarray:
@@ -90,12 +87,13 @@ def selection_text(layer: "ObservedLayer", display: Display) -> str:
     return f"of {words}" if words and display.units is None else ""
 
 
-def reasons(layer: "ObservedLayer", display: Display, units: Sequence[int]) -> list[str]:
+def reasons(layer: "ObservedLayer", display: Display, units: Sequence[int] | np.ndarray) -> list[str]:
     """Why each unit of `units_alive(layer, display, len(units))` is shown."""
     if display.units is not None:
         return ["asked for"] * len(units)
     order, _ = _candidates(layer, display)
-    if layer.dead[order].any():
+    _, dead = layer.activity()
+    if dead[order].any():
         return ["no unit of the layer is alive"] * len(units)
     if len(units) == 1:
         return [f"the unit most active on these images {selection_text(layer, display)}".rstrip()]

@@ -51,8 +51,7 @@ def write_evolution(
     if len(evolution.kernels) != count or (evolution.maps is not None and len(evolution.maps) != count):
         of_maps = "" if evolution.maps is None else f" and maps of {len(evolution.maps)}"
         raise ValueError(f"{count} epochs for kernels of {len(evolution.kernels)}{of_maps}")
-    options = {"max_units": max_units, "caption": caption}
-    frames = [_pixels(evolution_frame(evolution, index, **options)) for index in range(count)]
+    frames = [_pixels(evolution_frame(evolution, at, max_units=max_units, caption=caption)) for at in range(count)]
     lasting = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     animation = {"save_all": True, "duration": lasting, "loop": 0}
     file = io.BytesIO()
@@ -81,12 +80,12 @@ def evolution_frame(
     shown = choose_units(kernels.shape[-1], max_units=max_units)
     limit = palette.largest(kernels[..., shown])
     tiles = [_kernel_tile(kernels[..., unit], index, limit, rgb) for unit in shown]
-    blocks = [("kernels", tiles, None)]
+    blocks: list[tuple[str, list[np.ndarray], np.ndarray | None]] = [("kernels", tiles, None)]
     if maps is not None:
         map_limit = palette.largest_inside(maps[..., shown], evolution.inside)
         coloured = palette.colour_activations(maps[index][..., shown], map_limit)
-        never = ~maps[..., shown].any(axis=(0, 1, 2))
-        blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], never))
+        dead = np.logical_not(maps[..., shown].any(axis=(0, 1, 2)))
+        blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], dead))
 
     sheet = Sheet(width=WIDTH)
     *shape, count = evolution.shape or kernels.shape[1:]
@@ -122,7 +121,7 @@ def evolution_frame(
     if maps is not None:
         sheet.activation_bar(MARGIN + step, bottom, map_limit, "all epochs", signed=bool((maps < 0).any()))
     if evolution.image is not None:
-        high, wide = fitted(*evolution.image.shape[:2], 150)
+        high, wide = fitted(evolution.image.shape[:2], 150)
         sheet.photo(MARGIN + step + 560, bottom, evolution.image, wide, high)
     if maps is not None:
         footnotes(sheet, sheet.height + 10, [], beyond=beyond(maps[..., shown], map_limit))

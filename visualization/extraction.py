@@ -72,14 +72,14 @@ def unit_extraction_figure(
     small. Of a unit that does not read the image, the maps that it reads are drawn before them.
     """
     observed = observation.layer(layer)
-    caption, scale = caption.of_layer(observed), display.with_default_scale("layer").scale
+    caption, scale = caption.of_layer(observed), display.scale or "layer"
     reading = observed.reading(unit) if observed.reading else None
     is_picture = reading is None and (observed.rgb or observed.kernel.shape[2] == 1)
     kernel = observed.kernel[..., unit] if is_picture and observed.paired else None
     names = [observation.image_text(image) for image in range(len(observation.images))]
     steps = _Steps(
-        observation.images, names,
-        {stage: observed.maps[stage][..., unit] for stage in STAGES if stage in observed.maps},
+        list(observation.images), names,
+        {stage: list(observed.maps[stage][..., unit]) for stage in STAGES if stage in observed.maps},
         kernel if kernel is None or observed.rgb else kernel[..., 0], reading, observed.inside.get("filter"),
     )  # fmt: skip
     limit = limit_of_maps(observation.layers if scale == "global" else [observed])
@@ -154,7 +154,7 @@ def _draw_kernel(sheet: Sheet, kernel: np.ndarray, right: float) -> float:
     return MARGIN + height + LINE + 20
 
 
-def _fitted(image: np.ndarray, side: int) -> tuple[int, int]:
+def _fitted(image: np.ndarray, side: float) -> tuple[int, int]:
     """(width, height) in pixels at which an image fills a square of `side`."""
     factor = side / max(image.shape[:2])
     return max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))

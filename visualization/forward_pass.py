@@ -63,7 +63,7 @@ def pipeline_figure(
     photo, stops, scale = (
         observation.images[image],
         stops_of_image(observation, image),
-        display.with_default_scale("layer").scale,
+        display.scale or "layer",
     )
     shares = None if observation.probabilities is None else np.asarray(observation.probabilities[image])
     limit = palette.largest(np.array([palette.largest_inside(stop.maps, stop.inside) for stop in stops]))

@@ -48,8 +48,8 @@ def draw_groups(
         left = x + column * (width + gap) + LABEL_WIDTH
         for text, (wide, _) in zip(headings, sizes, strict=True):
             if isinstance(text, str):
-                position = (left + wide / 2, y + head)
-                sheet.text(*position, text, palette.LABEL_SIZE, ha="center", va="bottom", color=palette.QUIET_TEXT)
+                ink = palette.QUIET_TEXT
+                sheet.text(left + wide / 2, y + head, text, palette.LABEL_SIZE, ha="center", va="bottom", color=ink)
             else:
                 high = _heading_height(text, wide)
                 sheet.photo(left, y + head - high, text, wide, high)

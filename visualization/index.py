@@ -1,7 +1,6 @@
 """A page to browse a folder of figures by: plain HTML, that needs no network and no server."""
 
 import html
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +75,11 @@ def _link(anchor: str, layer: str | None, entries: Sequence[Entry]) -> str:
 
 def _section(folder: Path, anchor: str, layer: str | None, entries: Sequence[Entry]) -> str:
     of_layer = [entry for entry in entries if entry.unit is None]
-    of_units = sorted((entry for entry in entries if entry.unit is not None), key=lambda entry: entry.unit)
-    by_unit = [(unit, list(of_unit)) for unit, of_unit in itertools.groupby(of_units, key=lambda entry: entry.unit)]
+    of_units: dict[int, list[Entry]] = {}
+    for entry in entries:
+        if entry.unit is not None:
+            of_units.setdefault(entry.unit, []).append(entry)
+    by_unit = [(unit, of_units[unit]) for unit in sorted(of_units)]
     jumps = " ".join(f'<a href="#{anchor}-unit{unit}">{unit}</a>' for unit, _ in by_unit)
     lines = [f'<section id="{anchor}">', f"<h2>{_text(NETWORK if layer is None else layer)}</h2>"]
     if of_layer:

@@ -46,7 +46,7 @@ def write_projector(folder: str | Path, embedding: "Embedding", columns: Mapping
     sprite, side = _sprite(images)
     png = io.BytesIO()
     sprite.save(png, format="PNG")
-    contents = {
+    contents: dict[str, str | bytes] = {
         "tensors.tsv": "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist()),
         # A label may hold what UTF-8 has no bytes for.
         "metadata.tsv": _metadata(columns).encode("utf-8", "backslashreplace"),

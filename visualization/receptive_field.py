@@ -25,7 +25,7 @@ def receptive_field_figure(image: np.ndarray, views_of_units: "UnitViews", *, ca
     largest.
     """
     views = views_of_units.views
-    height, width = fitted(*image.shape[:2], SIDE)
+    height, width = fitted(image.shape[:2], SIDE)
     columns = min(COLUMNS, len(views))
     wide = columns * (SIDE + GAP)
     line = line_height(palette.LABEL_SIZE)
@@ -55,13 +55,17 @@ def receptive_field_figure(image: np.ndarray, views_of_units: "UnitViews", *, ca
         sheet.text(x, top + 2 * line, where, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         top += 3 * line + 10
         sheet.tile(x, top, boxed_tile(image, view.box, SIDE, ink), width, height)
-        if view.effective is not None:
-            _draw_effective(sheet, x, top + height + 12, view, (height, width))
+        _draw_effective(sheet, x, top + height + 12, view, (height, width))
     return sheet.figure()
 
 
 def _draw_effective(sheet: Sheet, x: float, y: float, view: "UnitView", pixels: tuple[int, int]) -> None:
-    """How much each pixel moves a unit, in a tile of (height, width) `pixels`, with the exact field outlined."""
+    """How much each pixel moves a unit, in a tile of (height, width) `pixels`, with the exact field outlined.
+
+    Nothing where that was not measured.
+    """
+    if view.effective is None:
+        return
     height, width = pixels
     limit = palette.largest(view.effective)
     heat = palette.colour_activations(view.effective, limit)

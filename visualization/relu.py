@@ -1,8 +1,9 @@
 """ReLU, and what it removes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -63,7 +64,12 @@ def relu_figure(
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _dress(axes, limit)
         removed = np.mean(values <= 0) if values.size else 0.0
-        style = {"transform": axes.transAxes, "fontsize": palette.BODY_SIZE, "va": "top", "parse_math": False}
+        style: dict[str, Any] = {
+            "transform": axes.transAxes,
+            "fontsize": palette.BODY_SIZE,
+            "va": "top",
+            "parse_math": False,
+        }
         share = f"ReLU removes {removed:.1%}" + (" (dead here)" if removed == 1 else "")
         axes.text(0.02, 0.95, share, color=palette.NEGATIVE, ha="left", **style)
         axes.text(0.02, 0.8, f"unit {unit}: {reason}", color=palette.QUIET_TEXT, ha="left", **style)
@@ -80,7 +86,7 @@ def relu_figure(
     return sheet.figure()
 
 
-def _dress(axes, limit: float) -> None:
+def _dress(axes: Axes, limit: float) -> None:
     axes.set_xlim(-limit, limit)
     axes.axvline(0, color=palette.LINE, linewidth=0.6)
     axes.grid(color=palette.GRID, linewidth=0.5)

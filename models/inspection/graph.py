@@ -63,16 +63,16 @@ class Node:
     name: str
     layer: keras.Operation
     inputs: tuple[Hashable, ...]
-    input_shapes: tuple[tuple[int | None, ...], ...]
+    input_shapes: tuple[tuple[int, ...], ...]  # known in full, since the pass is traced on one image of a given size
     outputs: tuple[Hashable, ...]
-    output_shapes: tuple[tuple[int | None, ...], ...]
+    output_shapes: tuple[tuple[int, ...], ...]
     preactivation: Hashable | None
 
     @property
     def is_convolution(self) -> bool:
         return isinstance(self.layer, CONVOLUTIONS)
 
-    def units(self, chosen: Sequence[int] | None) -> np.ndarray:
+    def units(self, chosen: Sequence[int] | np.ndarray | None) -> np.ndarray:
         """The units that were chosen of those that the layer has, None for all; raises ModelError."""
         count = self.output_shapes[0][-1]
         units = np.arange(count) if chosen is None else np.asarray(chosen, int)

@@ -30,12 +30,12 @@ def _as_pair(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> Any:
-    """YAML takes a class or a dataset that is called 64 for a number."""
+    """Turns a number into text: YAML reads a class or a dataset called 64 as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _in_home(path: str) -> str:
-    """A path with a user's folder in place of `~` or `~name`, which no shell puts there behind a key."""
+    """A path in which `~` or `~name` is replaced by the home folder; shells do not replace it after `key=`."""
     return os.path.expanduser(path) if path.startswith("~") and not os.path.exists(path) else path
 
 
@@ -374,7 +374,7 @@ class Training(Section):
 
 
 class Train(Section):
-    """What training takes."""
+    """The keys of train.py."""
 
     name: Text | None = None  # the folder under runs/; null: the experiment's name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of all random numbers

@@ -47,7 +47,7 @@ def file_name(name: str, count: int = 0) -> str:
 
 
 def names_of_layer(layer: str) -> tuple[str, str]:
-    """What a layer is called in the names of files: usually, and where another one is called so on some disks."""
+    """Both forms of a layer's name in file names: the usual one, and the one used if another layer's collides."""
     return _topic(layer, 0), _topic(layer, 1)
 
 
@@ -67,5 +67,5 @@ def _digest(text: str, count: int) -> str:
 
 
 def _folded(file: str) -> str:
-    """What is the same for two names that some disks take for one."""
+    """A key that is equal for two names that some disks consider the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", file).casefold())

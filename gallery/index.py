@@ -1,4 +1,4 @@
-"""The page on which all figures of a folder are found, whenever they were drawn."""
+"""The page that shows all figures of a folder, whenever they were drawn."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def explanation(figure: str) -> tuple[str, str] | None:
 
 
 def _explained(picture: "Entry", folder: Path) -> "Entry":
-    """With how to read it, and where that is explained."""
+    """The entry with the sentence on how to read it, and a link to the document."""
     known = explanation(picture.figure)
     if known is None:
         return picture

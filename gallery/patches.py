@@ -1,4 +1,4 @@
-"""What each unit likes best: the images, and where in them."""
+"""What excites each unit most: the images, and where in them."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

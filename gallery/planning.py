@@ -1,4 +1,4 @@
-"""Which drawings the chosen figures stand for, and which figures cannot be given."""
+"""Which drawings the chosen figures consist of, and which figures cannot be drawn."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Plan:
 
 
 def planned(inputs: "FigureInputs") -> list[Plan]:
-    """What is to be drawn of a network and its images.
+    """The drawings to make of a network and its images.
 
     A figure that they cannot give is reported and left out where it came with a group; UserError where it was asked
     for by its name, or where nothing is left.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     page="gallery-networks.md#tensorboards-projector",
 )
 def projector(inputs: "FigureInputs") -> "Iterator[Drawing]":
-    """No drawing: the projector shows files."""
+    """Draws nothing: the projector reads files."""
     yield from ()
 
 

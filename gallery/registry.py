@@ -34,7 +34,7 @@ LAST = 100
 
 @dataclass(frozen=True)
 class Figure:
-    """What is known of a figure before it is drawn; the arguments of `figure`, and the functions below it."""
+    """What a figure declares: the arguments of `figure`, and the functions that draw it."""
 
     name: str
     group: str | None

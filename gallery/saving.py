@@ -1,4 +1,4 @@
-"""Drawn figures on disk: each as PNG, SVG and arrays, and a page on which all of a folder are found."""
+"""Writes figures to disk: each as PNG, SVG and arrays, and a page that shows all figures of the folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,12 +49,12 @@ def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) ->
 
 
 def _say(line: str) -> None:
-    """At once, also where it is read through a pipe or from a file: drawing takes minutes."""
+    """Prints at once, also into a pipe or a file: drawing takes minutes."""
     print(line, flush=True)
 
 
 def _make_way(path: Path, words: str) -> bool:
-    """Removes what stands beside a picture of this name unless these words drew it, and says whether others did.
+    """Removes the files of a picture that these words did not draw, and returns whether other words drew it.
 
     Whenever drawing is stopped, a picture never stands beside the arrays or the animation of another.
     """

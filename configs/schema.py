@@ -388,7 +388,7 @@ class Train(Section):
         return name
 
 
-class Where(Section):
+class DataLocation(Section):
     """Where a run's data lies on this machine, if not where it lay when the run was trained."""
 
     root: Place | None = None  # the folder of images; null: where it was
@@ -410,7 +410,7 @@ class Evaluate(Section):
     limit_batches: Count | None = None  # so many batches only; null: as in training
     mirrored: bool = False  # look at each image and its mirror image, and average their logits
     mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # the most confident ones, drawn
-    data: Where = Where()
+    data: DataLocation = DataLocation()
 
 
 class Extraction(Section):
@@ -461,7 +461,7 @@ class Visualize(Section):
     kernel: str | list[list[float]] | None = None  # one to try on images, by name or as rows; no network is needed
     kernel_name: Text | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
     extraction: Extraction = Extraction()
-    data: Where = Where()
+    data: DataLocation = DataLocation()
 
     @model_validator(mode="after")
     def _two_runs_or_one(self):

@@ -89,7 +89,7 @@ class Material:
     @cached_property
     def model(self) -> "keras.Model":
         with quietly():
-            from convlens.training.run import load_model
+            from convlens.training.saved_model import load_model
 
             return self.run.model if self.run else load_model(self.config.model)
 

@@ -4,7 +4,7 @@ from convlens.configs import Train
 from convlens.core.errors import UserError
 from convlens.core.program import word
 from convlens.training.optimizer_options import check_options, parameters_in_source
-from convlens.training.run import model_file
+from convlens.training.saved_model import model_file
 
 
 def check_choices(config: Train) -> None:

@@ -3,7 +3,7 @@
 import keras
 
 from convlens.core.errors import UserError
-from convlens.training.run import load_model
+from convlens.training.saved_model import load_model
 
 
 def initialize_from(model: keras.Model, source: str) -> list[str]:

@@ -157,10 +157,13 @@ class Splits(Section):
 class Data(Section):
     """Where images come from and what is done to them before the model sees them."""
 
-    source: Literal["rendered_cars", "tfds", "folder"] = "rendered_cars"  # where images come from; data= chooses it
+    source: Literal["rendered_cars", "tfds", "folder", "arrays"] = (
+        "rendered_cars"  # where images come from; data= chooses it
+    )
     #   rendered_cars: vehicles that are rendered on this machine
     #   tfds: TensorFlow Datasets, by data.name
     #   folder: a folder for each class, in data.root
+    #   arrays: those that a program gave to convlens.fit
     name: Text | None = None  # of tfds "name", "name/config" or "name/config:version"; of rendered_cars 64, 128, ...
     root: Place | None = None  # a folder of images, with data=folder
     data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
@@ -215,9 +218,15 @@ class Head(Section):
 class Model(Section):
     """A base of blocks and a head. A single value holds for every block; a list gives one a block."""
 
-    family: Literal["convnet", "resnet"] = "convnet"  # what a block is made of
+    family: Literal["convnet", "resnet", "keras"] = "convnet"  # what a block is made of
     #   convnet: convolutions one after another
     #   resnet: residual units, whose result is added to their input
+    #   keras: no blocks, but the layers in the file of model.path
+    path: Place | None = None  # keras: a .keras file, or a run, whose layers are trained
+    weights: Literal["fresh", "file"] = "fresh"  # keras: with which weights they begin
+    #   fresh: new ones; layers that do not learn keep the file's
+    #   file: those in the file
+    replace_head: bool = False  # keras: a last dense layer for other classes is made anew
     filters: Annotated[Counts, Field(min_length=1)] = [32, 64, 128]  # kernels of each block
     kernel_size: Sizes = [3]  # pixels a side
     convolutions: Counts = [1]  # in a block; residual units in a resnet
@@ -241,6 +250,14 @@ class Model(Section):
     first_stddev: Positive | None = None  # deviation of the first convolution's kernels; null: as initializer
     whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
     head: Head = Head()
+
+    @model_validator(mode="after")
+    def _file_goes_with_its_family(self):
+        if self.family == "keras" and self.path is None:
+            raise ValueError("model=keras needs a file with a network; give model.path=net.keras")
+        if self.family != "keras" and self.path is not None:
+            raise ValueError(f"model.path={self.path} is read with model=keras; add it, or leave model.path out")
+        return self
 
     @model_validator(mode="after")
     def _one_value_a_block(self):

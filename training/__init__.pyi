@@ -8,10 +8,14 @@ from .fit import (
 from .run import (
     Run as Run,
 )
+from .session import (
+    Session as Session,
+)
 
 __all__ = [
     "Evaluation",
     "Run",
+    "Session",
     "evaluate_model",
     "fit_model",
 ]

@@ -40,22 +40,22 @@ def choose_devices(count: int | None, batch_size: int) -> list[str]:
     return found[:count]
 
 
-def room_on_device(cache: str, devices: list[str]) -> float:
+def bytes_on_device(cache: str, devices: list[str]) -> float:
     """How many bytes of images, to train and to validate on, may lie on the accelerator; `cache` as configured.
 
-    By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
-    where they are to and cannot.
+    With `auto`, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
+    where `device` is asked for and the images cannot lie there.
     """
-    return by_backend(tensorflow=_room_for_tensorflow, jax=_room_for_jax)(cache, devices)
+    return by_backend(tensorflow=_bytes_for_tensorflow, jax=_bytes_for_jax)(cache, devices)
 
 
-def _room_for_tensorflow(cache: str, devices: list[str]) -> float:
+def _bytes_for_tensorflow(cache: str, devices: list[str]) -> float:
     if cache == "device":
         raise UserError("data.cache=device is for JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
     return 0
 
 
-def _room_for_jax(cache: str, devices: list[str]) -> float:
+def _bytes_for_jax(cache: str, devices: list[str]) -> float:
     import jax
 
     if cache == "device" and len(devices) > 1:

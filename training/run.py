@@ -245,6 +245,11 @@ class Run(RunPaths):
         """The content of the saved model's file. Raises `UserError`."""
         return read_regular(self.model_path, most=FILE_BYTES, expected="a model")
 
+    def keep_architecture(self, file: Path) -> None:
+        """Keeps a copy of the network's file, from which training goes on even where that has changed since."""
+        content = read_regular(file, most=FILE_BYTES, expected="a model")
+        atomic_write(self.architecture_path, content, size=len(content))
+
     def drop_snapshot(self, epoch: int) -> None:
         self.snapshot_path(epoch).unlink(missing_ok=True)
 

@@ -15,6 +15,11 @@ def open_run_data(run: "Run", location: DataLocation) -> "Dataset":
     """What `Run.open_data` gives. Raises `UserError`."""
     from convlens.data import open_dataset
 
+    if run.config.data.source == "arrays":
+        raise UserError(
+            f"Run {run.path} learned from arrays that a program gave to convlens.fit, and no run keeps them. Give the "
+            "images to draw with image=photo.jpg, or work on in that program."
+        )
     typed = {key: value for key, value in location.model_dump().items() if value is not None}
     _refuse_other_source(run, typed)
     if location.prepare:

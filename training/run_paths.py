@@ -3,7 +3,16 @@
 import os
 from pathlib import Path
 
-FILES = "config.yaml", "model.keras", "labels.txt", "metrics.csv", "evaluation.json", "run.json", "train.log"
+FILES = (
+    "config.yaml",
+    "architecture.keras",
+    "model.keras",
+    "labels.txt",
+    "metrics.csv",
+    "evaluation.json",
+    "run.json",
+    "train.log",
+)
 FOLDERS = (
     *("checkpoints", "snapshots", "figures", "exports", "tensorboard"),
     *(f"tensorboard/{split}" for split in ("train", "validation", "test")),
@@ -42,6 +51,11 @@ class RunPaths:
     @property
     def model_path(self) -> Path:
         return self.path / "model.keras"
+
+    @property
+    def architecture_path(self) -> Path:
+        """The file of a network that was trained with `model=keras`, as it was given; other runs have none."""
+        return self.path / "architecture.keras"
 
     @property
     def labels_path(self) -> Path:

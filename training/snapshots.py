@@ -31,10 +31,11 @@ class Snapshots(keras.callbacks.Callback):
         self.run, self.image, self.pack, self.most, self.begins = run, image, pack, most, begins
 
     def on_train_begin(self, logs=None):
-        from convlens.models import conv_layers, feature_extractor
+        from convlens.models import feature_extractor
+        from convlens.models.inspection.convolutions import kernel_variables
 
-        self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
-        self.extractor = feature_extractor(self.model, stages=("detect",))
+        self.kernels = kernel_variables(self.model)
+        self.extractor = feature_extractor(self.model, stages=("detect",)) if self.kernels else None
         kept = [] if self.begins else self.run.snapshot_epochs
         before = next((epoch for epoch in kept if epoch), 1)
         self.every = before * max(1, round(self.params["epochs"] / (self.most * before)))
@@ -49,6 +50,8 @@ class Snapshots(keras.callbacks.Callback):
             self._keep(epoch + 1)
 
     def _keep(self, epoch: int) -> None:
-        kernels = {layer.name: keras.ops.convert_to_numpy(layer.kernel) for layer in self.layers}
+        if self.extractor is None:  # no convolution, nothing to see
+            return
+        kernels = {layer: keras.ops.convert_to_numpy(kernel) for layer, kernel in self.kernels.items()}
         maps = {layer: stages["detect"] for layer, stages in self.extractor(self.image[None]).items()}
         self.run.write_snapshot(epoch, self.pack(epoch, kernels, maps, whole=epoch == 0))

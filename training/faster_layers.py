@@ -20,7 +20,7 @@ from convlens.training.devices import xla_pays_off
 
 
 @contextlib.contextmanager
-def fewer_passes(model: keras.Model) -> Iterator[None]:
+def faster_layers(model: keras.Model) -> Iterator[None]:
     """What is traced inside normalizes and pools in fewer passes, where that is faster; its values are the same.
 
     Moving averages included, to float precision; with JAX, as long as a map's mean is not hundreds of deviations away

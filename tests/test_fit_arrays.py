@@ -115,7 +115,7 @@ import convlens
 sys.path.insert(0, sys.argv[2])
 from test_fit_arrays import WORDS, network, pictures
 images, labels = pictures()
-words = [*WORDS[:2], "training.optimizer.learning_rate=0.02", f"runs_dir={sys.argv[1]}"]
+words = [*WORDS, "training.optimizer.learning_rate=0.02", f"runs_dir={sys.argv[1]}"]
 run = convlens.fit(network(), (images, labels), words, validation=(images[:10], labels[:10]))
 scores = run.model.predict(images[:10], verbose=0).argmax(1) == labels[:10]
 print("RESULT" + json.dumps({

@@ -54,5 +54,5 @@ def run_steps_on_device(model: keras.Model, train: "DeviceTraining", validation:
 
 def _steps(step: Callable, data: "DeviceTraining | DeviceEvaluation") -> Callable:
     compiled = compiled_calls if "cpu" in all_devices()[0] else compiled_loop
-    steps = compiled(lambda state, arrays, told: step(state, data.batch(arrays, *told)))
-    return lambda state, told: steps(state, data.arrays, told)
+    steps = compiled(lambda state, arrays, inputs: step(state, data.batch(arrays, *inputs)))
+    return lambda state, inputs: steps(state, data.arrays, inputs)

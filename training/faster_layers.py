@@ -85,8 +85,8 @@ def _fused_batch_norm(layer: keras.layers.BatchNormalization, normalized: Callab
         scale = ops.cast(layer.gamma, "float32") if layer.scale else ops.ones_like(near)
         offset = ops.cast(layer.beta, "float32") if layer.center else ops.zeros_like(near)
         outputs, mean, variance = normalized(inputs, scale, offset, near, layer.epsilon)
-        for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            moving.assign(moving * layer.momentum + found * (1 - layer.momentum))
+        for moving, of_batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            moving.assign(moving * layer.momentum + of_batch * (1 - layer.momentum))
         return ops.cast(outputs, layer.compute_dtype)
 
     return call

@@ -46,7 +46,7 @@ def fit_model(session: Session, model: keras.Model) -> list[dict[str, float]]:
     Raises:
         UserError: the loss or the weights are no longer finite, and what was saved before stays; or
             `training.steps_per_execution` does not divide the steps of an epoch.
-        Stopped: Ctrl-C or SIGTERM came; the state is saved, and was told how to go on from it.
+        Stopped: Ctrl-C or SIGTERM came; the state is saved, and it was said how to go on from it.
     """
     run, start = session.run, session.start
     if session.config.model.whiten and not start:

@@ -27,6 +27,13 @@ def check_network(config: Train) -> None:
     file_input(model_file(config.model.path))
 
 
+def keys_of_network(config: Train) -> set[str]:
+    """The keys that `with_input_of_network` gives a value, since nobody wrote them."""
+    if config.model.family != "keras":
+        return set()
+    return {f"data.{key}" for key in ("image_size", "channels") if getattr(config.data, key) is None}
+
+
 def with_input_of_network(config: Train) -> Train:
     """The configuration in which images have the size and the channels that the network in `model.path` takes.
 

@@ -301,7 +301,7 @@ class Run(RunPaths):
         try:
             lock(folder)
             # Not evaluation.json: another process may be writing it.
-            ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
+            ours = (self.architecture_path, self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
                 for unfinished in unfinished_writes(path):
                     unfinished.unlink()
@@ -375,9 +375,9 @@ class Run(RunPaths):
     def _write_summed(self, path: Path, text: str) -> None:
         """Writes a file whose SHA-256 sum `run.json` keeps; until it is there, the sum of the one before counts too."""
         content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
-        there = self._sum_there(path)
+        present = self._sum_there(path)
         # A file that is damaged already stays refused.
-        before = [found for found in there if found in sums.get(path.name, [])]
+        before = [digest for digest in present if digest in sums.get(path.name, [])]
         self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
         atomic_write(path, content)
 

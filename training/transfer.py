@@ -24,10 +24,10 @@ def initialize_from(model: keras.Model, source: str) -> list[str]:
         elif layer.name in head:
             fresh.append(layer.name)
         else:
-            found = f"has shapes {there}" if there else "does not exist"
+            in_source = f"has shapes {there}" if there else "does not exist"
             raise UserError(
                 f"init_from={source} does not fit this model: layer '{layer.name}' needs shapes {_shapes(layer)} "
-                f"and {found} there. Use the model configuration of that run."
+                f"and {in_source} there. Use the model configuration of that run."
             )
     return fresh
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from convlens.models import read_model
 from convlens.models.from_file import network_from_file
 from convlens.training import Run
 
+ROOT = Path(__file__).resolve().parents[1]
 train = importlib.import_module("convlens.train").train
 CLASSES = ("bright", "dark", "middle")
 
@@ -195,7 +197,11 @@ def test_what_cannot_be_trained_is_told_in_one_line_and_leaves_no_run(model, mor
         (["model=keras"], "model=keras needs a file with a network; give model.path=net.keras"),
         (["model.path=net.keras"], "is read with model=keras; add it, or leave model.path out"),
         (["model.replace_head=true"], "model.replace_head is not read without model=keras"),
-        (["model=keras", "model.path=photo.jpg"], "photo.jpg"),
+        (
+            ["model=keras", f"model.path={ROOT}/car.jpg"],
+            "car.jpg is not a file of Keras; expected one whose name ends in",
+        ),
+        (["model=keras", "model.path=absent.keras"], "absent.keras does not exist"),
         (["data.source=arrays"], "data.source=arrays is for convlens.fit"),
     ],
 )

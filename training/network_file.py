@@ -1,9 +1,12 @@
 """A training of a network in a file (`model=keras model.path=net.keras`): what is asked of it before data is read."""
 
+from pathlib import Path
+
 from convlens.configs import Train
 from convlens.core.errors import UserError
 from convlens.core.program import word
 from convlens.models.from_file import file_input, sides
+from convlens.models.keras_file.other_formats import other_format
 from convlens.training.saved_model import lasting_name, model_file
 
 OWN_KEYS = ("model.path", "model.weights", "model.replace_head")  # read with model=keras and with no other family
@@ -24,7 +27,12 @@ def check_network(config: Train) -> None:
             f"training.precision={config.training.precision} is not read with model=keras: the layers in "
             f"{config.model.path} say themselves how they compute. Leave it out."
         )
-    file_input(model_file(config.model.path))
+    path = Path(config.model.path)
+    if path.is_file() and path.suffix != ".keras" and not other_format(path):
+        raise UserError(
+            f"{word('model.path', path)} is not a file of Keras; expected one whose name ends in .keras, or a run."
+        )
+    file_input(model_file(path))
 
 
 def keys_of_network(config: Train) -> set[str]:

@@ -17,10 +17,10 @@ from convlens.core.errors import UserError, unknown
 from convlens.core.version import __version__
 
 COMMANDS = {  # each is a module of that name with a function `main`
-    "train": "train a network, or go on with a run",
-    "evaluate": "score a run: accuracy, per class, calibration, confusion matrix",
+    "train": "train a network, or resume a run",
+    "evaluate": "evaluate a run: accuracy, scores per class, calibration, confusion matrix",
     "visualize": "draw what a run or any .keras file learned, or what one kernel does",
-    "env": "versions, backend, devices and folders: what a report of a bug needs",
+    "env": "versions, backend, devices and folders, for a bug report",
 }
 
 
@@ -46,7 +46,7 @@ def help_text() -> str:
     lines += [f"  {name:12}{meaning}" for name, meaning in COMMANDS.items()]
     lines += ["", f"  {'--help, -h':12}this text; after a command: its keys and their defaults"]
     lines += [
-        f"  {'--version':12}which version this is",
+        f"  {'--version':12}the version of convlens",
         "",
         f"Begin with: {program.command_line('train', experiment='cars')}",
     ]

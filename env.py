@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if set(words) & {"--help", "-h"}:
             print(f"{__doc__}\n\nusage: {program.command_line('env')}")
         elif words:
-            raise UserError(f"env takes no words, and got '{words[0]}'.")
+            raise UserError(f"env takes no arguments, but got '{words[0]}'.")
         else:
             for name, value in report():
                 print(one_line(f"{name:20} {value}"), flush=True)

@@ -123,7 +123,7 @@ def main(words: list[str] | None = None) -> None:
         Row(name, figure, "images/s", found[f"{name.split(':')[0]}: ours, in memory"], figure.ratio_to(ceiling))
         for name, figure in found.items()
     ]
-    rows.append(Row("the ceiling: a large copy in memory", ceiling, f"images/s, {copied.median / 1e9:.1f} GB/s"))
+    rows.append(Row("peak speed: a large copy in memory", ceiling, f"images/s, {copied.median / 1e9:.1f} GB/s"))
     if not importlib.util.find_spec("torch"):
         rows.append(Row("JPEGs: PyTorch's DataLoader", None, "", note="left out: torch is not installed"))
     measuring.tell(rows, machine.machine(), f"Input, {images} images at {side}, batches of {batch}", given.json)

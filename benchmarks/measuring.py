@@ -100,7 +100,7 @@ def tell(rows: Sequence[Row], machine: Mapping[str, object], title: str, path: P
     """Prints the table, and writes it with every single value as JSON. `against` names what ratios are taken of."""
     console = Console(width=140, highlight=False)
     console.print("\n".join(f"{key}: {value}" for key, value in machine.items()), markup=False)
-    numbers = ("median", "spread", f"{against} / this", "of the ceiling")
+    numbers = ("median", "spread", f"{against} / this", "of peak speed")
     table = Table("what", *(Column(name, justify="right") for name in numbers), "unit", title=title)
     for row in rows:
         if row.figure is None:

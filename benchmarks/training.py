@@ -205,7 +205,7 @@ def measure(
     if not with_torch:
         rows.append(Row(f"{case}PyTorch", None, "", note="left out: torch is not installed"))
     rows.append(
-        Row(f"{case}the ceiling", ceiling, f"images/s, {found['ceiling'].median / 1e9:.0f} GFLOP/s", found["ours"])
+        Row(f"{case}peak speed", ceiling, f"images/s, {found['ceiling'].median / 1e9:.0f} GFLOP/s", found["ours"])
     )
     if END in found:
         rows.append(Row(f"{case}{END}", found[END], "seconds beside the steps"))

@@ -77,8 +77,8 @@ def command(
             print(yaml.safe_dump(compose(name, schema, overrides).document(), sort_keys=False).rstrip())
         elif flags & {"-m", "--multirun"}:
             if summarize is None:
-                several = " A list takes commas without it." if any("," in word for word in overrides) else ""
-                raise UserError(f"{name} does one job; -m is for {program.command_line('train')}.{several}")
+                several = " Without -m, write a list with commas." if any("," in word for word in overrides) else ""
+                raise UserError(f"{name} runs one job; -m only works with {program.command_line('train')}.{several}")
             sys.exit(_sweep(name, schema, overrides, summarize))
         else:
             prepare()
@@ -131,7 +131,7 @@ def _report_lost_output(name: str, ending: Ending) -> None:
     reason = streams.lost()
     if not reason or streams.left_by_reader():
         return
-    print(f"{name}: What it printed is lost, standard output takes nothing: {reason}.", file=sys.stderr)
+    print(f"{name}: the printed lines are lost, since standard output cannot be written: {reason}.", file=sys.stderr)
     if not (ending.logged or streams.is_closed()):
         sys.exit(FAILED)
 
@@ -156,12 +156,12 @@ def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
     lines += ["  --help, -h        this text", "  --cfg             print the configuration and stop"]
     if sweeps:
         lines += ["  --multirun, -m    one job for each combination of comma-separated values: -m seed=0,1,2"]
-    lines += ["", f"A list takes commas, key=a,b{'; with -m it stands in brackets' if sweeps else ''}."]
+    lines += ["", f"Write a list with commas, key=a,b{'; with -m, write it in brackets' if sweeps else ''}."]
     for group, choices in groups_of(name).items():
         lines += ["", f"{group}="]
         lines += [f"  {choice:18}{_first_comment(FOLDER / group / f'{choice}.yaml')}".rstrip() for choice in choices]
         if group == "experiment":
-            lines += [f"  {'./mine.yaml':18}A file of your own, anywhere, written like those in {FOLDER / group}"]
+            lines += [f"  {'./mine.yaml':18}A file of your own, anywhere, in the form of those in {FOLDER / group}"]
     return "\n".join([*lines, "", "keys and their defaults:", *_key_lines(schema)])
 
 
@@ -224,7 +224,7 @@ def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Sectio
     separate = following and not value and "=" not in following[0] and not following[0].startswith("-")
     given = f"{flag} {following[0]}" if separate else flag
     value = value or (following[0] if separate else "...")
-    return f"'{given}' is no flag: a key is written without dashes and with '=', {program.word(key, value)}"
+    return f"'{given}' is not a flag; write a key without dashes and with '=': {program.word(key, value)}"
 
 
 def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
@@ -294,7 +294,7 @@ def _values(override: Override, script: str) -> list[str]:
         raise UserError(f"'{override.input_line}' lists no values; list them with commas between them: {key}={instead}")
     many = f"'{override.input_line}' gives more than {MOST_JOBS:,} values; give fewer."
     if isinstance(value, RangeSweep) and (not value.step or _length(value) > MOST_JOBS):
-        raise UserError(many if value.step else f"'{override.input_line}' goes in steps of 0; give another step.")
+        raise UserError(many if value.step else f"'{override.input_line}' has steps of 0; give another step.")
     try:
         return list(override.sweep_string_iterator())
     except HydraException as error:

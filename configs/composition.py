@@ -112,7 +112,7 @@ def _unreadable(word: str) -> str:
     line = f"Cannot read '{word}'."
     if not value or not is_readable(f"{key}={as_value(value)}"):
         return f"{line} Expected key=value, such as training.epochs=3."
-    return f"{line} Quote what holds commas, brackets or quotes: {program.word(key, value)}"
+    return f"{line} Quote a value that holds commas, brackets or quotes: {program.word(key, value)}"
 
 
 def checked(
@@ -139,7 +139,7 @@ def checked(
         place = origin or (_file_with(found[0]["loc"], script, overrides or [], stray) if script else "")
         others = len({item["loc"][:2] for item in found}) - 1
         more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
-        raise UserError(line + (f" It stands in {place}." if place else "") + more) from error
+        raise UserError(line + (f" It is in {place}." if place else "") + more) from error
 
 
 def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[list[str], list[Override]]:
@@ -154,7 +154,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
         if override.is_sweep_override():
             raise UserError(_several_values(override, script))
         if key in known and key not in schema.model_fields and isinstance(override.value(), dict):
-            raise UserError(f"{key} is a choice, one of {', '.join(known[key])}; it takes no keys.")
+            raise UserError(f"{key} takes one of {', '.join(known[key])}; it has no keys of its own.")
         if key in known and not isinstance(override.value(), dict):
             choice = override.value()
             if choice is None and not override.is_delete() and _default_choices(script)[key] is None:

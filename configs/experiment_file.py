@@ -64,7 +64,7 @@ def read_experiment(path: Path, groups: Mapping[str, Sequence[str]]) -> Experime
         raise UserError(f"{path} has the key 'hydra'; an experiment cannot configure Hydra itself. Take it out.")
     # To YAML it is a comment, but without it Hydra would seek every key below `experiment.`
     if not re.match(rf"(\s*(#.*)?\n)*\s*{HEADER.replace(' ', ' *')} *$", text, re.MULTILINE):
-        raise UserError(f"{path} lacks the line '{HEADER}' at its top, with which every experiment begins.")
+        raise UserError(f"{path} does not begin with the line '{HEADER}'; put it at the top, as in every experiment.")
     _check_defaults(values.get("defaults", []), path, groups)
     return ExperimentFile(path, f"{HEADER}\n{text}")  # once more, since Hydra looks at the first line only
 
@@ -72,18 +72,18 @@ def read_experiment(path: Path, groups: Mapping[str, Sequence[str]]) -> Experime
 def _check_defaults(entries: object, path: Path, groups: Mapping[str, Sequence[str]]) -> None:
     """Raises `UserError` for a list of defaults that goes on from no experiment, or chooses what does not exist."""
     if not isinstance(entries, list):
-        raise UserError(f"defaults in {path} is no list; expected choices such as '- override /model: vgg'.")
+        raise UserError(f"defaults in {path} is not a list; expected choices such as '- override /model: vgg'.")
     choices = [("experiment", entry) for entry in entries if isinstance(entry, str) and entry != "_self_"]
     for key, choice in [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]:
         group = str(key).split()[-1].lstrip("/")
         if group in groups and not re.fullmatch(r"override\s+/\w+", str(key)):
-            raise UserError(f"'- {key}: {choice}' in {path} is to be written '- override /{group}: {choice}'.")
+            raise UserError(f"'- {key}: {choice}' in {path} must be written '- override /{group}: {choice}'.")
         choices.append((group, choice))
     for group, choice in choices:
         if group not in groups:
-            raise UserError(f"{unknown('group', group, groups)} It stands in {path}.")
+            raise UserError(f"{unknown('group', group, groups)} It is in {path}.")
         if choice is not None and choice not in groups[group]:
-            raise UserError(f"{unknown(group, choice, groups[group])} It stands in {path}.")
+            raise UserError(f"{unknown(group, choice, groups[group])} It is in {path}.")
 
 
 def _missing(path: Path, ours: Sequence[str]) -> str:

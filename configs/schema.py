@@ -47,7 +47,9 @@ def _whole_number(value: Any) -> Any:
 def _ascending(values: list[float]) -> list[float]:
     if len(values) != 2 or values[0] >= values[1]:
         given = ",".join(f"{value:g}" for value in values)
-        raise ValueError(f"data.value_range={given} is no range; expected two numbers, the smaller first, as 0,4095")
+        raise ValueError(
+            f"data.value_range={given} is not a range; expected two numbers, the smaller first, such as 0,4095"
+        )
     return values
 
 
@@ -129,17 +131,17 @@ class Augment(Section):
     Sizes are shares of the image side unless the comment says otherwise. Zero or false turns a change off.
     """
 
-    flip: bool | Literal["alternate"] = False  # left-right; true: at random; alternate: each image every other epoch
+    flip: bool | Literal["alternate"] = False  # left-right; true: at random; alternate: each image in every other epoch
     vertical_flip: bool = False  # upside down, at random
     crop: Annotated[int, Field(ge=0, le=256)] = 0  # pixels of padding before a random crop back to size
     translate: Fraction = 0.0  # shifted by up to this share, any way
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
     zoom: Fraction = 0.0  # larger or smaller by up to this share
     brightness: Share = 0.0  # brighter or darker by up to this share of the range
-    contrast: Share = 0.0  # by up to this share, more or less
-    saturation: Share = 0.0  # of colours, by up to this share, more or less
+    contrast: Share = 0.0  # higher or lower by up to this share
+    saturation: Share = 0.0  # of colours: higher or lower by up to this share
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # turned by up to this share of the colour circle
-    rand_augment: Annotated[int, Field(ge=0, le=10)] = 0  # operations an image
+    rand_augment: Annotated[int, Field(ge=0, le=10)] = 0  # random operations per image
     rand_magnitude: Share = 0.5  # how strong those operations are
     erase: Share = 0.0  # probability that a rectangle is erased
     mixup: NonNegative = 0.0  # alpha of the Beta distribution
@@ -147,11 +149,11 @@ class Augment(Section):
 
 
 class Splits(Section):
-    """Which part of the dataset plays which role, in TFDS split expressions; null: found by itself."""
+    """Which part of the dataset is used for what, as TFDS split expressions; null: found by the usual names."""
 
-    train: Text | None = None  # such as 'train[:80%]'; of a folder of photos, the folder's name
+    train: Text | None = None  # such as 'train[:80%]'; for a folder of photos, the name of a folder
     validation: Text | None = None  # chooses the best epoch
-    test: Text | None = None  # scored once, at the end
+    test: Text | None = None  # evaluated once, at the end
 
 
 class Data(Section):
@@ -164,34 +166,34 @@ class Data(Section):
     #   tfds: TensorFlow Datasets, by data.name
     #   folder: a folder for each class, in data.root
     #   arrays: those that a program gave to convlens.fit
-    name: Text | None = None  # of tfds "name", "name/config" or "name/config:version"; of rendered_cars 64, 128, ...
+    name: Text | None = None  # for tfds "name", "name/config" or "name/config:version"; for rendered_cars 64, 128, ...
     root: Place | None = None  # a folder of images, with data=folder
     data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
     manual_dir: Place | None = None  # files downloaded by hand, for TFDS datasets that ask for them
     # Of this command alone, and never saved: a file must not be able to ask for it.
-    prepare: Unsaved = None  # download or render what is not there; null: a new run does
+    prepare: Unsaved = None  # download or render missing data; null: only a new run does
     splits: Splits = Splits()
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # carved from train where there is no validation split
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # taken from train if there is no validation split
     classes: Texts | None = None  # keep only these classes, in this order; null: all
-    train_only: Texts | None = None  # classes that other splits may lack, learned and never scored; null: none
+    train_only: Texts | None = None  # classes that other splits may lack: learned, never evaluated; null: none
     image_size: Pair | None = None  # [height, width] or one number; null: the dataset's own
     channels: Channels | None = None  # 1: grey, 3: colour; null: the dataset's own
-    resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of another shape is made to fit
-    #   crop: the middle of it
-    #   pad: all of it, with black beside it
-    #   stretch: all of it, drawn out of proportion
+    resize: Literal["crop", "pad", "stretch"] = "crop"  # how an image of a different shape is made to fit
+    #   crop: only its middle part
+    #   pad: the whole image, with black borders
+    #   stretch: the whole image, with its proportions changed
     value_range: ValueRange | Literal["auto"] | None = None  # values in files that become 0 and 255; null: all of them
-    #   auto: the smallest and the largest of the training images
-    on_error: Literal["fail", "skip"] = "fail"  # an image that cannot be used
-    #   fail: named, and nothing is trained
-    #   skip: left out, up to one in ten
-    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"  # where decoded images lie
-    #   auto: where they fit
+    #   auto: the smallest and the largest value of the training images
+    on_error: Literal["fail", "skip"] = "fail"  # what to do with an image that cannot be used
+    #   fail: stop before training with an error that names it
+    #   skip: leave it out; at most one in ten
+    cache: Literal["auto", "device", "memory", "disk", "none"] = "auto"  # where decoded images are kept
+    #   auto: in the fastest place where they fit
     #   device: on the accelerator, with JAX
     #   memory: in the machine's memory
-    #   disk: in a file, which the next run reads too
-    #   none: nowhere; each is decoded in each epoch
-    shuffle_buffer: Count = 10000  # images, where the dataset is streamed
+    #   disk: in a file, which later runs use too
+    #   none: nowhere; images are decoded again in each epoch
+    shuffle_buffer: Count = 10000  # number of images that are shuffled at a time when a dataset is streamed
     augment: Augment = Augment()
 
     @model_validator(mode="after")
@@ -208,15 +210,15 @@ class Data(Section):
 class Head(Section):
     """The dense layers that turn the base's last feature maps into logits."""
 
-    pooling: Literal["flatten", "average"] = "flatten"  # how the last feature maps become one row of numbers
+    pooling: Literal["flatten", "average"] = "flatten"  # how the last feature maps become one vector
     #   flatten: every value, in order
     #   average: the mean of each map
     dense: Counts = []  # units of each dense layer before the logits
-    dropout: Fraction = 0.0  # share of the head's units silenced in each training step
+    dropout: Fraction = 0.0  # share of the head's units set to zero in each training step
 
 
 class Model(Section):
-    """A base of blocks and a head. A single value holds for every block; a list gives one a block."""
+    """A base of blocks and a head. A single value applies to every block; a list gives one value per block."""
 
     family: Literal["convnet", "resnet", "keras"] = "convnet"  # what a block is made of
     #   convnet: convolutions one after another
@@ -233,22 +235,22 @@ class Model(Section):
     stride: Sizes = [1]  # of a block's first convolution
     padding: Annotated[list[Literal["same", "valid"]], BeforeValidator(_as_list)] = ["same"]  # of convolutions
     #   same: zeros around the image, so that maps keep their size
-    #   valid: none; maps lose a border
-    dilation: Sizes = [1]  # pixels from one of a kernel's weights to the next
+    #   valid: no padding; maps lose a border
+    dilation: Sizes = [1]  # distance between neighbouring weights of a kernel, in pixels
     pooling: Annotated[list[Literal["max", "average", "none"]], BeforeValidator(_as_list)] = ["max"]  # ends a block
     #   max: the largest value of a window
     #   average: the mean of a window
     #   none: no pooling
     pool_size: Sizes = [2]  # pixels a side of that window
     batch_norm: bool = False  # normalize each map between a convolution and its ReLU
-    batch_norm_momentum: Fraction | None = None  # of its running averages; null: chosen for the number of steps
+    batch_norm_momentum: Fraction | None = None  # of its running averages; null: chosen by the number of steps
     dropout: Annotated[list[Fraction], BeforeValidator(_as_list)] = [0.0]  # after a block
     weight_decay: NonNegative = 0.0  # L2 penalty on kernels, added to the loss
-    initializer: Text = "he_normal"  # what kernels are before training: a Keras initializer's name
-    first_kernel_size: Size | None = None  # of the first convolution, whose kernels are looked at; null: kernel_size
-    # At the start; after so small a one as 0.01 learning shows in them.
-    first_stddev: Positive | None = None  # deviation of the first convolution's kernels; null: as initializer
-    whiten: bool = False  # first a fixed convolution that makes what the training images show vary independently
+    initializer: Text = "he_normal"  # of kernels before training: the name of a Keras initializer
+    first_kernel_size: Size | None = None  # of the first convolution, whose kernels are drawn; null: kernel_size
+    # Before training; with small initial weights, such as 0.01, what the kernels show later was learned.
+    first_stddev: Positive | None = None  # standard deviation of the first kernels at the start; null: as initializer
+    whiten: bool = False  # begin with a fixed convolution that decorrelates neighbouring pixels and colours
     head: Head = Head()
 
     @model_validator(mode="after")
@@ -285,31 +287,31 @@ OptimizerName = Literal[
 class Optimizer(Section):
     """How weights follow their gradients."""
 
-    name: OptimizerName = "adamw"  # muon: Muon for kernels, AdamW for the rest; learning rates as of adamw
-    learning_rate: Positive = 1e-3  # the highest of the schedule
+    name: OptimizerName = "adamw"  # muon: Muon for kernels, AdamW for the rest; choose its learning rate as for adamw
+    learning_rate: Positive = 1e-3  # the highest rate of the schedule
     weight_decay: NonNegative | None = None  # decoupled; null: the optimizer's own default
     momentum: Fraction = 0.9  # of sgd and rmsprop
     nesterov: bool = True  # of sgd
-    clip_norm: Positive | None = None  # the longest that all gradients together may be
-    clip_value: Positive | None = None  # the largest that any gradient may be
+    clip_norm: Positive | None = None  # largest norm of all gradients together
+    clip_value: Positive | None = None  # largest value of any gradient
     ema: Fraction = 0.0  # momentum of the exponential moving average of the weights; 0: off
-    options: dict[str, Any] = {}  # anything else the Keras optimizer takes
+    options: dict[str, Any] = {}  # other arguments of the Keras optimizer
 
 
 class Schedule(Section):
-    """How the learning rate moves; times are in epochs."""
+    """How the learning rate changes; times are in epochs."""
 
     name: Literal["constant", "cosine", "step", "exponential", "one_cycle", "plateau"] = "cosine"  # its shape
     #   constant: always the same
     #   cosine: falls along half a cosine to the last epoch
     #   step: falls at each of step_epochs
-    #   exponential: times factor in each epoch, little by little
+    #   exponential: is multiplied by factor in each epoch, gradually
     #   one_cycle: rises for 30% of the epochs, or warmup_epochs, then falls to the last epoch
-    #   plateau: falls where training.monitor does not improve
-    warmup_epochs: NonNegative = 0.0  # in which the rate rises from zero, before anything else
+    #   plateau: falls when training.monitor does not improve
+    warmup_epochs: NonNegative = 0.0  # at the start, in which the rate rises from zero
     final_share: Share = 0.0  # cosine, one_cycle: the last rate as a share of the highest
     step_epochs: list[Positive] = []  # step: when the rate falls
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1  # step, plateau: by how much; exponential: an epoch
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1  # the rate is multiplied by it; exponential: in each epoch
     patience: Count = 3  # plateau: epochs without improvement
 
 
@@ -319,53 +321,53 @@ class EarlyStopping(Section):
 
 
 class Checkpoint(Section):
-    """When the state of training is saved, beside the moment of an interruption; resume= goes on from there."""
+    """When the state of training is saved, in addition to an interruption; resume= continues from there."""
 
-    every_epochs: Count = 1  # after each so many epochs
-    every_steps: Count | None = None  # and after each so many steps
-    every_minutes: Positive | None = None  # and after each so many minutes
+    every_epochs: Count = 1  # after every so many epochs
+    every_steps: Count | None = None  # also after every so many steps
+    every_minutes: Positive | None = None  # also after every so many minutes
 
 
 class TensorBoard(Section):
-    """What is written for TensorBoard beside the scalars; 0 turns a kind off."""
+    """What is written for TensorBoard in addition to scalars; 0 turns a kind off."""
 
     enabled: bool = True  # false: nothing, not even scalars
     graph: bool = True  # of the network
     histograms_every: Unit = 1  # epochs: of each weight
     images_every: Unit = 1  # epochs: kernels, feature maps, confusion matrix
-    images: Annotated[int, Field(ge=1, le=16)] = 3  # fixed validation images whose feature maps are followed
+    images: Annotated[int, Field(ge=1, le=16)] = 3  # number of validation images whose feature maps are drawn
 
 
 class Training(Section):
     """How the network learns."""
 
-    epochs: Count = 10  # how often each image is seen
-    batch_size: Count = 64  # images a step
+    epochs: Count = 10  # how often each image is used
+    batch_size: Count = 64  # images per step
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     label_smoothing: Fraction = 0.0  # share of each label that is spread over all classes
-    class_weights: Literal["balanced"] | dict[str, Positive] | None = None  # of mistakes: training.class_weights.car=2
-    #   balanced: every class weighs the same in all, however many images it has
+    class_weights: Literal["balanced"] | dict[str, Positive] | None = None  # of the loss: training.class_weights.car=2
+    #   balanced: every class has the same total weight, however many images it has
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"  # chooses the best model
-    #   val_accuracy: the epoch that is right most often
-    #   val_loss: the epoch whose probabilities are best
+    #   val_accuracy: the epoch with the highest validation accuracy
+    #   val_loss: the epoch with the lowest validation loss
     keep: Literal["best", "last"] = "best"  # which epoch's model is kept
     #   best: the best one by monitor
-    #   last: the last one; few validation images would choose by chance
+    #   last: the last one; with few validation images, the best one is chance
     early_stopping: EarlyStopping = EarlyStopping()
     checkpoint: Checkpoint = Checkpoint()
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # of what is computed
-    #   float32: as on any machine
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"  # of computations
+    #   float32: works on any machine
     #   mixed_bfloat16: faster on new accelerators; weights stay float32
     #   mixed_float16: faster on accelerators without bfloat16
-    freeze_base: bool = False  # only the head learns, on features from init_from
-    devices: Count | None = None  # null: every accelerator there is, or the one CPU
+    freeze_base: bool = False  # train only the head, on features from init_from
+    devices: Count | None = None  # number of devices; null: all accelerators, or the CPU
     deterministic: bool = False  # the same seed gives the same bits, also after resume=
-    steps_per_execution: Count | Literal["epoch"] = 1  # steps in one call of the device; epoch: all of an epoch's
+    steps_per_execution: Count | Literal["epoch"] = 1  # steps per call of the device; epoch: all steps of an epoch
     limit_batches: Count | None = None  # of train, validation and test; null: all
     overfit: bool = False  # train and validate on one batch, without augmentation
     profile: bool = False  # write a TensorBoard profile of a few steps
-    snapshots: Unit = 40  # epochs at which kernels and maps are kept, evenly spread; 0: none
+    snapshots: Unit = 40  # number of epochs, evenly spaced, whose kernels and maps are saved; 0: none
     tensorboard: TensorBoard = TensorBoard()
 
     @model_validator(mode="after")
@@ -377,7 +379,7 @@ class Training(Section):
             )
         if self.schedule.warmup_epochs >= self.epochs and self.schedule.warmup_epochs > 0:
             raise ValueError(
-                f"training.schedule.warmup_epochs={self.schedule.warmup_epochs:g} leaves nothing of "
+                f"training.schedule.warmup_epochs={self.schedule.warmup_epochs:g} must be less than "
                 f"training.epochs={self.epochs}; make it smaller"
             )
         return self
@@ -387,12 +389,12 @@ class Train(Section):
     """What training takes."""
 
     name: Text | None = None  # the folder under runs/; null: the experiment's name
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of everything that is drawn by chance
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of all random numbers
     runs_dir: Place = "runs"  # where runs are kept
     init_from: Place | None = None  # a run or a .keras file whose weights the new run starts from
-    resume: Place | None = None  # a run to go on with, as it was configured; training.epochs may be more
-    recipe: Literal["photographs"] | None = None  # chooses what nobody writes; null: nothing is chosen
-    #   photographs: epochs, network and size that suit their number and size
+    resume: Place | None = None  # a run to continue, with its own configuration; training.epochs may be larger
+    recipe: Literal["photographs"] | None = None  # chooses settings that you do not give; null: nothing is chosen
+    #   photographs: epochs, network and image size that suit the photographs
     data: Data = Data()
     model: Model = Model()
     training: Training = Training()
@@ -406,43 +408,43 @@ class Train(Section):
 
 
 class DataLocation(Section):
-    """Where a run's data lies on this machine, if not where it lay when the run was trained."""
+    """Where a run's data is on this machine, if it has moved since the run was trained."""
 
-    root: Place | None = None  # the folder of images; null: where it was
-    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: where it was
+    root: Place | None = None  # the folder of images; null: as in training
+    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: as in training
     manual_dir: Place | None = None  # files downloaded by hand, for preparing
-    prepare: bool = False  # download or render the dataset where it is not there yet
+    prepare: bool = False  # download or render the dataset if it is missing
 
 
 class Evaluate(Section):
     """What evaluating takes."""
 
     run: Place | None = None  # a run's folder; null: the newest
-    runs_dir: Place = "runs"  # where the newest run is looked for
-    split: Literal["train", "validation", "test"] = "test"  # which images are scored
-    #   train: those that it learned from
-    #   validation: those that chose the best epoch
-    #   test: those that it has never seen
+    runs_dir: Place = "runs"  # where to look for the newest run
+    split: Literal["train", "validation", "test"] = "test"  # which images are evaluated
+    #   train: the images that the network learned from
+    #   validation: the images that chose the best epoch
+    #   test: images that the network has never seen
     batch_size: Count | None = None  # images at a time; null: as in training
-    limit_batches: Count | None = None  # so many batches only; null: as in training
-    mirrored: bool = False  # look at each image and its mirror image, and average their logits
-    mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # the most confident ones, drawn
+    limit_batches: Count | None = None  # use only so many batches; null: as in training
+    mirrored: bool = False  # average the logits of each image and its mirror image
+    mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # how many of the most confident mistakes to draw
     data: DataLocation = DataLocation()
 
 
 class Extraction(Section):
     """How a kernel is applied in the figure Input -> Filter -> Detect -> Condense."""
 
-    stride: Count = 1  # pixels from one place of the kernel to the next
-    padding: Literal["same", "valid"] = "valid"  # what the kernel meets at the border
+    stride: Count = 1  # pixels from one position of the kernel to the next
+    padding: Literal["same", "valid"] = "valid"  # what happens at the border
     #   same: zeros around the image, so that the map keeps its size; they make a false edge there
-    #   valid: nothing; the kernel stays inside, and the map loses a border
-    pooling: Literal["max", "average"] = "max"  # how what was detected is condensed
+    #   valid: no padding; the kernel stays inside, and the map loses a border
+    pooling: Literal["max", "average"] = "max"  # how the result of ReLU is condensed
     #   max: the largest value of a window
     #   average: the mean of a window
     pool_size: Count = 2  # pixels a side of that window
     pool_stride: Count | None = None  # null: the pool's size
-    image_size: Count | None = 256  # a larger image is made this long, the longer side in pixels; null: its own
+    image_size: Count | None = 256  # a larger image is shrunk to this, the longer side in pixels; null: its own size
 
 
 class Visualize(Section):
@@ -452,31 +454,31 @@ class Visualize(Section):
     a: Place | None = None  # two runs to compare, each on the images of the first
     b: Place | None = None  # the second of them
     model: Place | None = None  # any .keras file, instead of a run
-    runs_dir: Place = "runs"  # where the newest run is looked for
+    runs_dir: Place = "runs"  # where to look for the newest run
     out: Place | None = None  # where figures go; null: figures/ in the run
     figures: Texts = ["basics"]  # by name or by group, as listed below; with a and b: comparison
     image: Photos | None = None  # files, or indices into the split; null: one of each class
-    split: Literal["train", "validation", "test"] = "test"  # from which images are taken by index
-    #   train: those that it learned from
-    #   validation: those that chose the best epoch
-    #   test: those that it has never seen
-    images: Count = 2000  # of the split, evenly spread over it, where a figure asks how units behave over many
-    layers: Texts | None = None  # convolutions by their names; null: every one
-    units: Units | None = None  # of each of these layers, by index; null: all
+    split: Literal["train", "validation", "test"] = "test"  # the split that image indices refer to
+    #   train: the images that the network learned from
+    #   validation: the images that chose the best epoch
+    #   test: images that the network has never seen
+    images: Count = 2000  # how many images of the split, evenly spaced, for figures of units over many images
+    layers: Texts | None = None  # names of convolutions; null: all
+    units: Units | None = None  # indices of units in each of these layers; null: all
     max_units: Count = 32  # tiles in a figure
-    sort: Literal["index", "norm", "activation", "orientation"] | None = None  # null: as suits the figure
-    #   index: as the layer numbers them
-    #   norm: the largest kernel first
-    #   activation: the most active on the images first
-    #   orientation: first layers, by what their kernels answer to
-    scale: Literal["unit", "layer", "global"] | None = None  # who shares a range of colours; null: as suits the figure
-    #   unit: each has its own
-    #   layer: those of a layer
-    #   global: those of all layers
-    target: str | int | None = None  # the class to explain, by name or index; null: what the model says
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of what is drawn by chance
-    kernel: str | list[list[float]] | None = None  # one to try on images, by name or as rows; no network is needed
-    kernel_name: Text | None = None  # of the kernel in titles and file names; null: its name, or one from its numbers
+    sort: Literal["index", "norm", "activation", "orientation"] | None = None  # of units; null: chosen by the figure
+    #   index: by their number in the layer
+    #   norm: the kernel with the largest weights first
+    #   activation: the unit most active on the images first
+    #   orientation: for first layers, by what their kernels respond to
+    scale: Literal["unit", "layer", "global"] | None = None  # who shares a colour scale; null: chosen by the figure
+    #   unit: each unit has its own
+    #   layer: all units of a layer share one
+    #   global: all layers share one
+    target: str | int | None = None  # the class to explain, by name or index; null: the predicted class
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of random numbers
+    kernel: str | list[list[float]] | None = None  # a kernel to apply to images, by name or as rows; needs no network
+    kernel_name: Text | None = None  # of kernel= in titles and file names; null: its name, or a hash of its numbers
     extraction: Extraction = Extraction()
     data: DataLocation = DataLocation()
 
@@ -485,7 +487,7 @@ class Visualize(Section):
         if (self.a is None) != (self.b is None):
             raise ValueError("comparing takes two runs: a=runs/cars/latest b=runs/cars/another")
         if self.kernel_name is not None and self.kernel is None:
-            raise ValueError("kernel_name= names the kernel that is typed; give kernel=, too")
+            raise ValueError("kernel_name= names the kernel given as kernel=; give kernel=, too")
         others = [name for name in ("run", "model", "kernel") if getattr(self, name) is not None]
         if self.a is not None and others:
             raise ValueError(f"a= and b= name the runs already; leave out {others[0]}=")

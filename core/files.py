@@ -156,7 +156,7 @@ def _disk_full(path: Path, size: int | None, fault: OSError) -> str:
         return f"{said}: your quota of this disk is used up. Free some space."
     free, block, names_left = _room(path)
     if not names_left:
-        return f"{said}: it holds as many files as it can. Remove some."
+        return f"{said}: it holds as many files as it can. Remove some files."
     if not size or free > size + 1_000_000:  # what a disk keeps for others, perhaps: nobody knows what is missing
         return f"{said} ({_megabytes(free)} are free). Free some space."
     # A disk gives whole blocks, and what has just failed to fit does not fit.
@@ -180,7 +180,9 @@ def _too_large(path: Path, size: int | None) -> str:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     need = f"; it takes about {_megabytes(size)}" if size else ""
     allowed = f", {_megabytes(limit)}" if limit != resource.RLIM_INFINITY else ""
-    return f"{path} was not written, it is larger than a file may be{allowed} (ulimit -f){need}. Raise the limit."
+    return (
+        f"{path} was not written: it is larger than the limit for one file{allowed} (ulimit -f){need}. Raise the limit."
+    )
 
 
 def _megabytes(size: int) -> str:

@@ -41,8 +41,8 @@ def read_image(
 ) -> np.ndarray:
     """An image file as an array of shape (height, width, channels), in [0, 255].
 
-    The EXIF orientation is applied. Sixteen bits are scaled to eight, CMYK and palettes become RGB, and what is
-    transparent is laid on white. Of an animation, the first frame counts.
+    The EXIF orientation is applied. Sixteen bits are scaled to eight, CMYK and palettes become RGB, and transparent
+    parts are laid on white. Of an animation, the first frame is used.
 
     Args:
         image_size: (height, width) to fit the image to; None: its own.
@@ -101,8 +101,8 @@ def in_pixels(stored: np.ndarray) -> np.ndarray:
 def fit_image(image: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str) -> np.ndarray:
     """An image of shape (height, width[, channels]), uint8 or float32, at another size and number of channels.
 
-    Where the shape differs, 'crop' fills the new size and cuts off what stands out, 'pad' shows the whole image
-    between black bars, and 'stretch' ignores the aspect ratio. Pixels are averaged when an image shrinks.
+    If the aspect ratio differs, 'crop' fills the new size and cuts off the rest, 'pad' shows the whole image between
+    black bars, and 'stretch' changes the proportions. Pixels are averaged when an image shrinks.
     """
     if image.ndim == 2:
         image = image[..., None]
@@ -117,8 +117,8 @@ def refuse_other_size(name: str, size: tuple[int, int], expected: tuple[int, int
     """Raises `UserError` where an image has another (height, width) than all the others and none was configured."""
     if size != tuple(expected):
         raise UserError(
-            f"{name} is {size[0]} x {size[1]} (height x width), other images {expected[0]} x {expected[1]}; say at "
-            f"which size to use them all, such as data.image_size={expected[0]},{expected[1]}."
+            f"{name} is {size[0]} x {size[1]} (height x width), other images {expected[0]} x {expected[1]}; give the "
+            f"size to use for all, such as data.image_size={expected[0]},{expected[1]}."
         )
 
 

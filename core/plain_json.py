@@ -55,12 +55,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(group) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1) if len(keys) < 1000 else "..."
-        raise UserError(f"says {twice[:80]!r} twice in one group")
+        raise UserError(f"has the key {twice[:80]!r} twice in one group")
     return group
 
 
 def _no_number(name: str) -> None:
-    raise UserError(f"says {name} where a finite number belongs")
+    raise UserError(f"has {name} where a finite number belongs")
 
 
 def _finite(text: str) -> float:

@@ -71,7 +71,7 @@ def refuse_ways_out(folder: Path, most: int = 100_000) -> None:
             raise UserError(f"Folder {_short(error.filename)} cannot be read: {error.strerror}.") from None
         seen += len(entries)
         if seen >= most:
-            raise UserError(f"{folder} holds {most:,} files or more; they would not all be looked at.")
+            raise UserError(f"{folder} holds {most:,} files or more, too many to check.")
         for entry in entries:
             if entry.is_symlink():
                 _check_link(entry.path, root)
@@ -91,7 +91,7 @@ def _check_link(link: str, root: str) -> None:
     target = os.path.realpath(link)
     if os.path.commonpath([root, target]) != root:
         raise UserError(
-            f"{_short(link)} is a link to {_short(target)}, out of {root}; put there what it leads to, or remove it."
+            f"{_short(link)} is a link to {_short(target)}, outside of {root}; copy its target there, or remove it."
         )
 
 

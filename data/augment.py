@@ -109,9 +109,10 @@ class Augmentation:
 
 
 def mirrored_in_even_epochs(config: Augment | None, count: int, seed: int) -> np.ndarray | None:
-    """Which of a role's images are, bool (count,); in odd ones it is the others. None: that is left to chance.
+    """Which images of a split are mirrored in even epochs, bool (count,). In odd epochs the others are mirrored.
 
-    An image is so seen both ways in any two epochs, after https://arxiv.org/abs/2404.00498.
+    So any two consecutive epochs show each image both ways, after https://arxiv.org/abs/2404.00498. None if images are
+    not to be mirrored in this way.
     """
     if config is None or config.flip != "alternate":
         return None

@@ -1,10 +1,11 @@
-"""What a dataset is made of: a `Source` has a `Split` for each role, and a `Feed` gives a role's images in batches.
+"""What a dataset is made of: a `Source` has a `Split` for each role, and a `Feed` gives the images of a role in
+batches.
 
-To learn from images that come from elsewhere, write a class that does what `Source` says, one that does what `Split`
-says, and open them with `Dataset(source, config, progress)`. They need not inherit from these protocols. A `Feed` need
-not be written: `data.feeds` has one for image files and one for records that are read in stored order.
+To use a source of your own, write one class with the members of `Source` and one with those of `Split`, and open them
+with `Dataset(source, config, progress)`. They need not inherit from these protocols. You need not write a `Feed`:
+`data.feeds` has one for image files and one for records that are read in stored order.
 
-A role is 'train', 'validation' or 'test'. Within its role an image is known by its index, 0 ... len(split) - 1.
+A role is 'train', 'validation' or 'test'. The index of an image in its role is 0 ... len(split) - 1.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ ROLES = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What every image of a dataset becomes when it is decoded.
+    """The shape and the values that every image of a dataset has once it is decoded.
 
     Attributes:
         shape: (height, width, channels); channels are 1 or 3.
-        resize: 'crop', 'pad' or 'stretch', as in `fit_image`; None: an image of another size is refused.
-        value_range: the values in the files that become 0 and 255; None: those that the number of bits allows.
+        resize: 'crop', 'pad' or 'stretch', as in `fit_image`; None: an image of a different size is refused.
+        value_range: the values in the files that become 0 and 255; None: the full range of their bits.
     """
 
     shape: tuple[int, int, int]
@@ -42,21 +43,21 @@ class ImageFormat:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of decoded images as they are kept: uint8, or uint16 in steps of 1/257 where there is a `value_range`."""
+        """The dtype of decoded images: uint8, or uint16 in steps of 1/257 of a level if there is a `value_range`."""
         return np.dtype(np.uint8 if self.value_range is None else np.uint16)
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where images come from: found, every one of them looked at, and divided into roles.
+    """Where images come from. A source finds its images, checks every one of them, and divides them into roles.
 
-    Its constructor does that work, and raises `UserError` for what a user can mend: no images, a class without any, an
-    image that cannot be used, many images that are in two splits.
+    Its constructor does that work. It raises `UserError` for a mistake that a user can correct: no images, a class
+    without images, an image that cannot be used, many images that are in two splits.
     """
 
     @property
     def name(self) -> str:
-        """Of the dataset, for people."""
+        """The name of the dataset, for people."""
         ...
 
     @property
@@ -66,17 +67,18 @@ class Source(Protocol):
 
     @property
     def splits(self) -> Mapping[str, Split]:
-        """Role -> its images, for all three roles; `splits.carve_missing` makes those that are not there."""
+        """Role -> its images, for all three roles; `splits.carve_missing` takes missing ones from the training
+        images."""
         ...
 
     @property
     def inspections(self) -> Mapping[str, Sequence[Inspection]]:
-        """Role -> what a look at each of its images found (`images.inspect_image`), in the order of its split."""
+        """Role -> the inspection of each of its images (`images.inspect_image`), in the order of its split."""
         ...
 
     @property
     def notes(self) -> Sequence[str]:
-        """Lines that the user should read."""
+        """Lines for the user to read."""
         ...
 
     @property
@@ -86,22 +88,22 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A digest that changes when the images, their labels or their roles do, and with nothing else."""
+        """A hash that changes if the images, their labels or their roles change, and only then."""
         ...
 
     def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
-        """(height, width, channels) of the images where the configuration leaves one of them open (None).
+        """The (height, width, channels) of the images, given what is configured; None is not configured.
 
-        Raises `UserError` where the images differ in size and none was configured.
+        Raises `UserError` if the images differ in size and no size was configured.
         """
         ...
 
     def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
-        """What the values of the images' masks mean, if images of `shape` have masks that lie on them; else ()."""
+        """The names of the values in the images' masks, if masks fit images of `shape`; else ()."""
         ...
 
     def fault(self) -> str:
-        """A line on the first image that can no longer be read; '' if all can. Asked when a stream has failed."""
+        """A line about the first image that can no longer be read; '' if all can. Called after a stream has failed."""
         ...
 
 
@@ -111,7 +113,7 @@ class Split(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """What people and errors call each image; no two are alike in a source."""
+        """The name of each image, for people and errors; names are unique in a source."""
         ...
 
     @property
@@ -123,15 +125,15 @@ class Split(Protocol):
     def streams(self) -> bool:
         """Whether the images can be read only in stored order.
 
-        A shuffled epoch then draws each next one from a buffer of `data.shuffle_buffer` images. Otherwise any image can
-        be read at any time, and an epoch is shuffled as a whole.
+        A shuffled epoch then draws each image from a buffer of `data.shuffle_buffer` images. Otherwise any image can be
+        read at any time, and the whole epoch is shuffled.
         """
         ...
 
     def __len__(self) -> int: ...
 
     def each(self, indices: Sequence[int], image_format: ImageFormat) -> Iterator[np.ndarray]:
-        """Some images, by ascending index, one after another: of the format's shape and dtype.
+        """Gives some images, by ascending index, one after another, each of the format's shape and dtype.
 
         Raises `UserError`, naming the image, where one cannot be read.
         """
@@ -142,28 +144,28 @@ class Split(Protocol):
     ) -> None:
         """Calls `take(index, encoded, pixels)` once for every image, in any order and from any thread.
 
-        `encoded` are the bytes whose digest the image's inspection has. No image stays in memory. Raises `UserError`,
-        naming the image, where one cannot be read.
+        `encoded` are the bytes whose hash is in the image's inspection. No image stays in memory. Raises `UserError`,
+        naming the image, if one cannot be read.
         """
         ...
 
     def check(self, image_format: ImageFormat, progress: Progress) -> None:
-        """Raises `UserError`, naming the first image that cannot be used; asked just before they are streamed."""
+        """Raises `UserError`, naming the first image that cannot be used; called just before images are streamed."""
         ...
 
     def feed(self, decoder: Decoder, shuffle_buffer: int) -> Feed:
-        """Gives the images in batches, decoded anew in every epoch.
+        """A feed of the images in batches, decoded again in every epoch.
 
         Args:
-            decoder: makes pixels and labels of a batch.
-            shuffle_buffer: of how many images, where the split streams.
+            decoder: gives the pixels and labels of a batch.
+            shuffle_buffer: number of images in the shuffle buffer, used if the split streams.
         """
         ...
 
     def masks(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """The masks of some images, by ascending index: uint8 (height, width), values as `Source.parts` names them.
 
-        Asked only where the source has names for them.
+        Called only if the source has names for them.
         """
         ...
 
@@ -172,8 +174,8 @@ class Split(Protocol):
 class Feed(Protocol):
     """Gives the images of one role to the pipeline, which runs in tf.data.
 
-    A batch is first a cheap element that identifies it (indices, or encoded images) and only then decoded, so that
-    skipping to a step costs next to nothing.
+    A batch is first a small element that identifies it (indices, or encoded images) and is decoded later, so that
+    skipping to a step costs almost nothing.
     """
 
     @property
@@ -182,7 +184,7 @@ class Feed(Protocol):
         ...
 
     def epoch(self, key: tf.Tensor | None, batch_size: int) -> tf.data.Dataset:
-        """Elements for the batches of one epoch, the last one perhaps smaller.
+        """Elements for the batches of one epoch; the last batch may be smaller.
 
         Args:
             key: int32 (2,); equal keys give equal orders. None: stored order.
@@ -190,24 +192,24 @@ class Feed(Protocol):
         ...
 
     def chosen(self, indices: np.ndarray, batch_size: int) -> tf.data.Dataset:
-        """Elements for the batches of some images, by ascending index, the last one perhaps smaller."""
+        """Elements for the batches of some images, by ascending index; the last batch may be smaller."""
         ...
 
     def indices(self, element: Any) -> tf.Tensor:
-        """Which images an element's batch holds, integers (batch,)."""
+        """The indices of the images in an element's batch, integers (batch,)."""
         ...
 
     def fetch(self, element: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The batch of an element: images (batch, height, width, channels) in [0, 255], labels int32 (batch,).
 
-        Images are uint8, or float32 where they are kept as uint16.
+        Images are uint8, or float32 if they are kept as uint16.
         """
         ...
 
 
 @runtime_checkable
 class CachedFeed(Feed, Protocol):
-    """A feed of images that are decoded already, which can also be had as arrays."""
+    """A feed of images that are already decoded and can also be read as arrays."""
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Some images, in any order, as they are kept: (n, height, width, channels) of the format's dtype."""

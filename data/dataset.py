@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 def open_dataset(
     config: Data, *, progress: bool = True, side_of: Callable[[Sequence[tuple[int, int]]], int] | None = None
 ) -> "Dataset":
-    """The dataset that a configuration describes: found, prepared on first use, and every image of it looked at.
+    """Opens the dataset that a configuration describes; it is prepared on first use, and every image is checked.
 
     Args:
-        progress: show bars while preparing and reading, and say on stderr what was decided for the user.
-        side_of: the side of the square images to make of images of these (height, width), where none is configured.
+        progress: show bars while preparing and reading, and print on stderr what was chosen for the user.
+        side_of: called with the (height, width) of all images if no image size is configured; gives the side, in
+            pixels, of the square images to make of them.
 
     Raises:
-        UserError: anything that the user can mend: names, folders, classes, splits, damaged files.
+        UserError: a mistake that the user can correct, in names, folders, classes or splits, or a damaged file.
     """
     source = open_source(config, progress)
     if side_of and config.image_size is None:
@@ -52,16 +53,17 @@ def open_dataset(
 
 
 class Dataset:
-    """Images with labels in three roles, train, validation and test.
+    """Images with labels in three splits: train, validation and test.
 
-    Decoded and resized images are kept as uint8, or as uint16 with a `data.value_range` (`data.cache=auto`): in memory
-    where that takes at most a quarter of the memory that is free, and 4 GiB, else in files where that takes at most a
-    quarter of the free disk; otherwise every epoch decodes them again. All give the same pixels.
+    Decoded and resized images are kept as uint8, or as uint16 with a `data.value_range`. With `data.cache=auto` they
+    are kept in memory if they take at most a quarter of the free memory and at most 4 GiB, else in files if they take
+    at most a quarter of the free disk space; otherwise every epoch decodes them again. All three give the same pixels.
 
     Attributes: info.
 
     Raises:
-        UserError: images of several sizes and none configured, or more images than fit where they are to be kept.
+        UserError: the images differ in size and no size is configured, or they do not fit in the cache that is
+            configured.
     """
 
     def __init__(self, source: Source, config: Data, progress: bool):
@@ -86,13 +88,13 @@ class Dataset:
         )
 
     def augment_as(self, augment: Augment) -> None:
-        """Change training images in these ways from now on. Raises UserError where they do not suit the images."""
+        """Augments training images in these ways from now on. Raises UserError if one does not suit the images."""
         self._config = self._config.model_copy(update={"augment": augment})
         _refuse_unsuited_augmentation(self._config, self.info.channels)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest that changes when the images, their labels or their roles do."""
+        """A hash that changes when the images, their labels or their splits change."""
         kept = "\0".join(self.info.classes)
         text = f"{self._source.fingerprint}\0{kept}"
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
@@ -105,15 +107,15 @@ class Dataset:
         return "all images"
 
     def keeps(self, split: str) -> bool:
-        """Whether a role's decoded images are kept, in memory or on disk; after `load`."""
+        """Whether the decoded images of a split are kept, in memory or on disk; valid after `load`."""
         return self._cache.holds(_role(split))
 
     def stored_sizes(self) -> np.ndarray:
-        """(height, width) of every image as it is stored, upright: integers (n, 2)."""
+        """The (height, width) of every image in its file, after EXIF rotation: integers (n, 2)."""
         return np.array([found[:2] for role in ROLES for found in self._source.inspections[role]])
 
     def load(self) -> None:
-        """Read and verify every image of every role now, so that no fault is left for the middle of training.
+        """Reads and verifies every image of every split now, so that no fault appears in the middle of training.
 
         Raises:
             UserError: names the first file that cannot be read.
@@ -127,7 +129,7 @@ class Dataset:
 
     @contextmanager
     def telling_faults(self) -> Iterator[None]:
-        """Turns the error of a stream whose files were damaged or lost after they were checked into a `UserError`."""
+        """Turns an error of a stream into a `UserError` if its files were damaged or lost after they were checked."""
         self._faults.clear()
         try:
             yield
@@ -140,7 +142,7 @@ class Dataset:
             raise
 
     def steps(self, batch_size: int, limit_batches: int | None = None, overfit: bool = False) -> int:
-        """Training steps in an epoch. A last, smaller batch is left out, unless it is the only one.
+        """The number of training steps in an epoch. A last, smaller batch is left out, unless it is the only one.
 
         With `overfit` every step sees the same batch; there are as many steps as without it.
         """
@@ -161,8 +163,8 @@ class Dataset:
     ) -> "tf.data.Dataset":
         """One stream of shuffled batches over all epochs, `steps()` batches each.
 
-        Order and augmentation depend on seed, epoch and step alone: equal arguments give equal bits, and a stream
-        that starts at `start_epoch` and `start_step` continues exactly where another one was left.
+        Order and augmentation depend on seed, epoch and step alone: equal arguments give equal bits, and a stream that
+        starts at `start_epoch` and `start_step` continues exactly where an earlier stream stopped.
 
         Args:
             augment: apply `data.augment`; never with `overfit`.
@@ -170,7 +172,7 @@ class Dataset:
 
         Returns:
             (images (batch, height, width, channels) in [0, 255], one-hot labels (batch, classes) float32); images
-            are uint8, or float32 where augmentation is on or there is a `data.value_range`.
+            are uint8, or float32 if augmentation is on or there is a `data.value_range`.
         """
         pipeline = _pipeline()
 
@@ -198,7 +200,7 @@ class Dataset:
         """The training images on the accelerator, for JAX; see `data.cache.device`.
 
         Args:
-            weights: how much a mistake on each class costs, (classes,); None: all the same.
+            weights: the weight of each class in the loss, (classes,); None: all the same.
         """
         with quietly():
             from convlens.data.cache.device import DeviceTraining
@@ -218,7 +220,7 @@ class Dataset:
         )
 
     def evaluation_on_device(self, split: str, batch_size: int, limit_batches: int | None = None) -> "DeviceEvaluation":
-        """What `evaluation` gives, on the accelerator, for JAX; see `data.cache.device`."""
+        """The images of `evaluation`, on the accelerator, for JAX; see `data.cache.device`."""
         with quietly():
             from convlens.data.cache.device import DeviceEvaluation
 
@@ -231,11 +233,12 @@ class Dataset:
     def evaluation(
         self, split: str, batch_size: int, *, limit_batches: int | None = None, overfit_seed: int | None = None
     ) -> "tf.data.Dataset":
-        """A role's images once, in fixed order, the last batch perhaps smaller.
+        """Each image of a split once, in fixed order; the last batch may be smaller.
 
         Args:
             split: 'train', 'validation' or 'test'.
-            limit_batches: so many batches, of images spread evenly over the role, which may be sorted by class.
+            limit_batches: give only so many batches, of images evenly spaced over the split, which may be sorted by
+                class.
             overfit_seed: give only the batch that `training(..., seed, overfit=True)` repeats.
 
         Returns:
@@ -253,12 +256,12 @@ class Dataset:
         return pipeline.evaluation(feed, batch_size, chosen, len(evaluated))
 
     def evaluated(self, split: str, batch_size: int, limit_batches: int | None = None) -> np.ndarray:
-        """The indices of the images that `evaluation` gives, in its order: all, or some that are evenly spread."""
+        """The indices of the images that `evaluation` gives, in its order: all, or some that are evenly spaced."""
         size = self.info.sizes[_role(split)]
         return self.spread(split, size if limit_batches is None else limit_batches * batch_size)
 
     def spread(self, split: str, count: int) -> np.ndarray:
-        """The indices of at most `count` images of a role, evenly spread over it: it may be sorted by class."""
+        """The indices of at most `count` images of a split, evenly spaced over it, since it may be sorted by class."""
         size = self.info.sizes[_role(split)]
         return np.arange(min(count, size)) * size // min(count, size)
 
@@ -269,8 +272,8 @@ class Dataset:
 
         Returns:
             batches of (images (batch, height, width, channels) as `evaluation` has them, labels (batch,) int32, masks),
-            the last one perhaps smaller. Masks, None where they are not asked for, are uint8 (batch, height, width) at
-            the size in which the dataset stores them; a pixel's value is an index into `info.parts`.
+            the last one may be smaller. Masks are None if they are not asked for, otherwise uint8 (batch, height,
+            width) at the size in which the dataset stores them; the value of a pixel is an index into `info.parts`.
         """
         role = _role(split)
         images = self._source.splits[role]
@@ -287,8 +290,8 @@ class Dataset:
         return zip(read, labels, shown, strict=True)
 
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Some images of a role by index: (n, height, width, channels) as `evaluation` has them, int32 labels (n,),
-        names."""
+        """Some images of a split by index: images (n, height, width, channels) as in `evaluation`, labels int32 (n,),
+        and names."""
         role = _role(split)
         images = self._source.splits[role]
         for index in indices:
@@ -300,7 +303,7 @@ class Dataset:
         return in_pixels(stored), images.labels[chosen], [images.names[index] for index in chosen]
 
     def labels(self, split: str) -> np.ndarray:
-        """Every label of a role, int32 (n,), in the order of `evaluation`."""
+        """Every label of a split, int32 (n,), in the order of `evaluation`."""
         return self._source.splits[_role(split)].labels
 
     def _feed(self, role: str, *, few: bool = False, shuffled: bool = False) -> Feed:
@@ -337,7 +340,7 @@ class Dataset:
         if cached:
             return cached.all()
         raise UserError(
-            f"The {role} images are kept neither in memory nor on disk, from where they go to the device; use "
+            f"The {role} images are neither in memory nor on disk, so they cannot be copied to the device; use "
             "data.cache=none."
         )
 

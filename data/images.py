@@ -34,14 +34,14 @@ from convlens.core.large_images import room_to_decode
 
 
 class Inspection(NamedTuple):
-    """What a look at all of an image has found; plain values, so that it can be remembered.
+    """What the check of an image file found; plain values, so that it can be saved.
 
     Attributes:
-        height, width: of the upright image.
+        height, width: of the image after EXIF rotation.
         channels: 1 for a grey image, else 3.
         animated: there are further frames, which are not used.
-        content: a digest of the encoded bytes.
-        pixels: a digest of the image as it is used, the same for a photo that was saved anew without loss.
+        content: a hash of the encoded bytes.
+        pixels: a hash of the decoded image, the same for a photo that was saved again without loss.
         plain: nothing but decoding makes the image as it is used, so that any decoder that is exact gives its pixels.
         top: the largest value that there can be in the file, 255 or 65535.
         lowest, highest: of the values that are stored in the file.
@@ -81,7 +81,7 @@ def differing_sizes(where: object, sizes: Sequence[tuple[int, int]]) -> str:
     common = ", ".join(f"{height} x {width}" for (height, width), _ in Counter(sizes).most_common(3))
     return (
         f"The images in {where} differ in size ({common}, ...; height x width, median {int(np.median(heights))} x "
-        f"{int(np.median(widths))}); say at which size to use them, such as data.image_size={_suggested(sizes)}."
+        f"{int(np.median(widths))}); give the size to use, such as data.image_size={_suggested(sizes)}."
     )
 
 

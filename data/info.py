@@ -10,10 +10,10 @@ class DataInfo:
     Attributes:
         image_size: (height, width) after resizing.
         channels: 1 or 3.
-        sizes: images per role: train, validation, test.
-        notes: lines that the user should read, such as how missing splits were made.
-        parts: what the values of the images' masks mean; empty where there are no masks.
-        value_range: the values in the files that become 0 and 255; None: those that the number of bits allows.
+        sizes: number of images per split: train, validation, test.
+        notes: lines for the user to read, such as how missing splits were made.
+        parts: the name of each value in the images' masks; empty if there are no masks.
+        value_range: the values in the files that become 0 and 255; None: the full range of their bits.
         skipped: a line for each image that cannot be used and was left out.
     """
 

@@ -22,15 +22,15 @@ def used_range(
     tops = sorted({inspection.top for inspection in _each(inspections)})
     if len(tops) > 1:
         raise UserError(
-            f"data.value_range={_shown(given)} would mean another brightness in each of two kinds of files: some "
-            "images have 8 bits a channel, others 16. Save them all alike, or leave data.value_range out."
+            f"data.value_range={_shown(given)} would mean a different brightness in two kinds of files: some "
+            "images have 8 bits a channel, others 16. Save all with the same depth, or leave data.value_range out."
         )
     if given != "auto":
         low, high = map(float, given)
         if low >= tops[0] or high <= 0:
             raise UserError(
-                f"data.value_range={_shown(given)} leaves nothing of the images, whose values are 0 to {tops[0]}; "
-                "data.value_range=auto takes the values that they have."
+                f"data.value_range={_shown(given)} contains no value of the images, which go from 0 to {tops[0]}; "
+                "data.value_range=auto uses the values that occur."
             )
         return low, high
     low = float(min(inspection.lowest for inspection in inspections["train"]))
@@ -61,7 +61,7 @@ def narrow_range_notes(
     bottom = 0 if bottom < top / 8 else int(bottom)
     levels = max(2, round(float(np.median(widths)) / (high - low) * 255) + 1)
     return [
-        f"Most images use less than an eighth of the values from {low:.0f} to {high:.0f}, so that training sees about "
+        f"Most images use less than an eighth of the values from {low:.0f} to {high:.0f}, so training gets only about "
         f"{levels} of 256 levels of brightness. To spread them over the whole range: "
         f"data.value_range={bottom},{top}, or data.value_range=auto."
     ]

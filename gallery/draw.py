@@ -26,7 +26,7 @@ ARGUMENTS = ("model", "images", "labels", "data")  # of draw, besides its choice
 
 
 class Choices(TypedDict, total=False):
-    """What may be chosen of a figure: keys of `visualize.py`, with their meaning there."""
+    """The keys of `visualize.py` that `draw` takes, with the same meaning."""
 
     layers: str | Sequence[str] | None
     units: int | Sequence[int] | None
@@ -78,26 +78,26 @@ def draw(
     data: "tuple[np.ndarray, np.ndarray] | None" = None,
     **choices: Unpack[Choices],
 ) -> Figures:
-    """Figures of what a network makes of images.
+    """Draws figures of a network and its feature maps.
 
     ```python
     convlens.draw("feature_maps", model=model, images=images[:2], layers=["conv1"], max_units=8)
     ```
 
     Args:
-        figures: a name or several, of figures or of groups, as `figures=` of `visualize.py` takes them.
+        figures: one name or several, of figures or of groups, as for `figures=` of `visualize.py`.
         model: a built Keras model, a run, or the path of a run or of a `.keras` file. It is never changed.
-        images: what it looks at, pixels in [0, 255]: an array (n, height, width, channels) as the model takes it, a
-            single image, or paths of image files, which are made to fit. Of a run also indices into its split; None:
-            an example of each class. The figures architecture and kernel_spectrum need none.
-        labels: names of the classes, where the model is not a run.
-        data: many images (n, height, width, channels) and their class indices (n,), where the model is not a run:
-            for figures of how units behave over a split. All of them are used.
+        images: pixels in [0, 255]: an array (n, height, width, channels) as the model takes it, a single image, or
+            paths of image files, which are resized to fit. For a run also indices into its split; None: an example of
+            each class. The figures architecture and kernel_spectrum need none.
+        labels: names of the classes, if the model is not a run.
+        data: many images (n, height, width, channels) and their class indices (n,), if the model is not a run; for
+            figures that show how units behave over a split. All of them are used.
         choices: keys of `visualize.py`, with the same meaning: layers, units, max_units, sort, scale, split, target,
             seed.
 
-    Raises UserError, in one line, for what does not exist (with the nearest choice) or does not fit, and for a figure
-    that needs more than was given. What of a group needs more is left out, and that is printed.
+    Raises UserError, in one line, if a name does not exist (with the nearest choice), if arguments do not fit together,
+    or if a figure needs more than was given. In a group, a figure that needs more is left out, and a line says so.
     """
     names = [figures] if isinstance(figures, str) else list(figures)
     shown = chosen_figures(names)

@@ -46,7 +46,7 @@ class Given:
             raise UserError(f"A run has {name} of its own; leave out {name}=, or give model=run.model.")
         image = _named(images)
         if run is None and any(isinstance(name, int) for name in image or []):
-            raise UserError("An image by its index is one of a run's split; give a run as model=, or arrays or paths.")
+            raise UserError("An image index refers to a split of a run; give a run as model=, or arrays or paths.")
         return cls(
             model=model if run is None and path is None else None,
             run=run,

@@ -147,7 +147,7 @@ class _Silencer:
             if progress:
                 progress(int(seen.sum()), total)
         if not seen.any():
-            raise ModelError("there are no images to look at")
+            raise ModelError("there are no images")
         shares = np.divide(right, seen, out=np.full(right.shape, np.nan), where=seen > 0)
         return Scores(right.sum(axis=1) / seen.sum(), shares, loss / seen.sum()), int(seen.sum())
 

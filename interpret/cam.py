@@ -20,15 +20,15 @@ def grad_cam(
     upsample: bool = True,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Where the maps of a layer speak for the target, from zero, shape (n, height, width) of the images.
+    """Where the maps of a layer speak for the target: values >= 0 of shape (n, height, width), as large as the images.
 
-    Each map of the layer is weighed by the mean gradient of the target's logit with respect to it; the sum's positive
-    part remains. Selvaraju et al., "Grad-CAM", https://arxiv.org/abs/1610.02391.
+    Each map of the layer is weighted by the mean gradient of the target's logit with respect to it; the positive part
+    of the sum is kept. Selvaraju et al., "Grad-CAM", https://arxiv.org/abs/1610.02391.
 
     `images` are (n, height, width, channels) as the model takes them; `target` is a class, a class for each image, or
     None for the class that the model finds most likely. `layer` is named as in `feature_maps`, a nested one by its path
-    ("backbone/conv1"); None takes the last maps before the last pooling. The map is enlarged to the image bilinearly;
-    without `upsample` it has the size of the layer's maps, which is all that the layer tells apart.
+    ("backbone/conv1"); None takes the last maps before the last pooling. The result is enlarged to the size of the
+    image bilinearly; without `upsample` it has the size of the layer's maps, which is the real resolution.
     """
 
     def weigh(maps, gradients):
@@ -46,9 +46,9 @@ def grad_cam_plus_plus(
     upsample: bool = True,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Grad-CAM that lets several small places count as much as one large; arguments and shapes as `grad_cam`.
+    """Grad-CAM in which several small regions count as much as one large one; arguments and shapes as in `grad_cam`.
 
-    A map's weight is the sum of its positive gradients, each place weighed by its alpha: Chattopadhay et al.,
+    The weight of a map is the sum of its positive gradients, each position weighted by its alpha: Chattopadhay et al.,
     "Grad-CAM++", https://arxiv.org/abs/1710.11063, equation 19, here divided by the squared gradient. The score is the
     exponential of the logit, as there; its factor, the same everywhere in an image, is left out, for it may overflow.
     """
@@ -71,12 +71,12 @@ def score_cam(
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Class activation maps without gradients; arguments and shapes as `grad_cam`.
+    """Class activation maps without gradients; arguments and shapes as in `grad_cam`.
 
     Each map, enlarged and stretched to [0, 1], is laid over the image as a mask; its weight is the softmax, over the
     maps, of the target's logit of the masked image. Wang et al., "Score-CAM", https://arxiv.org/abs/1910.01279; the
-    logit of an empty image, subtracted there, cancels in the softmax. A map that is the same everywhere masks
-    everything. It takes a pass for every map of the layer.
+    logit of an empty image, subtracted there, cancels in the softmax. A constant map masks everything. The method takes
+    a forward pass for every map of the layer.
     """
     network = prepared(model)
     images = network.images(images)

@@ -20,16 +20,16 @@ SQUASHINGS = (keras.activations.softmax, keras.activations.sigmoid)
 
 
 class Network(Inspection):
-    """A model made ready to be asked about: every function of this package takes one in place of the model.
+    """A model prepared for explanations: every function of this package takes one in place of the model.
 
-    What was compiled for a method is kept, so that asking again, also after training on, costs a pass and no more.
-    Weights are read anew in every pass.
+    Compiled functions are kept, so a second call, even after more training, only costs a forward pass. Weights are read
+    in every pass.
 
-    A model that ends in a softmax or a sigmoid is asked for the value before it, where that is a layer of its own, the
-    activation of its last layer, or a function in a Functional model. Inside a subclassed model's `call` it is out of
-    reach, and the model's output is taken as it is.
+    If a model ends in a softmax or a sigmoid, the value before it is used. This works if the softmax or sigmoid is a
+    separate layer, the activation of the last layer, or a function in a Functional model. Inside the `call` of a
+    subclassed model it cannot be reached, and the output of the model is used as it is.
 
-    Raises ModelError for a model that takes no images, has no weights, or gives anything but one value a class.
+    Raises ModelError if the model takes no images, has no weights, or gives anything but one value per class.
     """
 
     def __init__(self, model: keras.Model):
@@ -50,7 +50,8 @@ class Network(Inspection):
         return images
 
     def targets(self, images: np.ndarray, targets: Targets, batch_size: int) -> np.ndarray:
-        """A class for each image: the one given, or the one that the model finds most likely. Raises ModelError."""
+        """A class index for each image: the given one, or the one that the model finds most likely. Raises
+        ModelError."""
         if targets is None:
             return self.logits(images, batch_size).argmax(axis=-1).astype(np.int32)
         classes = np.asarray(targets)
@@ -73,7 +74,7 @@ class Network(Inspection):
         batch_size: int,
         through_relus: Callable[[Callable], Callable] | None = None,
     ) -> np.ndarray:
-        """The gradient of each image's logit of its target with respect to the image: as large as the images."""
+        """The gradient of each image's target logit with respect to the image, of the shape of the images."""
         function = self.gradient_of_target(through_relus)
         return self.run(("gradient", through_relus), function, [images, targets], batch_size)[0]
 
@@ -152,7 +153,7 @@ def prepared(model: keras.Model | Network) -> Network:
 
 
 def class_logits(model: keras.Model | Network, images: Any, *, batch_size: int = 32) -> np.ndarray:
-    """Logits (n, classes) of `images` (n, height, width, channels), the values that every explanation is about."""
+    """Logits (n, classes) of `images` (n, height, width, channels), the values that every method explains."""
     network = prepared(model)
     return network.logits(network.images(images), batch_size)
 

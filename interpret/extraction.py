@@ -49,15 +49,15 @@ def extract(
     pool_size: int = 2,
     pool_stride: int | None = None,
 ) -> Extraction:
-    """Filter an image with a kernel of shape (height, width), cut its negative part away, pool what remains.
+    """Filters an image with a kernel of shape (height, width), sets negative values to zero, and pools the result.
 
-    The kernel acts on the image's luminance in [0, 1], by cross-correlation. `padding` holds for the convolution and
-    for the pooling: with "valid" the kernel stays on the image; with "same" zeros stand in for what lies outside, as if
-    the image were framed in black, and an edge kernel finds that frame. `pooling` is "max" or "average", over squares
-    of `pool_size` pixels every `pool_stride` pixels (by default its size). Equals `keras.ops.conv`, `relu` and
-    `max_pool` or `average_pool`.
+    The kernel acts on the image's luminance in [0, 1], by cross-correlation. `padding` applies to both the convolution
+    and the pooling: with "valid" the kernel stays inside the image; with "same" the image is padded with zeros, as if
+    it had a black frame, and an edge kernel responds to that frame. `pooling` is "max" or "average", over squares of
+    `pool_size` pixels every `pool_stride` pixels (by default its size). Equals `keras.ops.conv`, `relu` and `max_pool`
+    or `average_pool`.
 
-    Raises UserError when "valid" padding leaves nothing of the image.
+    Raises UserError if nothing is left of the image with "valid" padding.
     """
     grey = luminance(image)
     filtered = _convolve(grey, np.asarray(kernel, np.float32), stride, padding)
@@ -68,7 +68,7 @@ def extract(
 
 @dataclass(frozen=True)
 class Cover:
-    """Where the maps of an extraction lie on the image.
+    """The positions of the maps of an extraction on the image.
 
     `boxes` holds for "filter", "detect" and "condense" the part of the image, (top, left, bottom, right) in pixels,
     that its cells stand for; `inside` which cells of filter, booleans (height, width), see nothing outside the image.

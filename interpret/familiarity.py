@@ -8,11 +8,13 @@ SHARE = 0.05  # of the images that the network knows are called unlike them: wha
 
 
 def energy_score(logits: np.ndarray) -> np.ndarray:
-    """How much a network has to say of each image, (n,), from its logits (n, classes): the log of their summed exps.
+    """The energy score of each image, (n,), from its logits (n, classes): the logarithm of the sum of their
+    exponentials.
 
     The negative energy of Liu, Wang, Owens and Li, "Energy-based Out-of-distribution Detection",
-    https://arxiv.org/abs/2010.03759, at temperature 1: small where no class has a large logit. Unlike the largest
-    softmax share it is not blind to what all classes lack. A single logit is taken for half of the difference of two.
+    https://arxiv.org/abs/2010.03759, at temperature 1: small if no class has a large logit. Unlike the largest class
+    probability, it also falls if all logits fall together. A single logit (binary) is treated as half of the difference
+    of two.
     """
     logits = np.asarray(logits, np.float64)
     if logits.shape[1] == 1:
@@ -23,24 +25,25 @@ def energy_score(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What a network's energy score is on images that it can be expected to know."""
+    """The energy scores of a network on images like those it was trained on."""
 
     scores: np.ndarray  # (n,) of these images
 
     @property
     def threshold(self) -> float:
-        """Below it lie the SHARE of these images with the smallest scores."""
+        """The score below which the lowest SHARE of these images lie."""
         return float(np.quantile(self.scores, SHARE))
 
     def unlike(self, logits: np.ndarray) -> np.ndarray:
-        """Which images, by their logits (n, classes), score below the threshold: booleans (n,)."""
+        """Whether each image, given its logits (n, classes), scores below the threshold: booleans (n,)."""
         return energy_score(logits) < self.threshold
 
 
 def separation(known: np.ndarray, strange: np.ndarray) -> float:
-    """How often an image of the `known` scores above one of the `strange`, ties counted half: the area under the ROC.
+    """The probability that a `known` image scores above a `strange` one, ties counted half: the area under the ROC
+    curve.
 
-    Both are scores, (n,) and (m,). 0.5 is chance, 1 that every known one scores above every strange one.
+    Both are scores, (n,) and (m,). 0.5 is chance; at 1 every known image scores above every strange one.
     """
     values, places = np.unique(np.concatenate([known, strange]), return_inverse=True)
     below = np.bincount(places[len(known) :], minlength=len(values))

@@ -24,13 +24,13 @@ def integrated_gradients(
 ) -> np.ndarray:
     """Each pixel value's share of the target's logit, shape (n, height, width, channels), signed.
 
-    The gradient's mean along the straight way from `baseline` (a value, or images) to the image, times the difference
-    between them. What equals the baseline gets nothing: a black baseline never blames black pixels. Sundararajan, Taly
-    and Yan, "Axiomatic Attribution for Deep Networks", https://arxiv.org/abs/1703.01365.
+    The mean gradient along the straight line from `baseline` (a value, or images) to the image, multiplied by the
+    difference between them. Pixels equal to the baseline get nothing: with a black baseline, black pixels are never
+    blamed. Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", https://arxiv.org/abs/1703.01365.
 
-    The shares are to add up to the difference between the logits of image and baseline (`completeness_gap`). Images
-    for which `steps` midpoints miss it by more than `tolerance` of it are done again with twice as many, up to
-    `most_steps`.
+    The shares should add up to the difference between the logits of image and baseline (`completeness_gap`). If the sum
+    misses it by more than the share `tolerance` with `steps` midpoints, the image is computed again with twice as many,
+    up to `most_steps`.
     """
     network = prepared(model)
     images = network.images(images)
@@ -58,10 +58,10 @@ def completeness_gap(
     baseline: float | np.ndarray = 0.0,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """How far integrated gradients miss what they are to add up to, as a share of it: shape (n,), 0 is perfect.
+    """The relative error of the sum of integrated gradients: shape (n,), 0 is perfect.
 
-    `attributions` (n, height, width, channels) are to add up to the target's logit of the image less that of the
-    baseline; more `steps` make the gap smaller. Where the two logits are nearly the same the share means little.
+    `attributions` (n, height, width, channels) should add up to the target's logit of the image minus that of the
+    baseline; more `steps` make the gap smaller. If the two logits are nearly the same, the gap means little.
     """
     network = prepared(model)
     images = network.images(images)

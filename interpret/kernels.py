@@ -12,7 +12,7 @@ LARGEST = 31  # cells a side
 
 @dataclass(frozen=True)
 class NamedKernel:
-    """A classic kernel: what it answers to, in one line, and its (height, width) array."""
+    """A classic kernel: its (height, width) array, and one line that says what it responds to."""
 
     meaning: str
     array: np.ndarray
@@ -43,15 +43,15 @@ _LIBRARY = {
     "top_sobel": _kernel("edges whose upper side is brighter", (1, 2, 1), (0, 0, 0), (-1, -2, -1)),
     "left_sobel": _kernel("edges whose left side is brighter", (1, 0, -1), (2, 0, -2), (1, 0, -1)),
     "right_sobel": _kernel("edges whose right side is brighter", (-1, 0, 1), (-2, 0, 2), (-1, 0, 1)),
-    "vertical_line": _kernel("bright upright lines one pixel wide", (-1, 2, -1), (-1, 2, -1), (-1, 2, -1)),
-    "horizontal_line": _kernel("bright level lines one pixel wide", (-1, -1, -1), (2, 2, 2), (-1, -1, -1)),
+    "vertical_line": _kernel("bright vertical lines one pixel wide", (-1, 2, -1), (-1, 2, -1), (-1, 2, -1)),
+    "horizontal_line": _kernel("bright horizontal lines one pixel wide", (-1, -1, -1), (2, 2, 2), (-1, -1, -1)),
 }  # fmt: skip
 
 
 def named_kernels() -> dict[str, NamedKernel]:
     """Every named kernel. They are applied as written, by cross-correlation, as a convolutional layer does.
 
-    The Sobel kernels are those of Sobel and Feldman (1968); the others are textbook kernels, most of them met in the
+    The Sobel kernels are those of Sobel and Feldman (1968); the others are textbook kernels, most of them used in the
     Kaggle lesson "Convolution and ReLU".
     """
     return dict(_LIBRARY)
@@ -60,8 +60,8 @@ def named_kernels() -> dict[str, NamedKernel]:
 def parse_kernel(kernel: str | list) -> np.ndarray:
     """A kernel by name ('edge') or by numbers ('[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]]'), shape (height, width) float32.
 
-    Raises UserError, in one line, for a name that is not known and for what is not a matrix of 1 to 31 rows and
-    columns of finite numbers.
+    Raises UserError, in one line, for an unknown name, and for anything that is not a matrix of finite numbers with 1
+    to 31 rows and columns.
     """
     if isinstance(kernel, str):
         text = kernel.strip()
@@ -87,7 +87,9 @@ def _matrix(rows: object) -> np.ndarray:
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         lengths = ", ".join(str(len(row)) for row in rows[:8])
-        raise UserError(f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each as many")
+        raise UserError(
+            f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each row the same number"
+        )
     if max(len(rows), *widths) > LARGEST or not min(widths):
         raise UserError(f"kernel has {len(rows)} rows of {min(widths)} numbers; expected 1 to {LARGEST} of each")
     for number in (number for row in rows for number in row):

@@ -100,7 +100,7 @@ class _Goal:
         self._node, self.units = None, network.classes
         if layer is None:
             if place is not None:
-                raise ModelError(f"place {place} is one in the maps of a layer; name the layer")
+                raise ModelError(f"place {place} is a position in the maps of a layer; name the layer")
             return
         graph = network.graph(size)
         node = graph.node(layer)

@@ -107,7 +107,7 @@ def features_layer(model: keras.Model) -> str:
     ]
     candidates = vectors or graph.convolutions()
     if not candidates:
-        raise ModelError(f"model '{model.name}' has no layer whose features lie before its logits")
+        raise ModelError(f"model '{model.name}' has no layer of features before its logits")
     return candidates[-1].name
 
 

@@ -21,13 +21,13 @@ def occlusion(
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """How far the target's logit falls when a square over each pixel is covered, shape (n, height, width), signed.
+    """How much the target's logit falls when a square around each pixel is covered: signed, shape (n, height, width).
 
     The mean fall over all squares of `size` pixels, every `stride` pixels, that cover the pixel; the last ones of a row
-    or column end at the edge. A negative value: the class is likelier without. By default a square is an eighth of
-    the shorter side, but at least four pixels, and moves by half. `fill` is the value to cover with, by default each
-    image's own mean colour. Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks",
-    https://arxiv.org/abs/1311.2901. Raises UserError for a square that does not fit the image.
+    or column end at the edge. A negative value means that the class becomes likelier when the pixel is covered. By
+    default a square is an eighth of the shorter side, but at least four pixels, and moves by half its size. `fill` is
+    the value to cover with, by default each image's own mean colour. Zeiler and Fergus, "Visualizing and Understanding
+    Convolutional Networks", https://arxiv.org/abs/1311.2901. Raises UserError if the square does not fit in the image.
     """
     network = prepared(model)
     images = network.images(images)

@@ -35,15 +35,16 @@ def randomisation_check(
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> Randomisation:
-    """How far a method's maps change when the weights are shuffled, layer by layer from the logits down.
+    """How much the maps of a method change when the weights are shuffled, layer by layer from the logits down.
 
-    A method whose maps stay alike (similarity near 1) does not show what the model learned. All happens to a copy of
-    the model, and each target is that of the trained model. `method(network, images, targets)` is any function of this
-    package, such as `grad_cam`, or one's own; of maps with channels the largest magnitude is taken, and magnitudes are
-    compared. `layers` are those to shuffle; None takes all with a kernel. Adebayo et al., "Sanity Checks for Saliency
-    Maps", https://arxiv.org/abs/1810.03292; a shuffle keeps the scale of the weights, which drawing them anew may not.
+    A method whose maps stay alike (similarity near 1) does not show what the model learned. Weights are shuffled in a
+    copy of the model, and the targets are those of the trained model. `method(network, images, targets)` is any
+    function of this package, such as `grad_cam`, or one of your own. Magnitudes are compared; if maps have channels,
+    the largest one is used. `layers` are those to shuffle; None takes all with a kernel. Adebayo et al., "Sanity Checks
+    for Saliency Maps", https://arxiv.org/abs/1810.03292; a shuffle keeps the scale of the weights, which drawing new
+    ones may not.
 
-    Raises ModelError for a model that cannot be copied, and for a layer that does not exist or has no kernel.
+    Raises ModelError if the model cannot be copied, or if a layer does not exist or has no kernel.
     """
     network = prepared(model)
     images = network.images(images)

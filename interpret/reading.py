@@ -12,7 +12,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Reading:
-    """The maps that add most to a unit, the strongest first."""
+    """The maps that contribute most to a unit, the strongest first."""
 
     channels: np.ndarray  # (k,) indices of the maps
     maps: np.ndarray  # (n, height, width, k) of n images
@@ -31,10 +31,12 @@ def added_by_each(
     padding: str = "same",
     dilation: tuple[int, int] = (1, 1),
 ) -> np.ndarray:
-    """What each map adds to a unit's filter stage: (n, rows, columns, channels), whose sum over channels it is.
+    """What each map adds to a unit's filter stage: (n, rows, columns, channels). Its sum over channels is the filter
+    stage without bias.
 
     `maps` are (n, height, width, channels) as the layer reads them, `kernel` (rows, columns, channels) of the unit. The
-    bias, and a normalization that follows, are not in it. Raises ModelError where the two have not as many channels.
+    bias, and a normalization that follows, are not included. Raises ModelError if maps and kernel have different
+    numbers of channels.
     """
     maps, kernel = np.asarray(maps, np.float32), np.asarray(kernel, np.float32)
     if maps.shape[-1] != kernel.shape[-1]:
@@ -65,7 +67,8 @@ def strongest_read(
     inside: np.ndarray | None = None,
     **convolution,
 ) -> Reading:
-    """The `count` maps that add most to a unit, by the mean magnitude of what each adds over all places and images.
+    """The `count` maps that add most to a unit, by the mean magnitude of their contribution over all positions and
+    images.
 
     `maps`, `kernel` and `convolution` are those of `added_by_each`; `channels` are the maps' indices in the layer
     before, by default from 0 on; `inside` are the cells of the maps, booleans (height, width), that set their limits.

@@ -10,7 +10,7 @@ from convlens.interpret.input_gradient import input_gradient
 
 
 def saliency(model: keras.Model | Network, images: Any, target: Targets = None, *, batch_size: int = 32) -> np.ndarray:
-    """How much the target's logit changes with each pixel, shape (n, height, width), from zero.
+    """How much the target's logit changes with each pixel: values >= 0 of shape (n, height, width).
 
     The largest magnitude over the channels of `input_gradient`: Simonyan, Vedaldi and Zisserman, "Deep Inside
     Convolutional Networks", https://arxiv.org/abs/1312.6034.

@@ -22,7 +22,7 @@ def smooth_grad(
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """The saliency of the mean gradient over noisy copies of each image, shape (n, height, width), from zero.
+    """The saliency of the mean gradient over noisy copies of each image: values >= 0 of shape (n, height, width).
 
     `noise` is the standard deviation as a share of the image's own range of values. The same seed gives the same noise,
     whatever the batch size and the backend. Smilkov et al., "SmoothGrad", https://arxiv.org/abs/1706.03825.

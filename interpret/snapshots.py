@@ -58,7 +58,7 @@ def pack_snapshot(
 
 
 def unpack_snapshot(content: bytes) -> Snapshot:
-    """What `pack_snapshot` packed. Raises UserError for bytes that are not a whole snapshot."""
+    """Unpacks the bytes of `pack_snapshot`. Raises UserError if they are not a complete snapshot."""
     try:
         arrays = parse_arrays(content, dtypes=("<f2", "<f4", "<i8"), most=MOST_BYTES)
         if _whole_number(arrays, "format") != FORMAT:
@@ -83,12 +83,12 @@ def _unpacked(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 def _whole_number(arrays: Mapping[str, np.ndarray], name: str) -> int:
     number = arrays.get(name)
     if number is None or number.shape or number.dtype != np.int64 or not 0 <= number < 10**9:
-        raise UserError(f"has no '{name}', or one that cannot be")
+        raise UserError(f"has no valid '{name}'")
     return int(number)
 
 
 def unpacked_bytes(content: bytes) -> int:
-    """About how much memory a snapshot will take. Raises UserError for bytes that are not a snapshot."""
+    """About how many bytes of memory a snapshot will take. Raises UserError if the bytes are not a snapshot."""
     try:
         return 2 * bytes_of_arrays(content)
     except UserError as error:
@@ -117,10 +117,10 @@ def stack_snapshots(snapshots: Iterable[Snapshot], kind: str, layer: str) -> tup
 
 
 def cosine_with_start(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The cosine of each kernel with what it began as, (units,) in [-1, 1]: 1 where at most its size changed.
+    """The cosine of each kernel with its initial weights, (units,) in [-1, 1]: 1 if at most its size changed.
 
-    `kernel` is (height, width, inputs, units), `start` the same or, as a snapshot has it, the first inputs and units of
-    it; compared is what both hold. nan for a kernel of zeros.
+    `kernel` is (height, width, inputs, units), `start` the same or, as in a snapshot, its first inputs and units; the
+    part that both hold is compared. NaN for a kernel of zeros.
     """
     kernel, start = np.asarray(kernel, np.float64), np.asarray(start, np.float64)
     inputs, units = start.shape[2:]

@@ -48,6 +48,7 @@ def kernel_spectrum(kernel: np.ndarray) -> KernelSpectrum:
 
 
 def random_spectrum(kernel: np.ndarray, seed: int = 0) -> KernelSpectrum:
-    """What `kernel_spectrum` gives for normal random weights of the same shape and variance: nothing learned."""
+    """The `kernel_spectrum` of normal random weights of the same shape and variance, as a network that learned nothing
+    has."""
     kernel = np.asarray(kernel)
     return kernel_spectrum(np.random.default_rng(seed).normal(0, kernel.std(), kernel.shape))

@@ -27,7 +27,7 @@ ORIENTATION, COLOUR, CENTRE, NONE = "orientation", "colour", "centre-surround", 
 
 @dataclass(frozen=True)
 class KernelTuning:
-    """What each kernel of a layer answers to; arrays are (units,)."""
+    """What each kernel of a layer responds to; arrays are (units,)."""
 
     orientation: np.ndarray  # degrees in [0, 180) of the stripes that a kernel likes best, 0 level, 90 upright
     orientation_index: np.ndarray  # in [0, 1]: 0 where all orientations are alike, 1 where only one is answered
@@ -42,7 +42,7 @@ class KernelTuning:
 
     @property
     def kind(self) -> np.ndarray:
-        """Of each unit (units,) "orientation", "colour", "centre-surround", or "" where none is above chance.
+        """For each unit (units,): "orientation", "colour", "centre-surround", or "" if none is above chance.
 
         An opposition of colours comes first, then an orientation.
         """
@@ -69,16 +69,16 @@ class KernelTuning:
 
 
 def kernel_tuning(kernel: np.ndarray) -> KernelTuning:
-    """The tuning of kernels (height, width, channels, units) that read an image, of 1 or 3 channels.
+    """The tuning of first-layer kernels (height, width, channels, units), which read an image of 1 or 3 channels.
 
-    Orientation: the largest amplitude of the answer to gratings of each orientation; the index is 1 - circular variance
-    over orientations, Ringach, Shapley and Hawken, J. Neurosci. 22 (2002), 5639. Colour: the ratio of
-    the largest answers to gratings of pure colour and of brightness; from 2 on a unit prefers colour: Johnson, Hawken
-    and Shapley, Nature Neurosci. 4 (2001), 409. Centre and surround: the variance that the best difference of two
-    Gaussians of opposite signs explains, Rodieck, Vision Research 5 (1965), 583; it counts from a half on. For
-    orientation and centre, chance is the 95th percentile of 400 normal random kernels of the same shape.
+    Orientation: the largest amplitude of the response to gratings of each orientation; the index is 1 - circular
+    variance over orientations, Ringach, Shapley and Hawken, J. Neurosci. 22 (2002), 5639. Colour: the largest response
+    to gratings of pure colour divided by the largest response to gratings of brightness; from 2 on a unit prefers
+    colour: Johnson, Hawken and Shapley, Nature Neurosci. 4 (2001), 409. Centre and surround: the variance that the best
+    difference of two Gaussians of opposite signs explains, Rodieck, Vision Research 5 (1965), 583; it counts from a
+    half on. For orientation and centre, chance is the 95th percentile of 400 normal random kernels of the same shape.
 
-    Raises UserError for kernels of another shape, and of fewer than 3 pixels a side.
+    Raises UserError for kernels of another shape or with fewer than 3 pixels a side.
     """
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 4 or kernel.shape[2] not in (1, 3) or min(kernel.shape[:2]) < 3:

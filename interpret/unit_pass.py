@@ -63,14 +63,14 @@ def unit_pass(
 ) -> list[Any]:
     """Shows every batch to every collector, in one forward pass each, and returns each collector's result.
 
-    `batches` gives images, and what else the collectors need: an array of images, a list of image files, a mapping
-    {"image": (n, height, width, channels), "label": (n,), "parts": (n, height, width)} of which only the first is
-    needed, or an iterable of batches, each an array, a tuple (images, labels), (images, labels, parts) or such a
+    `batches` gives the images and whatever else the collectors need: an array of images, a list of image files, a
+    mapping {"image": (n, height, width, channels), "label": (n,), "parts": (n, height, width)} of which only "image" is
+    required, or an iterable of batches, each an array, a tuple (images, labels), (images, labels, parts) or such a
     mapping. Labels are class indices or one-hot.
 
     `layers` are names of layers with maps or of dense ones, a nested one by its path; None takes every convolution.
-    Looked at is what a layer gives after its activation. `progress` counts images.
-    Raises ModelError for images or layers that do not suit the model.
+    Collectors get the output of a layer after its activation. `progress` counts images. Raises ModelError if images or
+    layers do not suit the model.
     """
     inspection = Inspection(model)
     unit_maps, seen, total = None, 0, image_count(batches)
@@ -86,7 +86,7 @@ def unit_pass(
         if progress:
             progress(seen, total)
     if unit_maps is None:
-        raise ModelError("there are no images to look at")
+        raise ModelError("there are no images")
     return [collector.result() for collector in collectors]
 
 
@@ -113,7 +113,7 @@ class _UnitMaps:
 def _names(graph: Graph, layers: Sequence[str] | None) -> Sequence[str]:
     names = [node.name for node in graph.convolutions()] if layers is None else layers
     if not names:
-        raise ModelError("the model has no convolution; name the layers whose units are asked about")
+        raise ModelError("the model has no convolution; name the layers whose units you want")
     return names
 
 

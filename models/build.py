@@ -18,8 +18,9 @@ def build_model(
 ) -> keras.Model:
     """The network that `config` (see configs/schema.py, `Model`) describes, for images of `image_size` (height, width).
 
-    Takes images (batch, height, width, channels), uint8 or float in [0, 255]; gives logits (batch, classes). The same
-    seed gives the same weights. Raises ModelError, before anything is built, where the network does not fit its input.
+    The model takes images (batch, height, width, channels), uint8 or float in [0, 255], and gives logits (batch,
+    classes). The same seed gives the same weights. Raises ModelError, before anything is built, if the network does not
+    fit its input.
     """
     check_model(config, image_size, channels, classes)
     return FAMILIES[config.family](config, image_size, channels, classes, seed=seed)

@@ -17,7 +17,7 @@ def build_convnet(
     Classifier", https://www.kaggle.com/code/ryanholbrook/the-convolutional-classifier. Several convolutions before one
     pooling make it a VGG, https://arxiv.org/abs/1409.1556.
 
-    Takes images (batch, height, width, channels) in [0, 255], gives logits (batch, classes).
+    The model takes images (batch, height, width, channels) in [0, 255] and gives logits (batch, classes).
     """
     blocks = BlockBuilder(config, seed)
     images, x = blocks.images(*image_size, channels)

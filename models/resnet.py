@@ -15,7 +15,7 @@ def build_resnet(
     """One flat Functional graph of built-in layers, from raw pixels to logits, after https://arxiv.org/abs/1512.03385.
 
     A stem convolution, then blocks of `config.convolutions` residual units; the first unit of a block has the block's
-    stride. Takes images (batch, height, width, channels) in [0, 255], gives logits (batch, classes).
+    stride. The model takes images (batch, height, width, channels) in [0, 255] and gives logits (batch, classes).
     """
     blocks = BlockBuilder(config, seed)
     images, x = blocks.images(*image_size, channels)

@@ -161,8 +161,8 @@ def test_what_the_command_is_is_said_without_tensorflow_or_keras(flag, looking):
         (["experiment=cars", "seed=1"], "convlens train experiment=cars seed=1"),
         (["--versoin"], "convlens: Unknown command '--versoin'"),
         (["train", "experiment=crs"], "convlens train: Unknown experiment 'crs'. Did you mean 'cars'?"),
-        (["evaluate", "-m"], "convlens evaluate: evaluate does one job; -m is for"),
-        (["env", "now"], "convlens env: env takes no words"),
+        (["evaluate", "-m"], "convlens evaluate: evaluate runs one job; -m only works with"),
+        (["env", "now"], "convlens env: env takes no arguments"),
     ],
 )
 def test_a_misspelt_command_is_answered_with_the_nearest_in_one_line(words, said, tmp_path):

@@ -176,8 +176,8 @@ def test_what_becomes_of_pixels_is_said(model, note, file):
         (lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 3)]), (), "gives outputs of shape"),
         (network, ("data.image_size=16",), "takes images of 8 x 8 x 3, which 'data.image_size=.16,16.' does not give"),
         (network, ("data.channels=1",), "which data.channels=1 does not give; set data.channels to 3"),
-        (network, ("model.filters=8",), "model.filters is not read with model=keras"),
-        (network, ("training.precision=mixed_bfloat16",), "is not read with model=keras"),
+        (network, ("model.filters=8",), "model.filters has no effect with model=keras"),
+        (network, ("training.precision=mixed_bfloat16",), "has no effect with model=keras"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_told_in_one_line_and_leaves_no_run(model, more, line, photos, tmp_path):
@@ -196,7 +196,7 @@ def test_what_cannot_be_trained_is_told_in_one_line_and_leaves_no_run(model, mor
     [
         (["model=keras"], "model=keras needs a file with a network; give model.path=net.keras"),
         (["model.path=net.keras"], "is read with model=keras; add it, or leave model.path out"),
-        (["model.replace_head=true"], "model.replace_head is not read without model=keras"),
+        (["model.replace_head=true"], "model.replace_head has no effect without model=keras"),
         (
             ["model=keras", f"model.path={ROOT}/car.jpg"],
             "car.jpg is not a file of Keras; expected one whose name ends in",

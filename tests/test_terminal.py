@@ -99,7 +99,7 @@ def test_a_training_whose_reader_has_seen_enough_goes_on_into_its_log(script, st
     assert command.code() == 0
     assert len(logs(tmp_path)) == 3 and list(tmp_path.glob("runs/*/2*/evaluation.json"))
     assert command.errors().count("Standard output") == 1
-    assert "Training goes on, its lines are in runs/folder/2" in command.errors()
+    assert "Training continues, its lines are in runs/folder/2" in command.errors()
 
 
 def test_a_training_on_a_full_disks_streams_ends_well(start, tmp_path):
@@ -169,9 +169,13 @@ def test_ctrl_c_while_a_command_still_imports_is_one_line(words, module, tmp_pat
 @pytest.mark.parametrize(
     ("shell", "code", "said"),
     [
-        ("{} --version >&-", 0, "convlens: What it printed is lost, standard output takes nothing: it is closed.\n"),
+        (
+            "{} --version >&-",
+            0,
+            "convlens: the printed lines are lost, since standard output cannot be written: it is closed.\n",
+        ),
         ("{} --version 2>&-", 0, ""),
-        ("{} --version > /dev/full", 1, f"takes nothing: {os.strerror(errno.ENOSPC)}.\n"),
+        ("{} --version > /dev/full", 1, f"cannot be written: {os.strerror(errno.ENOSPC)}.\n"),
         ("{} train trian 2> /dev/full", 2, ""),
         ("{} train trian >&- 2>&-", 2, ""),
         ("{} --help | head -1; exit ${{PIPESTATUS[0]}}", 0, ""),

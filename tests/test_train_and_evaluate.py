@@ -289,9 +289,12 @@ def test_a_training_that_is_refused_leaves_no_run_and_latest_where_it_was(photos
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("experiment=cars", "data.root=photos"), "data.root=photos is read with data=folder, and this training reads"),
-        (("data=folder", "data.root=photos", "data.name=beans"), "data.name=beans is not read with data=folder"),
-        (("data=folder", "data.root=photos", "data.data_dir=d"), "data.data_dir=d is not read with data=folder"),
+        (
+            ("experiment=cars", "data.root=photos"),
+            "data.root=photos applies only to data=folder, but this training reads",
+        ),
+        (("data=folder", "data.root=photos", "data.name=beans"), "data.name=beans has no effect with data=folder"),
+        (("data=folder", "data.root=photos", "data.data_dir=d"), "data.data_dir=d has no effect with data=folder"),
         (("data=folder", "data.root=/nope"), "data.root=/nope does not exist.\n"),
     ],
 )

@@ -236,5 +236,5 @@ class ProgressLines(keras.callbacks.Callback):
         if reason:
             self.told_lost = True
             tell(
-                f"Standard output takes nothing more: {reason}. Training goes on, its lines are in {self.run.log_path}"
+                f"Standard output cannot be written: {reason}. Training continues, its lines are in {self.run.log_path}"
             )

@@ -90,8 +90,8 @@ def write_checkpoint(folder: Path, state: State) -> Path:
         read_checkpoint(path)
     except Damaged as damage:
         raise Damaged(
-            f"Checkpoint {path} is not what was written a moment ago: {damage}. The disk does not keep what it is "
-            "given; train on another one, with runs_dir=."
+            f"Checkpoint {path} differs from what was just written: {damage}. The disk does not store data "
+            "reliably; use another one, with runs_dir=."
         ) from None
     for old in checkpoints(folder)[KEPT:]:
         shutil.rmtree(old)
@@ -120,11 +120,11 @@ def newest_checkpoint(
         else:
             if not fits(state):
                 continue
-            tell(f"Going on after epoch {state.epoch}, step {state.step}, from {path}")
+            tell(f"Continuing after epoch {state.epoch}, step {state.step}, from {path}")
             return state
     if found:
         raise UserError(
-            f"No checkpoint in {folder} can be gone on from. Start a new run from the best model of this one: "
+            f"No checkpoint in {folder} can be resumed. Start a new run from the best model of this one: "
             f"{word('init_from', folder.parent)}"
         )
     return None
@@ -147,7 +147,7 @@ def read_checkpoint(path: Path, most: int = MOST_BYTES) -> State:
         parts = {name: _content(path / name, VALUES_BYTES if name == VALUES else most) for name in sums}
         for name, content in parts.items():
             if sums[name] != _sum(content):
-                raise Damaged(f"{name} is not as it was written, its SHA-256 sum is another one")
+                raise Damaged(f"{name} has changed since it was written, its SHA-256 sum differs")
         values = parse_json(parts[VALUES])
         place = {name: values.pop(name, None) for name in ("epoch", "step", "complete")}
         if [type(value) for value in place.values()] != [int, int, bool] or min(place["epoch"], place["step"]) < 0:
@@ -233,11 +233,11 @@ def _unpacked(content: bytes) -> dict[str, np.ndarray]:
         dtype, shape = _array_of(about)
         end = place + math.prod(shape) * dtype.itemsize
         if about["data_offsets"] != [place, end] or end > len(values):
-            raise UserError(f"has an array that does not lie where it should, {name[:80]!r}")
+            raise UserError(f"has an array at the wrong position, {name[:80]!r}")
         arrays[name] = np.frombuffer(values[place:end], dtype).reshape(shape)
         place = end
     if place != len(values):
-        raise UserError("has more than its arrays")
+        raise UserError("holds more than its arrays")
     return arrays
 
 

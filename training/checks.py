@@ -1,4 +1,4 @@
-"""Choices that the schema takes one by one and that are wrong all the same, found before Keras is imported."""
+"""Checks of values that are valid one by one but not together, made before Keras is imported."""
 
 from convlens.configs import Train
 from convlens.core.errors import UserError
@@ -50,7 +50,7 @@ def _check_source(config: Train) -> None:
         )
     if data.root is not None and data.source != "folder":
         raise UserError(
-            f"{word('data.root', data.root)} is read with data=folder, and this training reads {data.source}. Add "
+            f"{word('data.root', data.root)} applies only to data=folder, but this training reads {data.source}. Add "
             f"data=folder, or begin with experiment=folder."
         )
     for key in ("name", "data_dir", "manual_dir"):
@@ -58,5 +58,5 @@ def _check_source(config: Train) -> None:
         if data.source == "folder" and f"data.{key}" in config.typed and getattr(data, key) is not None:
             typed = word(f"data.{key}", getattr(data, key))
             raise UserError(
-                f"{typed} is not read with data=folder, which takes data.root. Leave it out, or add data=tfds."
+                f"{typed} has no effect with data=folder, which takes data.root. Leave it out, or add data=tfds."
             )

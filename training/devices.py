@@ -51,7 +51,7 @@ def bytes_on_device(cache: str, devices: list[str]) -> float:
 
 def _bytes_for_tensorflow(cache: str, devices: list[str]) -> float:
     if cache == "device":
-        raise UserError("data.cache=device is for JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
+        raise UserError("data.cache=device works only with JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
     return 0
 
 
@@ -59,7 +59,7 @@ def _bytes_for_jax(cache: str, devices: list[str]) -> float:
     import jax
 
     if cache == "device" and len(devices) > 1:
-        raise UserError(f"data.cache=device is for one device, not {len(devices)}; set training.devices=1.")
+        raise UserError(f"data.cache=device works with one device, not {len(devices)}; set training.devices=1.")
     if cache == "device":
         return float("inf")
     if cache != "auto" or len(devices) > 1 or "cpu" in devices[0]:

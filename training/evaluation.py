@@ -19,7 +19,7 @@ MOST_CLASSES = 2000  # whose confusion matrix stands in `evaluation.json`
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of a model on one split. Arrays of n have one entry an image, in the dataset's order."""
+    """The scores of a model on one split. Arrays (n,) have one entry per image, in the dataset's order."""
 
     classes: tuple[str, ...]
     labels: np.ndarray  # (n,) true classes
@@ -42,17 +42,18 @@ class Evaluation:
 
     @property
     def support(self) -> np.ndarray:
-        """(classes,) images of each class."""
+        """(classes,) number of images of each class."""
         return self.matrix.sum(axis=1)
 
     @property
     def recall(self) -> np.ndarray:
-        """(classes,) share of a class that was found; 0 for a class without images."""
+        """(classes,) share of a class's images that were recognised; 0 for a class without images."""
         return _ratio(self.matrix.diagonal(), self.support)
 
     @property
     def precision(self) -> np.ndarray:
-        """(classes,) share of what was given a class that is of it; 0 for a class that was never given."""
+        """(classes,) share of the images predicted as a class that belong to it; 0 for a class that was never
+        predicted."""
         return _ratio(self.matrix.diagonal(), self.matrix.sum(axis=0))
 
     @property
@@ -62,7 +63,7 @@ class Evaluation:
 
     @property
     def calibration_error(self) -> float:
-        """Expected calibration error: how far confidence is from accuracy, in 15 bins of equal width.
+        """Expected calibration error: the mean difference of confidence and accuracy, in 15 bins of equal width.
 
         Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, equation 3.
         """
@@ -120,15 +121,15 @@ def evaluate_model(
     mirrored: bool = False,
     progress: "Progress | None" = None,
 ) -> Evaluation:
-    """Scores a model in one pass; memory grows by a few numbers an image.
+    """Evaluates a model in one pass; memory grows by a few numbers per image.
 
     Args:
         model: takes images, gives logits (batch, classes).
         batches: pairs of images (batch, height, width, channels) and integer labels (batch,).
         classes: names, in the order of the logits.
-        indices: where each image stands in its split; None: the batches are all of it, in order.
-        mirrored: the logits of an image are the mean of its own and of its mirror image's, left and right exchanged.
-        progress: called after each batch with the number of images so far and, where `indices` tell, of all.
+        indices: the index of each image in its split; None: the batches hold the whole split, in order.
+        mirrored: average the logits of each image and of its left-right mirror image.
+        progress: called after each batch with the number of images so far and, if `indices` are given, of all images.
     """
     labels, predicted, confidence, losses, ranks = [], [], [], [], []
     compiled, seconds, seen = set(), 0.0, 0

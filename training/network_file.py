@@ -19,12 +19,12 @@ def check_network(config: Train) -> None:
         if key.startswith("model.") and key != "model.family" and (key in OWN_KEYS) != from_file:
             way = "leave it out" if from_file else "add model=keras"
             reader = f"with model=keras, which reads {', '.join(OWN_KEYS)}" if from_file else "without model=keras"
-            raise UserError(f"{key} is not read {reader}; {way}.")
+            raise UserError(f"{key} has no effect {reader}; {way}.")
     if not from_file:
         return
     if config.training.precision != "float32":
         raise UserError(
-            f"training.precision={config.training.precision} is not read with model=keras: the layers in "
+            f"training.precision={config.training.precision} has no effect with model=keras: the layers in "
             f"{config.model.path} say themselves how they compute. Leave it out."
         )
     path = Path(config.model.path)

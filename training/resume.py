@@ -75,7 +75,7 @@ def why_not_longer(config: Train) -> str:
     name = config.training.schedule.name
     if name in OPEN_ENDED:
         return ""
-    return f"its learning rate is laid out over all epochs (training.schedule.name={name})"
+    return f"its learning rate depends on the total number of epochs (training.schedule.name={name})"
 
 
 def longer(state: State, training: Training) -> State:
@@ -121,8 +121,8 @@ def _with_more_epochs(run: Run, epochs: int) -> Train:
     config, reason = run.config, why_not_longer(run.config)
     if reason:
         raise UserError(
-            f"{EPOCHS}={epochs}, but run {run.path} was started with {config.training.epochs}, and {reason}, so that "
-            f"more epochs would be another training. Start a new run as that one was, from its weights: "
+            f"{EPOCHS}={epochs}, but run {run.path} was started with {config.training.epochs}, and {reason}, so "
+            f"more epochs would make a different training. Start a new run with the same settings from its weights: "
             f"{word('init_from', run.path)} {EPOCHS}={epochs - config.training.epochs}"
         )
     return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})

@@ -126,8 +126,8 @@ def matched_units_figure(
         f"{shown}, best match first",
         f"{names[0]}'s unit ~ {names[1]}'s",
         "r: correlation of their maps",
-        f"right: what {names[1]}'s kernel has more, {names[1]} − {names[0]}",
-        f"one norm for all tiles, ±{number(limit)}" + ("; mid-grey is zero" if rgb else ""),
+        f"right: difference of the kernels, {names[1]} − {names[0]}",
+        f"one colour scale for all tiles, ±{number(limit)}" + ("; mid-grey is zero" if rgb else ""),
     )
     sheet = Sheet(width=1300)
     title = f"Which units of {names[0]} and {names[1]} do the same in {caption.layer or 'a layer'}?"

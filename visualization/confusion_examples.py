@@ -47,8 +47,8 @@ def confusion_examples_figure(
     right = int(np.trace(matrix))
     facts = caption.facts(
         f"{right:,} of {int(matrix.sum()):,} images right",
-        "rows: true class, columns: what the network said",
-        "in a cell: how many, and the most confident of them",
+        "rows: true class, columns: predicted class",
+        "in a cell: the number of images, and the most confident of them",
         f"{len(shown)} of {len(labels)} classes, those with the most mistakes" if len(shown) < len(labels) else "",
     )
     step_y = cell + LINE + 16

@@ -71,10 +71,10 @@ class DeviceTraining:
         self._batch_size, self._seed, self._steps, self._epochs = batch_size, seed, steps, epochs
 
     def step_inputs(self, start_epoch: int, start_step: int, together: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """What so many steps together are given, from that step on, always up to the end of an epoch.
+        """The inputs of `together` steps at a time, from a start epoch and step on; no group crosses an epoch.
 
-        Which images each of them sees, int32 (steps, batch), its key, uint32 (steps, 2), and its epoch, int32 (steps,):
-        stacked, what `batch` takes after the arrays.
+        Each group has the indices of the images of each step, int32 (steps, batch), random keys, uint32 (steps, 2), and
+        epochs, int32 (steps,): the arguments that `batch` takes after the arrays, stacked.
         """
         first_epoch, first_step = start_epoch + start_step // self._steps, start_step % self._steps
         for epoch in range(first_epoch, self._epochs):

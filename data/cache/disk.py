@@ -81,7 +81,7 @@ class DiskCache:
         if not self._announced:
             self._tell(
                 f"Decoded images are written once, {readable_size(needed)} in {self.folder}, and no later epoch or run "
-                "decodes them again; data.cache=none leaves that out."
+                "decodes them again; data.cache=none turns this off."
             )
         self._announced = True
 
@@ -116,7 +116,7 @@ class DiskCache:
         def take(index: int, encoded: bytes, pixels: np.ndarray) -> None:
             # Under this folder's name, other pixels would be found by runs to come.
             if content_of(encoded) != inspections[index].content:
-                raise UserError(f"{split.names[index]} has changed since it was looked at; start again.")
+                raise UserError(f"{split.names[index]} has changed since it was checked; start again.")
             put(index, pixels)
 
         with progress_bar(f"Writing {role} images", len(split), shown=self._progress) as progress:
@@ -129,7 +129,7 @@ class DiskCache:
                 "data.cache=none."
             ) from None
         self._given_up = True
-        self._tell(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them anew.")
+        self._tell(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them again.")
 
     def _missing(self, roles: Sequence[str]) -> list[str]:
         dtype = self._format.dtype

@@ -74,7 +74,7 @@ def make_space(needed: int, own: Path, *, bounded: bool) -> None:
         )
     if needed - begun > free():
         raise DiskCacheError(
-            f"they take {readable_size(needed)} but {readable_size(free())} are free in {images_folder()}"
+            f"they need {readable_size(needed)} but only {readable_size(free())} are free in {images_folder()}"
         )
 
 

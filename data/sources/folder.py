@@ -129,7 +129,7 @@ class FolderSource:
             rest = [name for name in inside if name not in {path.name for path in folders.values()} and name[0] != "."]
             instead = ("data.splits.train", nearest("train", rest) or rest[0]) if rest else ("data.root", str(other))
             advice = word(*instead)
-            what = "name the one to train on" if rest else "to have its images split by itself"
+            what = "name the one to train on" if rest else "to have its images split automatically"
             raise UserError(f"{self.root} has a folder '{other.name}' but no folder 'train'; {what}: {advice}")
         return {"train": self.root}
 
@@ -199,7 +199,7 @@ class FolderSource:
             line += f", or keep the others: {listed('data.classes', kept)}"
         if name in files["train"]:
             few = [other for other in self.classes if other in files["train"] and other not in kept]
-            line += f", or let it be learned and never scored: {listed('data.train_only', [*self._train_only, *few])}"
+            line += f", or learn it without ever evaluating it: {listed('data.train_only', [*self._train_only, *few])}"
         return f"{line}."
 
     def _split(self, files: Mapping[str, list[str]]) -> FolderSplit:
@@ -208,7 +208,7 @@ class FolderSource:
 
 
 def check_root(root: str) -> Path:
-    """The folder of photos; raises UserError where there is none, without looking into it."""
+    """The folder of photos; raises UserError if it does not exist. Its files are not read."""
     try:
         path = Path(root).expanduser()
         if not path.is_dir():
@@ -224,8 +224,8 @@ def _no_classes(folder: Path, loose: int, train: Path) -> str:
         root = word("data.root", train)
         images = f"holds {loose:,} images but none" if loose else "holds no images"
         return (
-            f"{folder} {images} in a folder of a class that {train} has: without labels nothing can be scored on them. "
-            f"To learn from {train} alone, which is then split by itself: {root}"
+            f"{folder} {images} in a folder of a class that {train} has: without labels they cannot be evaluated. "
+            f"To learn from {train} alone, which is then split automatically: {root}"
         )
     line = f"{folder} holds no images in class folders; expected {folder}/<class>/*.jpg (or {', '.join(SUFFIXES[1:])})"
     beside = [name for name in os.listdir(folder.parent) if (folder.parent / name).is_dir() and name[0] != "."]
@@ -259,7 +259,7 @@ def _folders_in(folder: Path) -> list[str]:
     for entry in entries:
         is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES
         if entry.is_symlink() and not os.path.exists(entry.path) and not is_image:
-            raise UserError(f"{entry.path} is a link to a folder that does not exist; mend it or remove it.")
+            raise UserError(f"{entry.path} is a link to a folder that does not exist; repair it or remove it.")
     return [entry.name for entry in entries if entry.is_dir()]
 
 
@@ -270,7 +270,7 @@ def _refuse_one_folder_twice(folders: Mapping[str, Path]) -> None:
         other = role_of.setdefault(os.path.realpath(folder), role)
         if other != role:
             raise UserError(
-                f"{folder} is both the {other} and the {role} folder, so that the same images would be in both; give "
+                f"{folder} is both the {other} and the {role} folder, so both would have the same images; give "
                 f"each its own, as data.splits.{role}."
             )
 

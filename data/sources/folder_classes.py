@@ -30,7 +30,7 @@ class ClassFolders:
             if other != name and (_holds(target, path) or _holds(path, target)):
                 link = f"{folder} is a link to {target}" if folder.is_symlink() else f"{folder} lies in {target}"
                 raise UserError(
-                    f"{link}, and {other_folder} belongs there too: its images would be '{name}' as well as '{other}'. "
+                    f"{link}, which holds images of {other_folder}: they would be both '{name}' and '{other}'. "
                     f"Remove {folder if folder.is_symlink() else other_folder}."
                 )
 
@@ -46,8 +46,8 @@ def refuse_same_words(classes: Iterable[str]) -> None:
         other = seen.setdefault(unicodedata.normalize("NFC", name), name)
         if other != name:
             raise UserError(
-                f"The classes {ascii(other)} and {ascii(name)} are the same word, '{name}': some systems write its "
-                "accents as characters of their own. Give all of its folders one of the two names."
+                f"The classes {ascii(other)} and {ascii(name)} are the same word, '{name}', in two Unicode forms: some "
+                "systems write accents as separate characters. Give all of its folders one of the two names."
             )
 
 
@@ -58,8 +58,8 @@ def similar_names_notes(classes: Iterable[str]) -> list[str]:
         groups.setdefault(_spoken(name), []).append(name)
     alike = [names for names in groups.values() if len(names) > 1]
     return [
-        f"{' and '.join(repr(name) for name in names)} are classes of their own, though they differ in upper and lower "
-        "case or in spaces alone. If they are one class, give their folders one name."
+        f"{' and '.join(repr(name) for name in names)} are separate classes, although they differ only in upper and "
+        "lower case or in spaces. If they are one class, give their folders one name."
         for names in alike
     ]
 

@@ -8,9 +8,9 @@ from convlens.data.sources.tfds_names import parse_name
 
 
 def open_source(config: Data, progress: bool) -> Source:
-    """The source that a configuration names, found, prepared on first use, and every image of it looked at.
+    """Opens the source that a configuration names; it is prepared on first use, and every image is checked.
 
-    Nothing is prepared where `data.prepare` is false. Raises `UserError` for anything that the user can mend.
+    Nothing is prepared if `data.prepare` is false. Raises `UserError` for a mistake that the user can correct.
     """
     if config.source == "folder":
         from convlens.data.sources.folder import FolderSource

@@ -153,7 +153,7 @@ class TfdsSource:
                 expressions[role] = usual
         if "train" not in expressions:
             raise UserError(
-                f"{self.name} has no split 'train' but {', '.join(available)}; say which one to train on, "
+                f"{self.name} has no split 'train', only {', '.join(available)}; choose the one to train on, "
                 f"such as data.splits.train={available[0]}."
             )
         return expressions
@@ -164,7 +164,7 @@ class TfdsSource:
             raise UserError(f"{self.name}, {expression}: no images; give another split as data.splits.{role}.")
         own = np.concatenate(list(self._labels(expression, progress)))
         if len(own) != expected:
-            fault = f"{self.name}, {expression}: {len(own)} records where {expected} are listed"
+            fault = f"{self.name}, {expression}: {len(own)} records, but {expected} are listed"
             raise UserError(f"{faulty_shard(self.builder, expression) or fault}; {how_to_prepare_again(self.builder)}")
         if own.size and (own.min() < 0 or own.max() >= len(names)):
             position = int(np.flatnonzero((own < 0) | (own >= len(names)))[0])

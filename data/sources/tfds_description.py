@@ -117,7 +117,9 @@ def _check_splits(splits: Iterable[dataset_info_pb2.SplitInfo], path: Path) -> N
     seen = set()
     for split in splits:
         if not _is_plain(split.name) or split.name in seen:
-            raise UserError(f"{path} has a split {_shown(split.name)}, which is a path, no name, or there twice.")
+            raise UserError(
+                f"{path} has a split {_shown(split.name)}, which is a path instead of a name, or appears twice."
+            )
         seen.add(split.name)
         if not _TEMPLATE.fullmatch(split.filepath_template):
             raise UserError(
@@ -126,7 +128,7 @@ def _check_splits(splits: Iterable[dataset_info_pb2.SplitInfo], path: Path) -> N
             )
         lengths = split.shard_lengths
         if len(lengths) > SHARDS or any(length < 0 for length in lengths) or sum(lengths) > RECORDS:
-            raise UserError(f"{path} has a split {_shown(split.name)} of shards that cannot be: {len(lengths):,} of "
+            raise UserError(f"{path} has a split {_shown(split.name)} of impossible shards: {len(lengths):,} of "
                             f"{sum(lengths):,} records.")  # fmt: skip
 
 
@@ -217,7 +219,7 @@ class _Features:
             rank = {"image": (3,), "video": (4,)}.get(kind.field, range(RANK + 1))
             largest = math.isqrt(MAX_PIXELS) * 10 if kind.field in ("image", "video") else ELEMENTS
             if not _is_shape(shape, rank, largest):
-                self._refuse(where, f"has the shape {_shown(shape)}, which cannot be")
+                self._refuse(where, f"has the shape {_shown(shape)}, which is impossible")
         if "dtype" in values and values["dtype"] not in _DTYPES:
             self._refuse(where, f"has the dtype {_shown(values['dtype'])}, which TFDS does not have")
         if values.get("num_classes") is not None:
@@ -234,7 +236,7 @@ class _Features:
             self._refuse(where, f"is one of more than {COUNT:,} features, or nested deeper than {LEVELS} levels")
         kind = KINDS.get(name.removeprefix(_PACKAGE)) if isinstance(name, str) and name.startswith(_PACKAGE) else None
         if kind is None:
-            self._refuse(where, f"is a {_shown(name)}, which is no feature of TFDS that may be read")
+            self._refuse(where, f"is a {_shown(name)}, which is not one of the TFDS features that may be read")
         return kind
 
     def _inside(self, where: str, name: Any) -> str:

@@ -45,7 +45,7 @@ def parse_name(given: str) -> DatasetName:
 
 
 def check_name(config: Data) -> None:
-    """Raises `UserError` for a `data.name` that is neither in TFDS' list nor prepared in `data.data_dir`."""
+    """Raises `UserError` if `data.name` is neither in TFDS' list nor prepared in `data.data_dir`."""
     given = parse_name(config.name).name
     with quietly():
         import tensorflow_datasets as tfds
@@ -81,7 +81,7 @@ def unknown_name(given: str, known: list[str], data_dir: Path) -> str:
     guess = nearest(name, [*known, *prepared], likeness=0.6)
     hint = f" Did you mean '{guess}'?" if guess else ""
     return (
-        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} of them: "
+        f"Unknown TFDS dataset in data.name '{given}'.{hint} TFDS knows {len(known)} datasets: "
         "https://www.tensorflow.org/datasets/catalog. If it is a builder of your own, "
         f"{_how_to_build(name, data_dir)}"
     )

@@ -143,8 +143,8 @@ def _disk_full(builder: tfds.core.DatasetBuilder) -> str:
 def _not_prepared(dataset: NamedDataset) -> str:
     where = word("data.data_dir", dataset.data_dir)
     return (
-        f"{dataset.name} is not prepared in {dataset.data_dir}, and opening a run prepares nothing by itself. Add "
-        f"{where} data.prepare=true to have it downloaded or rendered there, or give the folder in which it lies as "
+        f"{dataset.name} is not prepared in {dataset.data_dir}, and opening a run never prepares a dataset. Add "
+        f"{where} data.prepare=true to download or render it there, or give the folder that holds it as "
         "data.data_dir."
     )
 
@@ -160,8 +160,8 @@ def _remedy(builder: tfds.core.DatasetBuilder) -> str:
         instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         manual = f", give the files as data.manual_dir ({instructions})"
     return (
-        f"Prepare it where there is a network ({shlex.join(('python', '-c', program))}) and give that folder, "
-        f"tensorflow_datasets in your home there, as data.data_dir{manual}, or use data=folder "
+        f"Prepare it on a machine with a network ({shlex.join(('python', '-c', program))}) and give the new folder, "
+        f"tensorflow_datasets in your home folder, as data.data_dir{manual}, or use data=folder "
         "data.root=<folder of photos>."
     )
 

@@ -77,7 +77,7 @@ def faulty_shard(builder: tfds.core.DatasetBuilder, expression: str) -> str:
         except tf.errors.OpError:
             return f"{shard} is missing or damaged"
         if held != listed:
-            return f"{shard} holds {held:,} records where {listed:,} are listed"
+            return f"{shard} holds {held:,} records, but {listed:,} are listed"
     return ""
 
 
@@ -99,8 +99,8 @@ def exchanged_shard_notes(builder: tfds.core.DatasetBuilder) -> list[str]:
         # Some of TFDS' writers count the frames around the records, others do not.
         if split.num_bytes and length not in (split.num_bytes, split.num_bytes + _FRAME * split.num_examples):
             lines.append(
-                f"{paths[0]}{' and others' if len(paths) > 1 else ''}: {length:,} bytes are not what was written as "
-                f"the {name} split of {builder.info.full_name}. If you did not change it, "
+                f"{paths[0]}{' and others' if len(paths) > 1 else ''}: {length:,} bytes do not match what was written "
+                f"as the {name} split of {builder.info.full_name}. If you did not change it, "
                 f"{how_to_prepare_again(builder)}"
             )
     return lines

@@ -90,7 +90,9 @@ def _from_files(
     paths: Sequence[str | PathLike], batch_size: int, shape: ImageShape, value_range: Sequence[float] | None
 ) -> Iterator[np.ndarray]:
     if None in shape[:2]:
-        raise ModelError("the model takes images of any size, so files cannot be made to fit; give arrays instead")
+        raise ModelError(
+            "the model takes images of any size, so files have no size to be resized to; give arrays instead"
+        )
     for start in range(0, len(paths), batch_size):
         yield np.stack([read_fitting(path, shape, value_range) for path in paths[start : start + batch_size]])
 

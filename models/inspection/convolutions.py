@@ -35,7 +35,7 @@ class ConvInfo:
 def conv_layers(model: keras.Model) -> list[ConvInfo]:
     """Every Conv2D, DepthwiseConv2D and SeparableConv2D of a model, nested ones included, in execution order.
 
-    A layer that is called several times appears once, as first called. Shapes are None along sides that may vary, and
+    A layer that is called several times appears once, with its first call. A side of a shape is None if it may vary;
     receptive fields then have no start. Raises ModelError for a model without weights or with channels-first maps.
     """
     inspection = Inspection(model)

@@ -18,15 +18,14 @@ BATCH = 32  # images; the largest maps of 64 do not fit into memory that the all
 class FeatureExtractor:
     """Features of chosen layers for a batch of images, a list of image files or a dataset.
 
-    The forward pass, in inference mode, is compiled once and yields nothing but what was chosen. The model is left as
-    it was, and its weights are read anew in every pass, so that an extractor may be kept while the model trains.
+    The forward pass, in inference mode, is compiled once and returns only the chosen features. The model is not
+    changed. Its weights are read in every pass, so you can keep an extractor while the model trains.
 
     `layers` names layers, a nested one by its path ("backbone/conv1"), a shared layer's second call as "conv1@2"; None
     takes every convolution. `stages` are "filter" (what the activation receives: convolution and bias, or the
-    normalization between), "detect" (after the activation), "condense" (after the pooling that follows); a convolution
-    lacks a stage that does not follow it. "output" is what a layer returns and "input" what it reads: all there is of
-    other layers.
-    `value_range` is that of `run.config.data`: how the values in image files become pixels.
+    normalization between), "detect" (after the activation), "condense" (after the pooling that follows); a stage that
+    does not follow a convolution is missing. "output" is what a layer returns and "input" what it reads; other layers
+    have only these two. `value_range` is the one in `run.config.data`: it says how values in image files become pixels.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class FeatureExtractor:
         }
 
     def stream(self, source: Any, batch_size: int = BATCH) -> Iterator[Features]:
-        """The same, batch by batch, holding one batch at a time.
+        """The same features, batch by batch, with one batch in memory at a time.
 
         `source` is an array of images (n, height, width, channels) in [0, 255], a list of image files, or an iterable
         of batches or single images with or without labels, such as a tf.data.Dataset.

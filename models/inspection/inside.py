@@ -23,13 +23,14 @@ Sides = tuple[np.ndarray, np.ndarray]  # which rows and which columns are inside
 def inside_cells(
     model: keras.Model, layers: Iterable[str] | None = None, image_size: tuple[int, int] | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Which cells of each convolution's maps are inside, by layer (None: all) and stage: booleans (height, width).
+    """Which cells of each convolution's maps are inside, as booleans (height, width) by layer and stage.
 
-    Inside are cells whose receptive field lies in the image: no padding, of this layer or an earlier one, reaches them.
-    Where these are less than a quarter of the map, as in deep layers, or are not known, inside are the cells whose
-    kernel lies on the layer's input: the padding of this layer does not reach them. Where there is none of these
-    either, all are. A pooled cell is inside where all that it pools is. `image_size` (height, width) is for models that
-    take any. Raises ModelError for a layer that does not exist.
+    A cell is inside if its receptive field lies in the image, so that no padding of this layer or an earlier one
+    reaches it. If fewer than a quarter of the cells are inside, as in deep layers, or if the receptive field is not
+    known, a cell counts as inside if the kernel lies completely on the layer's input, so that the padding of this layer
+    does not reach it. If there is no such cell either, all cells count as inside. A pooled cell is inside if all cells
+    that it pools are. `layers` names convolutions; None takes all. `image_size` (height, width) is only needed for
+    models that take images of any size. Raises ModelError if a layer does not exist.
     """
     graph = Inspection(model).graph(image_size)
     fields = receptive_fields(graph)

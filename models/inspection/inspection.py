@@ -19,13 +19,13 @@ Function = Callable[..., list[Any]]  # the values of the model's variables, and 
 
 
 class Inspection:
-    """What is inside a Keras model: layers, the maps that they make of images, gradients of what they give.
+    """Looks inside a Keras model: its layers, their maps of images, and gradients of their outputs.
 
     A layer is named by itself, a nested one by its path ("backbone/conv1"), a shared layer's second call as "conv1@2".
-    What was compiled is kept, so that asking again, also after training on, costs a pass and no more; weights are read
-    anew in every pass. The model is left as it was.
+    Compiled functions are kept, so a second call, even after more training, only costs a forward pass; weights are read
+    in every pass. The model is not changed.
 
-    Raises ModelError for a model that takes no images or has no weights.
+    Raises ModelError if the model takes no images or has no weights.
     """
 
     def __init__(self, model: keras.Model):
@@ -37,14 +37,15 @@ class Inspection:
         self._compiled: dict[Hashable, Callable] = {}
 
     def graph(self, size: Sequence[int | None] | None = None, channels: int | None = None) -> Graph:
-        """The graph of a pass over images of `size` (height, width); what the model fixes itself need not be given."""
+        """The graph of a pass over images of `size` (height, width); only sides that the model leaves open need to be
+        given."""
         height, width = (
             own or given or ANY_SIZE for own, given in zip(self.image_shape[:2], size or (None, None), strict=True)
         )
         channels = self.image_shape[2] or channels
         if channels is None:
             raise ModelError(
-                f"model '{self.model.name}' does not tell the shape of its images; call it on a batch of them first"
+                f"model '{self.model.name}' has images of unknown shape; call it on a batch of images first"
             )
         shape = (height, width, channels)
         if shape not in self._graphs:
@@ -63,10 +64,11 @@ class Inspection:
         size: Sequence[int | None] | None = None,
         channels: int | None = None,
     ) -> dict[tuple[str, str], Tap]:
-        """Where the `stages` of `layers` (None: of every convolution) are found, by (layer, stage), for `maps`.
+        """The places of the `stages` of `layers` (None: of every convolution) in the graph, by (layer, stage), for
+        `maps`.
 
-        Stages are "filter", "detect" and "condense" of a convolution, which lacks those that do not follow it, and
-        "output" and "input", which are all there is of other layers. Raises ModelError where there is none of them.
+        A convolution has the stages "filter", "detect" and "condense", as far as they follow it; every layer has
+        "output" and "input". Raises ModelError if none of the layers has one of the stages.
         """
         layers = [layers] if isinstance(layers, str) else layers
         stages = [stages] if isinstance(stages, str) else stages
@@ -84,9 +86,9 @@ class Inspection:
         return taps
 
     def maps(self, images: np.ndarray, taps: Mapping[Key, Tap]) -> dict[Key, np.ndarray]:
-        """What one forward pass gives at each of `taps`, under the same keys: arrays (n, ...), float32.
+        """The values of one forward pass at each of `taps`, under the same keys: arrays (n, ...), float32.
 
-        `images` (n, height, width, channels) are as the model takes them. Nothing but what was chosen leaves the pass.
+        `images` (n, height, width, channels) are in the form that the model takes. Only the chosen values are returned.
         """
         check_images(images, self.image_shape)
         chosen = tuple(taps.values())
@@ -114,9 +116,9 @@ class Inspection:
     ) -> tuple[Any, Any]:
         """The gradient of a score with respect to `images` or, with `at`, to what that call gives; float32 then.
 
-        Also gives that output, float32, or None. `score(calls)` makes one number of the calls of a pass; images do not
-        meet in a network, so that a sum over them serves them all. To be traced by the backend. Raises ModelError for
-        a model that takes images as whole numbers.
+        Also gives the output of that call, float32, or None. `score(calls)` computes one number from the calls of a
+        pass; images do not influence each other, so the gradient of a sum over them holds for each one. The backend
+        traces this function. Raises ModelError if the model takes images as integers.
         """
         self.check_differentiable()
         if at is None:
@@ -132,9 +134,9 @@ class Inspection:
         return with_gradient(disturbed, ops.zeros((images.shape[0], *at.output_shapes[0][1:]), "float32"))
 
     def check_differentiable(self) -> None:
-        """Raises ModelError for a model that takes images as whole numbers."""
+        """Raises ModelError if the model takes images as integers."""
         if not self.dtype.startswith(("float", "bfloat")):
-            raise ModelError(f"model '{self.model.name}' takes images as {self.dtype}, to which there is no gradient")
+            raise ModelError(f"model '{self.model.name}' takes images as {self.dtype}, for which there is no gradient")
 
     def call(
         self, name: Hashable, function: Function, *arrays: np.ndarray, shapes: Sequence[Shape] | None = None
@@ -164,7 +166,8 @@ class Inspection:
         batch_size: int,
         progress: Progress | None = None,
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-        """Row numbers below `count`, a batch at a time, and what `function(values, *arrays(rows))` gives for them.
+        """Gives row numbers below `count`, one batch at a time, and the result of `function(values, *arrays(rows))` for
+        them.
 
         The last batch is filled up, so that only one shape is compiled.
         """

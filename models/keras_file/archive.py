@@ -63,13 +63,13 @@ class Archive:
         """A member's JSON: UTF-8, one value a key, finite numbers, bounded in size and depth."""
         with _as_model_errors():
             content = b"".join(self._zip.chunks(name))
-        with _as_model_errors(f"is no model: {name} "):
+        with _as_model_errors(f"is not a model: {name} "):
             return parse_json(content)
 
     def check_sum(self, sha256: str) -> None:
         """Raises ModelError where the file is another one than that of this SHA-256 sum."""
         if not self.has_sum(sha256):
-            raise ModelError("is not the file that was saved: its SHA-256 sum is another one")
+            raise ModelError("is not the file that was saved: its SHA-256 sum differs")
 
     def has_sum(self, sha256: str) -> bool:
         self._file.seek(0)
@@ -106,7 +106,7 @@ def opened(path: Path) -> Iterator[Archive]:
         except (OSError, ValueError) as error:
             raise ModelError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
         if path.suffix != ".keras":
-            raise ModelError(f"ends in '{shown(path.suffix)}'; only the .keras format is read, and no .h5 or pickle")
+            raise ModelError(f"ends in '{shown(path.suffix)}'; only .keras files are read, no .h5 or pickle files")
         if size > FILE_BYTES:
             raise ModelError(f"takes {size_of(size)}; at most {size_of(FILE_BYTES)} is read")
         yield Archive(file, size)
@@ -125,7 +125,7 @@ def _check_start(file: BinaryIO, size: int) -> None:
         if not head.strip(b"\0"):
             raise ModelError("is damaged: it begins with zero bytes")
         kinds = (reason for magic, reason in _OTHER_FORMATS.items() if head.startswith(magic))
-        raise ModelError(next(kinds, "is not a .keras file: it does not begin as a zip archive does"))
+        raise ModelError(next(kinds, "is not a .keras file: it does not begin like a zip archive"))
 
 
 def _check_members(members: "dict[str, ZipInfo]") -> None:

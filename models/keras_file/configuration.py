@@ -76,7 +76,7 @@ class _Reader:
         check_shape(config.get("build_input_shape"))
         layers = config.get("layers")
         if not isinstance(layers, list) or not layers:
-            raise ModelError("is no model: its configuration lists no layers")
+            raise ModelError("is not a model: its configuration lists no layers")
         self.layers += len(layers)
         if self.layers > LAYERS:
             raise ModelError(f"has {self.layers:,} layers; at most {LAYERS:,} are read")

@@ -23,7 +23,7 @@ LAYER_KEYS = _OBJECT_KEYS | {"build_config", "inbound_nodes", "name"}
 def class_of(saved: Any, what: str) -> str:
     """The class that a serialized object names, once it is sure to be Keras' own and to have a group of options."""
     if not isinstance(saved, dict) or not isinstance(saved.get("class_name"), str):
-        raise ModelError(f"is no model: it has {described(saved)} where a {what} belongs")
+        raise ModelError(f"is not a model: it has {described(saved)} where a {what} belongs")
     name = saved["class_name"]
     if name in ("Lambda", "__lambda__"):
         raise ModelError(f"holds a Lambda {what} '{name_of(saved)}', which runs code; only built-in layers are read")

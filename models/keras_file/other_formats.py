@@ -17,7 +17,7 @@ def other_format(path: str | os.PathLike) -> str:
         if path.is_dir():
             if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
                 return (
-                    f"{path} is a SavedModel: it holds a graph of operations and not the layers that could be looked "
+                    f"{path} is a SavedModel: it holds a graph of operations, not layers that convlens can look "
                     'into. Save a .keras file from the code that made the model: model.save("model.keras")'
                 )
             return ""
@@ -30,7 +30,7 @@ def other_format(path: str | os.PathLike) -> str:
         return ""
     if path.name.endswith(".weights.h5"):
         return (
-            f"{path} holds weights alone, and no layers. Load it into the model that the code makes, "
+            f"{path} holds only weights, no layers. Load it into the model that your code makes, "
             f'model.load_weights({str(path)!r}), and save that: model.save("model.keras")'
         )
     return (

@@ -24,13 +24,13 @@ _STATE, _HEADERS = 8, 64 * MB
 
 
 def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.Model":
-    """A `.keras` file's model, not compiled, whoever wrote the file.
+    """Reads the model in a `.keras` file, not compiled; it is safe whoever wrote the file.
 
-    Only built-in layers are read (models/keras_file/allowed.py), nothing in the file is run, and memory is taken only
-    for weights that the file really holds, once everything else has been checked. With `sha256`, the file must have
-    that SHA-256 sum (hexadecimal).
+    Only built-in layers are read (models/keras_file/allowed.py), no code in the file is run, and memory is allocated
+    only for weights that the file really holds, after everything else has been checked. With `sha256`, the file must
+    have that SHA-256 sum (hexadecimal).
 
-    Raises ModelError, one line with the reason, for a file that is damaged, hostile or not a model.
+    Raises ModelError, with a one-line reason, if the file is damaged, hostile or not a model.
     """
     path = Path(path)
     with _judged(path) as (archive, config, expected):
@@ -76,7 +76,7 @@ def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Wei
 def _check_version(metadata: dict[str, Any]) -> None:
     version = metadata.get("keras_version")
     if not isinstance(version, str) or not version.startswith("3."):
-        raise ModelError(f"was saved by Keras {shown(version, 20)}; files of Keras 3 are read")
+        raise ModelError(f"was saved by Keras {shown(version, 20)}; only files of Keras 3 are read")
 
 
 def _expected(config: dict[str, Any]) -> dict[str, Weight]:

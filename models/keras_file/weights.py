@@ -22,7 +22,7 @@ def checked_weights(path: Path, expected: Mapping[str, Weight]) -> dict[str, Arr
     found = arrays(path, without=TRAINING_STATE)
     for name, weight in expected.items():
         if name not in found:
-            raise ModelError(f"misses weights of layer '{weight.layer}': no '{name}' of shape {weight.shape}")
+            raise ModelError(f"lacks weights of layer '{weight.layer}': no '{name}' of shape {weight.shape}")
     for name in found:
         if name not in expected:
             raise ModelError(f"holds weights that no layer has: '{shown(name)}'")

@@ -83,15 +83,15 @@ def test_it_may_begin_with_another_experiment_and_name_itself():
 
 
 BAD = [
-    (f"{HEADER}training: {{epoch: 3}}", ["Did you mean 'training.epochs'?", "It stands in mine.yaml."]),
-    (f"{HEADER}trainig: {{epochs: 3}}", ["Did you mean 'training'?", "It stands in mine.yaml."]),
-    (f"{HEADER}training: {{epochs: 0}}", ["training.epochs=0 does not fit", "It stands in mine.yaml."]),
+    (f"{HEADER}training: {{epoch: 3}}", ["Did you mean 'training.epochs'?", "It is in mine.yaml."]),
+    (f"{HEADER}trainig: {{epochs: 3}}", ["Did you mean 'training'?", "It is in mine.yaml."]),
+    (f"{HEADER}training: {{epochs: 0}}", ["training.epochs=0 does not fit", "It is in mine.yaml."]),
     (f"{HEADER}defaults:\n  - override /modle: vgg", ["Unknown group 'modle'. Did you mean 'model'?", "mine.yaml"]),
     (f"{HEADER}defaults:\n  - override /model: vg", ["Unknown model 'vg'. Did you mean 'vgg'?", "mine.yaml"]),
     (f"{HEADER}defaults:\n  - /model: vgg", ["'- override /model: vgg'", "mine.yaml"]),
     (f"{HEADER}defaults: [crs]", ["Unknown experiment 'crs'. Did you mean 'cars'?", "mine.yaml"]),
-    (f"{HEADER}defaults: 3", ["defaults in mine.yaml is no list"]),
-    ("training: {epochs: 3}", ["mine.yaml lacks the line '# @package _global_'"]),
+    (f"{HEADER}defaults: 3", ["defaults in mine.yaml is not a list"]),
+    ("training: {epochs: 3}", ["mine.yaml does not begin with the line '# @package _global_'"]),
     (f"{HEADER}training: {{epochs: 1, epochs: 2}}", ["mine.yaml has the key 'epochs' twice"]),
     (f"{HEADER}training: {{_target_: os.system}}", ["'_target_'"]),
     (f"{HEADER}a: &a [1]\nb: *a", ["anchor"]),
@@ -160,6 +160,6 @@ def test_files_are_swept_over_like_names():
 
 
 def test_help_says_that_an_experiment_may_be_a_file():
-    assert f"./mine.yaml       A file of your own, anywhere, written like those in {FOLDER}" in help_text(
+    assert f"./mine.yaml       A file of your own, anywhere, in the form of those in {FOLDER}" in help_text(
         "train", Train, sweeps=True
     )

@@ -137,7 +137,9 @@ def test_a_limit_of_the_size_of_files_is_told_and_keeps_the_old_file(tmp_path):
     path.write_bytes(b"old")
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(UserError, match=r"than a file may be, 1\.0 kB \(ulimit -f\); it takes about 5\.0 kB"):
+        with pytest.raises(
+            UserError, match=r"than the limit for one file, 1\.0 kB \(ulimit -f\); it takes about 5\.0 kB"
+        ):
             atomic_write(path, b"\0" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

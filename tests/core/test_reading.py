@@ -81,7 +81,7 @@ def test_folders_files_and_links_that_stay_below_are_no_way_out(folder, tmp_path
 )
 def test_a_link_that_leads_out_is_refused_by_name(folder, name, target):
     (folder / name).symlink_to(target)
-    with pytest.raises(UserError, match="out is a link to .*, out of .*run; put there"):
+    with pytest.raises(UserError, match="out is a link to .*, outside of .*run; copy its target there"):
         refuse_ways_out(folder)
 
 

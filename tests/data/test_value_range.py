@@ -156,7 +156,7 @@ def test_files_of_eight_and_of_sixteen_bits_cannot_have_one_range(scans):
 
 @pytest.mark.parametrize("given", [[300, 400], [-9, 0]])
 def test_a_range_beyond_what_files_can_hold_is_refused(given, photos):
-    with pytest.raises(UserError, match=r"leaves nothing of the images, whose values are 0 to 255; .*=auto"):
+    with pytest.raises(UserError, match=r"contains no value of the images, which go from 0 to 255; .*=auto"):
         opened(photos({"cat": 12, "dog": 12}), value_range=given)
 
 

@@ -294,7 +294,7 @@ HONEST = [
 ]
 
 PARTS = MANIFEST, VALUES, ARRAYS, MODEL
-IS_LINK, NO_FILE, NO_STATE = "out of", "is not a regular file", "can be gone on from"
+IS_LINK, NO_FILE, NO_STATE = "outside of", "is not a regular file", "can be resumed"
 DEEP = '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"
 ROW = "epoch,loss\n1,0.5\n"
 HEADER = '{\n  "finished": false'

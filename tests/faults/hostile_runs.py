@@ -84,7 +84,7 @@ def default_config(text):
 
 STRANGER = {"pythonClassName": "{module}.Anything"}
 OLDER = {"type": "{module}.Anything", "content": {}}
-UNREADABLE = "which is no feature of TFDS that may be read"
+UNREADABLE = "which is not one of the TFDS features that may be read"
 
 DESCRIPTIONS = [
     ("a class at the top", STRANGER, UNREADABLE),
@@ -109,9 +109,9 @@ DESCRIPTIONS = [
      "content": {"names_file": "/etc/passwd"}}}}, "a key 'names_file'"),
     ("arguments of a program", features(film={"pythonClassName": f"{FEATURES}.video_feature.Video", "video": {
      "shape": {"dimensions": ["-1", "8", "8", "3"]}, "ffmpegExtraArgs": ["-i", "/etc/passwd"]}}), "ffmpeg_extra_args"),
-    ("a billion pixels", features(image=image(shape={"dimensions": ["1000000", "1000", "3"]})), "which cannot be"),
-    ("an image of one dimension", features(image=image(shape={"dimensions": ["8"]})), "which cannot be"),
-    ("a negative size", features(image=image(shape={"dimensions": ["-8", "8", "3"]})), "which cannot be"),
+    ("a billion pixels", features(image=image(shape={"dimensions": ["1000000", "1000", "3"]})), "which is impossible"),
+    ("an image of one dimension", features(image=image(shape={"dimensions": ["8"]})), "which is impossible"),
+    ("a negative size", features(image=image(shape={"dimensions": ["-8", "8", "3"]})), "which is impossible"),
     ("a dtype that is none", features(image=image(dtype="(9999,9999)f8")), "which TFDS does not have"),
     ("a trillion classes", features(label=label(10**12)), "num_classes 1000000000000"),
     ("features in features", nested(40), "nested too deeply"),
@@ -136,9 +136,9 @@ LISTS = [
     ("a template that asks Python", split(filepathTemplate="{SPLIT.__class__}"), "a filepath_template"),
     ("a template of a gigabyte", split(filepathTemplate="{SPLIT:>1000000000}"), "a filepath_template"),
     ("a split that is a path", split(name="../train"), "a split '../train'"),
-    ("a split twice", info(splits=[info()["splits"][0]] * 2), "there twice"),
-    ("a negative shard", split(shardLengths=["-1"]), "shards that cannot be"),
-    ("endless shards", split(shardLengths=[str(10**15)]), "shards that cannot be"),
+    ("a split twice", info(splits=[info()["splits"][0]] * 2), "appears twice"),
+    ("a negative shard", split(shardLengths=["-1"]), "of impossible shards"),
+    ("endless shards", split(shardLengths=[str(10**15)]), "of impossible shards"),
     ("files of a format that is a module", info(fileFormat="{module}"), "a file_format"),
     ("files of another such format", info(alternativeFileFormats=["{module}"]), "a file_format"),
     ("a class in the features of the list", info(features=STRANGER), UNREADABLE),
@@ -165,7 +165,7 @@ HOSTILE = [
         "a device for labels",
         INSIDE,
         with_file("label.labels.txt", lambda path: path.symlink_to("/dev/zero")),
-        "out of",
+        "outside of",
     ),
     ("a FIFO for the default", INSIDE, with_file("../.config/metadata.json", os.mkfifo), "is not a regular file"),
     ("a default that is a path", INSIDE, default_config('{"default_config_name": "../../x"}'), "default_config_name"),

@@ -303,8 +303,8 @@ def halve_info(folder):
 
 SHARDS = [
     ("half a shard", cut(0.5), {}, "train.tfrecord.* is missing or damaged.*prepared again"),
-    ("an empty shard", cut(0), {}, "train.tfrecord.* holds 0 records where .* prepared again"),
-    ("a shard cut after a record", cut_after_a_record, {}, "train.tfrecord.* holds 1 records where .* prepared again"),
+    ("an empty shard", cut(0), {}, "train.tfrecord.* holds 0 records, but .* prepared again"),
+    ("a shard cut after a record", cut_after_a_record, {}, "train.tfrecord.* holds 1 records, but .* prepared again"),
     ("a missing shard", lambda folder: shard(folder).unlink(), {}, "train.tfrecord.* is missing or damaged"),
     ("a flipped bit", flip_in_shard, {}, "train.tfrecord.* is missing or damaged"),
     ("a shard replaced by another", swap, {}, "train.tfrecord.* is a copy of .*test.tfrecord"),
@@ -396,7 +396,7 @@ def test_a_shard_of_another_length_than_was_written_is_told(prepared):
     (folder / "dataset_info.json").write_text(json.dumps(info))
     notes = open_dataset(Data(data_dir=str(data_dir)), progress=False).info.notes
     assert any(
-        "train.tfrecord" in note and "bytes are not what was written as the train split" in note for note in notes
+        "train.tfrecord" in note and "bytes do not match what was written as the train split" in note for note in notes
     )
     counts["told"] += 1
 

@@ -65,9 +65,9 @@ def test_two_checkpoints_are_kept_and_a_damaged_newest_one_is_told_and_passed_ov
     (path / "arrays.safetensors").write_bytes(b"")
     told = []
     assert same(newest_checkpoint(tmp_path, told.append), state(2))
-    assert "arrays.safetensors is not as it was written" in told[0] and "after epoch 2, step 4" in told[1]
+    assert "arrays.safetensors has changed since it was written" in told[0] and "after epoch 2, step 4" in told[1]
     (checkpoints(tmp_path)[1] / "manifest.json").unlink()
-    with pytest.raises(UserError, match="No checkpoint .* can be gone on from"):
+    with pytest.raises(UserError, match="No checkpoint .* can be resumed"):
         newest(tmp_path)
 
 

@@ -109,7 +109,7 @@ def test_a_model_of_whole_numbers_has_maps_and_no_gradient():
     model = keras.Model(images, layers.Conv2D(2, 3, name="conv")(layers.Rescaling(1 / 255)(images)))
     inspection = Inspection(model)
     assert inspection.maps(np.zeros((1, SIZE, SIZE, 1), "uint8"), {0: Tap("conv")})[0].shape == (1, 4, 4, 2)
-    with pytest.raises(ModelError, match="uint8, to which there is no gradient"):
+    with pytest.raises(ModelError, match="uint8, for which there is no gradient"):
         inspection.gradient(None, [], None)
 
 

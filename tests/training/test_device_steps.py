@@ -133,4 +133,4 @@ def test_images_on_the_device_are_refused_where_there_is_no_jax(photos, tmp_path
     command = [sys.executable, str(ROOT / "train.py"), *words]
     done = subprocess.run(command, env=os.environ | {"KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "data.cache=device is for JAX; set KERAS_BACKEND=jax" in done.stderr
+    assert "data.cache=device works only with JAX; set KERAS_BACKEND=jax" in done.stderr

@@ -97,7 +97,9 @@ def test_more_epochs_are_granted_where_the_rates_of_those_that_are_done_stay_wha
             check_request(*asked(run, "training.epochs=12", "seed=1"))
         assert why_not_longer(run.config) == ""
     else:
-        with pytest.raises(UserError, match=f"was started with 7, and its .* laid out over .*{schedule}") as refusal:
+        with pytest.raises(
+            UserError, match=f"was started with 7, and its .* depends on the total number of epochs .*{schedule}"
+        ) as refusal:
             check_request(*asked(run, "training.epochs=12"))
         assert f"init_from={run.path} training.epochs=5" in str(refusal.value) and "\n" not in str(refusal.value)
 

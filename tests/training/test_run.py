@@ -271,7 +271,7 @@ def test_a_target_in_a_saved_configuration_is_refused_not_called(run, tmp_path):
     ("name", "content", "reason"),
     [
         ("absent.keras", None, "does not exist"),
-        ("model.h5", b"\x89HDF", "only the .keras format"),
+        ("model.h5", b"\x89HDF", "only .keras files"),
         ("model.keras", b"", "is empty"),
         ("model.keras", b"<html>not found</html>", "is a web page"),
     ],

@@ -147,7 +147,7 @@ def test_a_photo_that_changes_while_the_files_are_written_spoils_none(root, imag
     data = from_root(root)
     path = root / data.examples("train", [3])[2][0]
     Image.fromarray(np.full((12, 10, 3), 77, np.uint8)).save(path)
-    with pytest.raises(UserError, match=f"{path.name} has changed since it was looked at; start again"):
+    with pytest.raises(UserError, match=f"{path.name} has changed since it was checked; start again"):
         data.load()
     assert not names_in(images)
     again = from_root(root)

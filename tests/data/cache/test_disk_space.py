@@ -50,7 +50,7 @@ def test_where_the_disk_is_full_images_are_streamed_and_it_is_told_once(
         refuse_to_write(patch, code)
         assert_same(arrays(data.training(8, 0, 1)), expected)
     assert [line for line in told if "written once" not in line] == told[1:] and len(told) == 2
-    assert f"train.npy cannot be written: {os.strerror(code)}" in told[1] and "decodes them anew" in told[1]
+    assert f"train.npy cannot be written: {os.strerror(code)}" in told[1] and "decodes them again" in told[1]
     assert not names_in(images)
 
 

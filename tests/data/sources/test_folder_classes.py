@@ -34,13 +34,13 @@ def advised(line, key):
 
 
 LINKS = {
-    "a link to the folder of all classes": ("train/cat/loop", "..", "'cat' as well as 'dog'"),
-    "a link to everything": ("train/cat/more", "../..", "'cat' as well as 'dog'"),
-    "a link to the root of the disk": ("train/cat/all", "/", "'cat' as well as 'dog'"),
-    "a link to another class": ("train/cat/more", "../dog", "'cat' as well as 'dog'"),
-    "a link into another class of another split": ("train/cat/more", "../../test/dog", "'cat' as well as 'dog'"),
-    "a class that is another one": ("train/puppy", "dog", "'puppy' as well as 'dog'"),
-    "a class that is all of them": ("train/all", ".", "'all' as well as 'cat'|'cat' as well as 'all'"),
+    "a link to the folder of all classes": ("train/cat/loop", "..", "both 'cat' and 'dog'"),
+    "a link to everything": ("train/cat/more", "../..", "both 'cat' and 'dog'"),
+    "a link to the root of the disk": ("train/cat/all", "/", "both 'cat' and 'dog'"),
+    "a link to another class": ("train/cat/more", "../dog", "both 'cat' and 'dog'"),
+    "a link into another class of another split": ("train/cat/more", "../../test/dog", "both 'cat' and 'dog'"),
+    "a class that is another one": ("train/puppy", "dog", "both 'puppy' and 'dog'"),
+    "a class that is all of them": ("train/all", ".", "both 'all' and 'cat'|both 'cat' and 'all'"),
 }
 
 
@@ -116,7 +116,7 @@ def test_a_class_that_only_train_has_can_be_left_out_or_kept_in_train(key, photo
 @pytest.mark.parametrize("test", ["test", "test/images", "test/unknown/deep"])
 def test_a_test_folder_without_labels_is_answered_with_the_folder_to_train_on(test, photos):
     root = photos({"train/cat": 12, "train/dog": 12, test: 5})
-    line = refused(root, "without labels nothing can be scored")
+    line = refused(root, "without labels they cannot be evaluated")
     assert opened(advised(line, "root")).info.sizes == {"train": 20, "validation": 2, "test": 2}
 
 
@@ -145,7 +145,9 @@ def test_a_test_folder_without_one_to_train_on_is_answered_with_the_other_folder
 
 
 def test_a_test_folder_alone_can_be_split_by_itself(photos):
-    line = refused(photos({"test/cat": 12, "test/dog": 12}), "no folder 'train'; to have its images split by itself")
+    line = refused(
+        photos({"test/cat": 12, "test/dog": 12}), "no folder 'train'; to have its images split automatically"
+    )
     assert opened(advised(line, "root")).info.sizes == {"train": 20, "validation": 2, "test": 2}
 
 

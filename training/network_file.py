@@ -55,10 +55,9 @@ def with_input_of_network(config: Train) -> Train:
     data = config.data
     for key, given, taken in (("image_size", data.image_size, size), ("channels", data.channels, channels)):
         if given is not None and taken is not None and given != taken:
-            typed = word(f"data.{key}", str(given).replace(" ", ""))
+            typed, needed = (f"data.{key}={value}".replace(" ", "") for value in (given, taken))
             raise UserError(
-                f"{file} takes images of {sides((height, width, channels))}, which {typed} does not give; set "
-                f"data.{key} to {str(taken).replace(' ', '')}."
+                f"{file} takes images of {sides((height, width, channels))}, which {typed} does not give; use {needed}."
             )
     fitting = {"image_size": data.image_size or size, "channels": channels}
     network = {"path": lasting_name(config.model.path)}

@@ -17,6 +17,7 @@ from convlens.core.backend import by_backend
 from convlens.core.files import make_folder
 from convlens.training.devices import start_profile, stop_profile
 from convlens.training.run import Run
+from convlens.training.snapshots import detected_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,13 +102,13 @@ class Pictures(keras.callbacks.Callback):
         self.classes, self.matrix, self.every, self.inputs = classes, matrix, every, inputs
 
     def on_train_begin(self, logs=None):
-        from convlens.models import feature_extractor, inside_cells
+        from convlens.models import inside_cells
         from convlens.models.inspection.convolutions import kernel_variables
 
         self.kernels = kernel_variables(self.model)
         if self.kernels:
             self.inside = inside_cells(self.model, image_size=self.images.shape[1:3])
-            self.extractor = feature_extractor(self.model, stages=("detect",))
+            self.maps = detected_maps(self.model)
         if self.inputs:
             for number, image in enumerate(self.images, start=1):
                 _write_picture(self.writers.validation, f"image_{number}/input", image, step=0)
@@ -120,8 +121,8 @@ class Pictures(keras.callbacks.Callback):
         for layer, variable in self.kernels.items():
             kernel = self.drawings.kernels(keras.ops.convert_to_numpy(variable))
             _write_picture(writers.training, f"kernels/{layer}", kernel, step)
-        for layer, stages in (self.extractor(self.images) if self.kernels else {}).items():
-            for number, maps in enumerate(stages["detect"], start=1):
+        for layer, maps_of_images in (self.maps(self.images) if self.kernels else {}).items():
+            for number, maps in enumerate(maps_of_images, start=1):
                 drawn = self.drawings.maps(maps, self.inside[layer]["filter"])
                 _write_picture(writers.validation, f"image_{number}/{layer}", drawn, step)
         confusion = self.drawings.confusion(self.matrix(), self.classes)

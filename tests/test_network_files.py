@@ -174,7 +174,7 @@ def test_what_becomes_of_pixels_is_said(model, note, file):
         (lambda: keras.Sequential([keras.Input((9,)), layers.Dense(3)]), (), "takes .any, 9.; expected images"),
         (lambda: network(channels=4), (), "takes .any, 8, 8, 4.; expected images of shape"),
         (lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 3)]), (), "gives outputs of shape"),
-        (network, ("data.image_size=16",), "8 x 8 x 3, which data.image_size=.16,16. does not give; use data.image_size=.8,8."),
+        (network, ("data.image_size=16",), "which data.image_size=.16,16. does not give; use data.image_size=.8,8."),
         (network, ("data.channels=1",), "which data.channels=1 does not give; use data.channels=3"),
         (network, ("model.filters=8",), "model.filters has no effect with model=keras"),
         (network, ("training.precision=mixed_bfloat16",), "has no effect with model=keras"),

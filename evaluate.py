@@ -54,25 +54,21 @@ def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
     from convlens.visualization import confusion_matrix_figure, mistakes_figure, save_figure
 
     mirrored = ", mirror images too" if evaluation.mirrored else ""
-    subject = f"{run.name}, {config.split} split{mirrored}{_epoch(run)}"
-    matrix = confusion_matrix_figure(evaluation.matrix, run.labels, f"Confusion matrix: {subject}")
-    paths = save_figure(matrix, {"matrix": evaluation.matrix}, run.figures_dir / f"confusion_matrix_{config.split}")
+    what = f"{run.name}, {config.split} split{mirrored}{_epoch(run)}"
+    confusion = evaluation.confusion
+    matrix = confusion_matrix_figure(confusion, title=f"Confusion matrix: {what}")
+    paths = save_figure(matrix, confusion.arrays(), run.figures_dir / f"confusion_matrix_{config.split}")
     if run.config.training.tensorboard.enabled:
         from convlens.training.tensorboard import write_confusion
 
         write_confusion(run, config.split, matrix)
 
-    wrong = evaluation.mistakes(config.mistakes)
-    indices = evaluation.indices[wrong]
-    shape = (0, *run.model.input_shape[1:])
-    arrays = {
-        "images": data.examples(config.split, indices.tolist())[0] if len(wrong) else np.zeros(shape, "uint8"),
-        "true": evaluation.labels[wrong],
-        "predicted": evaluation.predicted[wrong],
-        "confidence": evaluation.confidence[wrong],
-    }
-    mistakes = mistakes_figure(**arrays, labels=run.labels, title=f"Most confident mistakes: {subject}")
-    paths += save_figure(mistakes, arrays | {"index": indices}, run.figures_dir / f"mistakes_{config.split}")
+    indices = evaluation.indices[evaluation.mistakes(config.mistakes)]
+    none = np.zeros((0, *run.model.input_shape[1:]), "uint8")
+    images, _, names = data.examples(config.split, indices.tolist()) if len(indices) else (none, None, ())
+    mistakes = evaluation.shown_mistakes(images, names)
+    figure = mistakes_figure(mistakes, title=f"Most confident mistakes: {what}")
+    paths += save_figure(figure, mistakes.arrays(), run.figures_dir / f"mistakes_{config.split}")
     return [path for path in paths if path.suffix == ".png"]
 
 

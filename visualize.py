@@ -13,11 +13,13 @@ from convlens.configs.cli import command
 from convlens.core.errors import ModelError
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import check_choices, described_layers
+from convlens.gallery.drawn_with import words_for
 from convlens.gallery.extraction import kernel_drawings
-from convlens.gallery.material import Material
-from convlens.gallery.meanings import help_lines
+from convlens.gallery.help_lines import help_lines
+from convlens.gallery.inputs import FigureInputs
 from convlens.gallery.photos import asks_for_data
-from convlens.gallery.registry import Plan, chosen_figures, planned
+from convlens.gallery.planning import Plan, planned
+from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import save
 from convlens.training import Run
 
@@ -55,18 +57,18 @@ def open_run(config: Visualize) -> Run | None:
 
 def plans_of_kernel(config: Visualize, run: Run | None) -> list[Plan]:
     """The kernel that the user gives, and what it does to photos."""
-    return [Plan("kernel", kernel_drawings(config, run))]
+    return [Plan("kernel", kernel_drawings(config, run), words=words_for(config, "kernel"))]
 
 
 def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:
     """The figures of a run or of a model file."""
     check_choices(run.model_path if run else Path(config.model), config)
-    material = Material(config, run, chosen_figures(config.figures))
+    inputs = FigureInputs(config, run, chosen_figures(config.figures))
     # Refused before Keras is loaded: a run that cannot be compared, a class that the run does not know.
-    _ = (material.second_run if config.b else None, material.target if run else None)
+    _ = (inputs.second_run if config.b else None, inputs.target if run else None)
     with quietly():
         import keras  # noqa: F401  here, so that whatever needs it first does so in silence
-    return planned(material)
+    return planned(inputs)
 
 
 def layers_of(config: Visualize, run: Run | None) -> list[str]:

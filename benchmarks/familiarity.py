@@ -23,7 +23,7 @@ def largest_share(logits: np.ndarray) -> np.ndarray:
 def measured(run_folder: str, photos: str, count: int) -> dict[str, dict[str, float]]:
     """By score: auroc, caught and false, on at most `count` images of each kind."""
     from convlens import Run
-    from convlens.gallery.material import KNOWN
+    from convlens.gallery.image_inputs import KNOWN_IMAGES
     from convlens.interpret import Network, class_logits, energy_score, separation
     from convlens.interpret.familiarity import SHARE
 
@@ -31,7 +31,7 @@ def measured(run_folder: str, photos: str, count: int) -> dict[str, dict[str, fl
     network = Network(run.model)
     known = {
         split: np.concatenate([class_logits(network, images) for images, _, _ in run.data.sample(split, 64, most)])
-        for split, most in (("validation", KNOWN), ("test", count))
+        for split, most in (("validation", KNOWN_IMAGES), ("test", count))
     }
     strange = class_logits(network, _read(photos, run, count))
     rows = {}

@@ -24,8 +24,9 @@ def each(run: Path, images: int) -> dict[str, float]:
     """Figure -> seconds to draw and write it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from convlens.configs import Visualize
-    from convlens.gallery.material import Material
-    from convlens.gallery.registry import chosen_figures, planned
+    from convlens.gallery.inputs import FigureInputs
+    from convlens.gallery.planning import planned
+    from convlens.gallery.registry import chosen_figures
     from convlens.gallery.saving import save
     from convlens.training import Run
 
@@ -33,7 +34,7 @@ def each(run: Path, images: int) -> dict[str, float]:
     figures = chosen_figures(config.figures)
     found = {}
     with contextlib.redirect_stdout(io.StringIO()):
-        for plan in planned(Material(config, Run.open(run), figures)):
+        for plan in planned(FigureInputs(config, Run.open(run), figures)):
             start = time.perf_counter()
             save([plan], run / "figures")
             found[plan.figure] = time.perf_counter() - start

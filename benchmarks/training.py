@@ -73,9 +73,9 @@ def epoch_end(config: Train, steps: int) -> Callable[[], float]:
     def turn() -> float:
         drawn = []
 
-        def confusion(matrix, classes):
+        def confusion(result):
             drawn.append(time.perf_counter())
-            return confusion_matrix_figure(matrix, classes)
+            return confusion_matrix_figure(result)
 
         rows = fit(drawings=Drawings(kernels=kernel_tiles, maps=map_tiles, confusion=confusion)).metrics
         # From one epoch's picture to the next one's, less the steps between them.

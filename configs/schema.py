@@ -465,7 +465,8 @@ class Visualize(Section):
     images: Count = 2000  # how many images of the split, evenly spaced, for figures of units over many images
     layers: Texts | None = None  # names of convolutions; null: all
     units: Units | None = None  # indices of units in each of these layers; null: all
-    max_units: Count = 32  # tiles in a figure
+    max_units: Count = 32  # in a figure; where it is not given, 16 of a layer that reads maps
+    max_inputs: Count = 8  # slices of each kernel that reads maps, those with the largest weights
     sort: Literal["index", "norm", "activation", "orientation"] | None = None  # of units; null: chosen by the figure
     #   index: by their number in the layer
     #   norm: the kernel with the largest weights first

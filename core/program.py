@@ -71,10 +71,20 @@ def command_line(command: str, **values: object) -> str:
 
 
 def word(key: str, value: object) -> str:
-    """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`."""
-    text = f"{key}={as_value(str(value))}"
+    """A key with its value as it is to be typed into a shell behind a command, such as `init_from=runs/cars/latest`.
+
+    A list is written with commas, and in brackets where an item has to be quoted.
+    """
+    several = isinstance(value, list) and not any(isinstance(item, list) for item in value)
+    text = f"{key}={_listed(value) if several else as_value(str(value))}"
     plain = "'" in text and not set(text) & set('"\\$`!') and not _is_no_text(text)
     return f'"{text}"' if plain else _quoted(text)
+
+
+def _listed(items: list) -> str:
+    plain = [str(item) for item in items]
+    quoted = [as_value(item) for item in plain]
+    return ",".join(plain) if plain == quoted else f"[{','.join(quoted)}]"
 
 
 def tool_line(tool: str, module: str, *words: str) -> str:

@@ -1,15 +1,24 @@
 """Progress of what takes long: one protocol for whoever works, one display for whoever watches."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
 
 from convlens.core.errors import one_line
 
-_console = Console(stderr=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+
+@cache
+def _console() -> "Console":
+    """Stderr. Rich is imported only where something is shown, so that whoever names a bar stays light."""
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 class Progress(Protocol):
@@ -22,12 +31,17 @@ class _Display:
     """The bars that are open now, on stderr; it appears with the first of them and goes with the last."""
 
     def __init__(self):
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self.bars = Bars(*columns, console=_console, transient=True)
+        self.bars: Bars | None = None
         self.open = 0
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> "Bars":
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+
         if not self.open:
+            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            # What is printed meanwhile stands above the bars; but what goes into a file or a pipe belongs there.
+            above = sys.stdout is not None and sys.stdout.isatty()
+            self.bars = Bars(*columns, console=_console(), transient=True, redirect_stdout=above)
             self.bars.start()
         self.open += 1
         return self.bars
@@ -47,7 +61,7 @@ def progress_bar(description: str, total: int | None = None, *, shown: bool = Tr
 
     Yields the function that moves it: `progress(done, total)`. Nothing is drawn where `shown` is false.
     """
-    if not (shown and _console.is_terminal):
+    if not (shown and _console().is_terminal):
         yield lambda done, total=None, /: None
         return
     with _display as bars:
@@ -64,4 +78,4 @@ def progress_bar(description: str, total: int | None = None, *, shown: bool = Tr
 
 def tell(note: str) -> None:
     """One line on stderr, above the bars."""
-    _console.print(one_line(note), markup=False, highlight=False, soft_wrap=True)
+    _console().print(one_line(note), markup=False, highlight=False, soft_wrap=True)

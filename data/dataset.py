@@ -302,6 +302,11 @@ class Dataset:
         stored = cached.read(chosen) if cached else _read(images, chosen, self._format)
         return in_pixels(stored), images.labels[chosen], [images.names[index] for index in chosen]
 
+    def names(self, split: str, indices: Sequence[int]) -> list[str]:
+        """What people call some images of a role, by index: of a folder, the files' paths in it."""
+        names = self._source.splits[_role(split)].names
+        return [names[index] for index in indices]
+
     def labels(self, split: str) -> np.ndarray:
         """Every label of a split, int32 (n,), in the order of `evaluation`."""
         return self._source.splits[_role(split)].labels

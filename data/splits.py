@@ -63,7 +63,7 @@ def carve_missing(
     if not missing:
         return dict(splits), []
     train = splits["train"]
-    part = carve(train.labels, keys, share, len(missing), classes, train_only)
+    part = carve(train.labels, keys, share, missing, classes, train_only)
     carved = dict(splits)
     carved |= {role: train.take(np.flatnonzero(part == number)) for number, role in enumerate(["train", *missing])}
     note = (
@@ -77,20 +77,20 @@ def carve(
     labels: np.ndarray,
     keys: Sequence[str],
     share: float,
-    parts: int,
+    roles: Sequence[str],
     classes: Sequence[str],
     train_only: Collection[str] = (),
 ) -> np.ndarray:
-    """Take `parts` random but lasting samples of every class, each `share` of it and at least one image.
+    """Take a random but lasting sample of every class for each of `roles`: `share` of it and at least one image.
 
     Images are ranked by a hash of their key (a relative path, a position), so that the same images give the same
     parts on every machine, whatever the seed.
 
     Returns:
-        int array (n,): 0 for what stays, 1 ... parts for what was taken.
+        int array (n,): 0 for what stays, 1 for what the first role gets, and so on.
     """
     counts = {name: int((labels == label).sum()) for label, name in enumerate(classes) if name not in train_only}
-    _refuse_small_classes(counts, share, parts, classes, train_only)
+    _refuse_small_classes(counts, share, roles, classes, train_only)
     ranks = np.array([hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest() for key in keys])
     part = np.zeros(len(labels), np.int32)
     for label, name in enumerate(classes):
@@ -99,7 +99,7 @@ def carve(
         members = np.flatnonzero(labels == label)
         count = _taken(share, len(members))
         ranked = members[np.argsort(ranks[members], kind="stable")]
-        for number in range(parts):
+        for number in range(len(roles)):
             part[ranked[number * count : (number + 1) * count]] = number + 1
     return part
 
@@ -109,28 +109,38 @@ def _taken(share: float, images: int) -> int:
 
 
 def _refuse_small_classes(
-    counts: Mapping[str, int], share: float, parts: int, classes: Sequence[str], train_only: Collection[str]
+    counts: Mapping[str, int], share: float, roles: Sequence[str], classes: Sequence[str], train_only: Collection[str]
 ) -> None:
     """Raises `UserError`, with what helps, where nothing would be left of a class to learn from; `counts`: images."""
+    parts = len(roles)
     small = [name for name, count in counts.items() if count <= parts * _taken(share, count)]
     if not small:
         if not counts:
-            raise UserError("data.train_only names every class: nothing is left to score a network on.")
+            raise UserError(
+                "data.train_only names every class: nothing is left to score a network on. Leave two classes out of it."
+            )
         return
-    others = f", and so have {len(small) - 1} more" if len(small) > 1 else ""
-    line = (
-        f"Class '{small[0]}' has too few images to carve from, {counts[small[0]]}{others}; {parts} of {share:g} each "
-        "and something to train on are needed. Add images"
-    )
-    if min(counts[name] for name in small) > parts:
+    smallest = min(small, key=lambda name: counts[name])
+    count, more = counts[smallest], len(small) - 1
+    others = f" {more} more class{'es have' if more > 1 else ' has'} too few as well." if more else ""
+    line = f"Class '{smallest}' has {count} image{'s' if count > 1 else ''}"
+    if count > parts:
         # What leaves an image of each class, in whole percents.
         lower = min((counts[name] - 1) // parts / counts[name] for name in small)
-        raise UserError(f"{line}, or lower the share: data.validation_share={max(0.01, int(lower * 100) / 100):g}")
+        each = " and as many for ".join(roles)
+        raise UserError(
+            f"{line}: a share of {share:g} takes {_taken(share, count)} for {each}, and none is left to train on."
+            f"{others} Add images, or lower the share: "
+            f"data.validation_share={max(0.01, int(lower * 100) / 100):g}"
+        )
+    line += (
+        f"; at least {parts + 1} are needed: one to train on, one for {' and one for '.join(roles)}.{others} Add images"
+    )
     kept = [name for name in classes if name not in small]
     if len(kept) >= 2:
         line += f", leave such classes out: {listed('data.classes', kept)}"
     if counts.keys() - set(small):
-        line += ", or keep them in train alone, to be learned and never scored: "
+        line += ", or keep such classes in train alone, to be learned and never scored: "
         line += listed("data.train_only", [*train_only, *small])
     raise UserError(line)
 
@@ -166,7 +176,8 @@ def kept_classes(available: Sequence[str], wanted: Sequence[str] | None) -> tupl
     classes = tuple(wanted or available)
     if len(classes) < 2:
         number = f"Only one class found, '{classes[0]}'" if classes else "No class found"
-        raise UserError(f"{number}; a classifier needs at least two.")
-    if len(set(classes)) < len(classes):
-        raise UserError("data.classes names a class twice; name each once.")
+        raise UserError(f"{number}; a classifier needs at least two. Add images of another class.")
+    twice = next((name for name in classes if classes.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"data.classes names '{twice}' twice; name each class once.")
     return classes

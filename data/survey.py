@@ -58,7 +58,7 @@ class Survey:
         if too_many:
             raise UserError(
                 f"{len(problems):,} of {total:,} images cannot be used, more than the {SKIPPED_SHARE:.0%} that "
-                f"data.on_error=skip leaves out. The first: {problems[0]}"
+                f"data.on_error=skip leaves out: mend or remove them. The first: {problems[0]}"
             )
         return problems
 

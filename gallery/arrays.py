@@ -90,4 +90,8 @@ class ArrayDataset:
 
     def examples(self, split: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Images by index, with labels and names."""
-        return self.images[indices], self._labels[indices], [f"image {index}" for index in indices]
+        return self.images[indices], self._labels[indices], self.names(split, indices)
+
+    def names(self, split: str, indices: Sequence[int]) -> list[str]:
+        """What images are called, by index."""
+        return [f"image {index}" for index in indices]

@@ -1,94 +1,194 @@
 """Why this class: each method's map of the pixels that speak for it."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
+from convlens.gallery.registry import figure
+from convlens.interpret.explanations import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from matplotlib.figure import Figure
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
-METHODS = {
-    "grad_cam": "Grad-CAM",
-    "grad_cam_plus_plus": "Grad-CAM++",
-    "score_cam": "Score-CAM",
-    "saliency": "Saliency",
-    "smooth_grad": "SmoothGrad",
-    "integrated_gradients": "Integrated gradients",
-    "guided_backpropagation": "Guided backprop",
-    "occlusion": "Occlusion",
-}
-# A few pixels outweigh all others: the maps alone are drawn by square root.
-BY_ROOT = {"saliency", "smooth_grad", "integrated_gradients", "guided_backpropagation"}
-IN_MANY_PASSES = {"score_cam", "smooth_grad", "integrated_gradients", "occlusion"}
 
-
-def explanations(material: "Material") -> "Iterator[Drawing]":
+@figure(
+    "explanations",
+    group="attribution",
+    place=1,
+    needs="images",
+    shows="every method below beside every other, an image a figure",
+    reading="Red speaks for the class, blue against it; each method has its own scale and its own faults.",
+    page="gallery-attribution.md#explanations",
+    scale="Each map has its own range of colours, written under it.",
+)
+def explanations(inputs: "FigureInputs") -> "Iterator[Drawing]":
     """Every method beside every other, an image a figure."""
-    for index in range(len(material.photos)):
+    for index in range(len(inputs.photos)):
 
         def draw(index=index):
-            return _draw_maps(material, possible_maps(material), slice(index, index + 1))
+            return _drawn(inputs, possible_maps(inputs), slice(index, index + 1))
 
         yield visualization.Drawing(f"explanations-image{index}", draw)
 
 
-def attribution(method: str, material: "Material") -> "Iterator[Drawing]":
+def attribution(method: str, inputs: "FigureInputs") -> "Iterator[Drawing]":
     """One method, all images in a figure."""
 
     def draw():
-        return _draw_maps(material, {method: _maps(material, method)}, slice(None))
+        return _drawn(inputs, {method: _maps(inputs, method)}, slice(None))
 
     yield visualization.Drawing(method, draw)
 
 
-def possible_maps(material: "Material") -> "dict[str, np.ndarray]":
+@figure(
+    "grad_cam",
+    place=1,
+    needs="images",
+    shows="where the last convolution speaks for the class",
+    reading="Red is where the last maps speak for the class.",
+    page="gallery-attribution.md#grad-cam",
+    scale="Each map has its own range of colours, written under it.",
+)
+def grad_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("grad_cam", inputs)
+
+
+@figure(
+    "grad_cam_plus_plus",
+    place=2,
+    needs="images",
+    shows="the same, where several places do",
+    reading="As Grad-CAM, with several small places counting as much as one large.",
+    page="gallery-attribution.md#grad-cam-1",
+    scale="Each map has its own range of colours, written under it.",
+)
+def grad_cam_plus_plus(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("grad_cam_plus_plus", inputs)
+
+
+@figure(
+    "score_cam",
+    place=3,
+    needs="images",
+    shows="the same, without gradients",
+    reading="As Grad-CAM, each map weighed by the logit of the image seen through it alone.",
+    page="gallery-attribution.md#score-cam",
+    scale="Each map has its own range of colours, written under it.",
+)
+def score_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("score_cam", inputs)
+
+
+@figure(
+    "saliency",
+    place=4,
+    needs="images",
+    shows="which pixels change the class's score most",
+    reading="The darker a pixel, the more a small change of it moves the class.",
+    page="gallery-attribution.md#saliency",
+    scale="Each map has its own range of colours, written under it.",
+)
+def saliency(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("saliency", inputs)
+
+
+@figure(
+    "smooth_grad",
+    place=5,
+    needs="images",
+    shows="the same, averaged over noisy copies of the image",
+    reading="Saliency, averaged over noisy copies of the image.",
+    page="gallery-attribution.md#smoothgrad",
+    scale="Each map has its own range of colours, written under it.",
+)
+def smooth_grad(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("smooth_grad", inputs)
+
+
+@figure(
+    "integrated_gradients",
+    place=6,
+    needs="images",
+    shows="what each pixel adds to the score, on the way from black",
+    reading="Each pixel's share of what sets this image's logit apart from a black image's.",
+    page="gallery-attribution.md#integrated-gradients",
+    scale="Each map has its own range of colours, written under it.",
+)
+def integrated_gradients(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("integrated_gradients", inputs)
+
+
+@figure(
+    "guided_backpropagation",
+    place=7,
+    needs="images",
+    shows="saliency through positive paths only; sharp, and not specific to the class",
+    reading="Fine structure that the network looks at; it hardly changes with the class.",
+    page="gallery-attribution.md#guided-backpropagation",
+    scale="Each map has its own range of colours, written under it.",
+)
+def guided_backpropagation(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("guided_backpropagation", inputs)
+
+
+@figure(
+    "occlusion",
+    place=8,
+    needs="images",
+    shows="what the score loses when a patch is covered",
+    reading="Red are the places that lower the class when they are covered.",
+    page="gallery-attribution.md#occlusion",
+    scale="Each map has its own range of colours, written under it.",
+)
+def occlusion(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    return attribution("occlusion", inputs)
+
+
+def possible_maps(inputs: "FigureInputs") -> "dict[str, np.ndarray]":
     """The maps (n, height, width) of every method that the model allows, by method; what it does not is printed."""
-    material.target  # noqa: B018  a class that does not exist is reported once, not by each method
+    inputs.target  # noqa: B018  a class that does not exist is reported once, not by each method
     for method in METHODS:
-        if method not in material.attribution_maps:
+        if method not in inputs.attribution_maps:
             try:
-                _maps(material, method)
+                _maps(inputs, method)
             except UserError as error:
-                print(f"Without {METHODS[method]}: {error}")
-                material.attribution_maps[method] = None
-    computed = material.attribution_maps
+                print(f"Without {METHODS[method].title}: {error}")
+                inputs.attribution_maps[method] = None
+    computed = inputs.attribution_maps
     return {method: computed[method] for method in METHODS if computed[method] is not None}
 
 
-def _draw_maps(material: "Material", maps: "dict[str, np.ndarray]", rows: slice):
+def _drawn(
+    inputs: "FigureInputs", maps: "dict[str, np.ndarray]", rows: slice
+) -> "tuple[Figure, dict[str, np.ndarray]]":
     """The figure of some images with their maps, and the arrays behind it."""
-    images, logits, targets = material.images[rows], material.logits[rows], material.targets[rows]
-    shown = {method: values[rows] for method, values in maps.items()}
-    figure = visualization.attribution_figure(
-        images, {METHODS[method]: values for method, values in shown.items()}, targets=targets, logits=logits,
-        labels=material.labels, true=material.true_labels(rows), by_root={METHODS[method] for method in BY_ROOT},
-        notes=[_notes(*both) for both in zip(material.notes[rows], material.verdicts[rows], strict=True)],
-        caption=material.caption(),
-    )  # fmt: skip
-    return figure, {"images": images, "logits": logits, "targets": targets, **shown}
+    explained = interpret.Explanations(inputs.images, inputs.logits, inputs.targets, maps).of_images(rows)
+    explained = replace(explained, true=inputs.true_labels(rows))
+    notes = [
+        [note for note in (verdict, change) if note]  # of an image's class, and what was done to its shape
+        for change, verdict in zip(inputs.notes[rows], inputs.verdicts[rows], strict=True)
+    ]
+    caption = replace(inputs.caption(), labels=inputs.labels)
+    return visualization.attribution_figure(explained, notes=notes, caption=caption), explained.arrays()
 
 
-def _notes(done: str, verdict: str) -> list[str]:
-    """What is written under an image: what is to be said of its class, and what was done to it."""
-    return [note for note in (verdict, done) if note]
-
-
-def _maps(material: "Material", method: str) -> "np.ndarray":
-    """A method's maps (n, height, width) for the class that is explained; what the channels of a pixel say is added up.
+def _maps(inputs: "FigureInputs", method: str) -> "np.ndarray":
+    """A method's maps (n, height, width) for the class that is explained, computed once.
 
     Raises UserError for a model to which the method does not apply.
     """
-    if material.attribution_maps.get(method) is None:
-        with progress_bar(METHODS[method]) as progress:
-            options = {"progress": progress} if method in IN_MANY_PASSES else {}
-            options |= {"seed": material.config.seed} if method == "smooth_grad" else {}
-            maps = getattr(interpret, method)(material.network, material.images, material.targets, **options)
-        material.attribution_maps[method] = maps.sum(axis=-1) if maps.ndim == 4 else maps
-    return material.attribution_maps[method]
+    if inputs.attribution_maps.get(method) is None:
+        with progress_bar(METHODS[method].title) as progress:
+            inputs.attribution_maps[method] = interpret.attribution_maps(
+                inputs.network, inputs.images, inputs.targets, method,
+                seed=inputs.config.seed, progress=progress,
+            )  # fmt: skip
+    return inputs.attribution_maps[method]

@@ -1,14 +1,17 @@
-"""Layers and units that do not exist, refused before anything heavy is loaded."""
+"""What a person chose by name or number, looked up in the network; what does not exist is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
 from convlens.models.keras_file.reading import read_description
 
+if TYPE_CHECKING:
+    from convlens.configs import Visualize
 
-def check_choices(model_path: Path, config: Visualize) -> None:
+
+def check_choices(model_path: Path, config: "Visualize") -> None:
     """Refuse unknown layers and units from the model's own description, before Keras takes its seconds to load.
 
     Raises UserError, also for a file that `read_model` would not read.
@@ -28,7 +31,7 @@ def described_layers(model_path: Path) -> dict[str, int | None]:
     return dict(_described_convolutions(read_description(model_path)["config"]))
 
 
-def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:
+def refuse_unknown(config: "Visualize", layers: dict[str, int | None]) -> None:
     """Raises UserError for a layer that is not in `layers`, or a unit that a layer of so many units does not have."""
     for name in config.layers or []:
         if name not in layers:
@@ -38,6 +41,19 @@ def refuse_unknown(config: Visualize, layers: dict[str, int | None]) -> None:
             if layers[name] is not None and unit >= layers[name]:
                 hint = "" if config.layers else " Name the layers to draw it for, too: layers=..."
                 raise UserError(f"Layer {name} has no unit {unit}; its units are 0 to {layers[name] - 1}.{hint}")
+
+
+def class_index(target: str | int, labels: Sequence[str], *, where: str = "") -> int:
+    """The index of the class that the user named, by name or by index.
+
+    Raises UserError where there is none; `where` says in which file the names stand.
+    """
+    if isinstance(target, str) and target not in labels:
+        raise UserError(unknown("target", target, labels, where=where))
+    index = labels.index(target) if isinstance(target, str) else target
+    if not 0 <= index < len(labels):
+        raise UserError(f"target={index} is not a class; give a name, or an index from 0 to {len(labels) - 1}")
+    return index
 
 
 def _described_convolutions(network: dict, path: str = "") -> Iterator[tuple[str, int | None]]:

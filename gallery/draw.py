@@ -4,13 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from PIL import Image
-
-from convlens.configs import Visualize
 from convlens.core.errors import UserError, unknown
 from convlens.core.program import command_line
-from convlens.gallery.given import Given, GivenMaterial
-from convlens.gallery.registry import Plan, chosen_figures, planned
+from convlens.gallery.given import Given, GivenInputs
+from convlens.gallery.planning import Plan, planned
+from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import drawn
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from convlens.configs import Visualize
     from convlens.training import Run
 
 ARGUMENTS = ("model", "images", "labels", "data")  # of draw, besides its choices
@@ -31,6 +30,7 @@ class Choices(TypedDict, total=False):
     layers: str | Sequence[str] | None
     units: int | Sequence[int] | None
     max_units: int
+    max_inputs: int
     sort: str
     scale: str
     split: str
@@ -53,6 +53,8 @@ class Figures(list["Figure"]):
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
         """One picture of all figures, and the width at which it is shown."""
+        from PIL import Image
+
         shown = [figure._repr_png_() for figure in self]
         if len(shown) < 2:
             return shown[0] if shown else None
@@ -93,8 +95,8 @@ def draw(
         labels: names of the classes, if the model is not a run.
         data: many images (n, height, width, channels) and their class indices (n,), if the model is not a run; for
             figures that show how units behave over a split. All of them are used.
-        choices: keys of `visualize.py`, with the same meaning: layers, units, max_units, sort, scale, split, target,
-            seed.
+        choices: keys of `visualize.py`, with the same meaning: layers, units, max_units, max_inputs, sort, scale,
+            split, target, seed.
 
     Raises UserError, in one line, if a name does not exist (with the nearest choice), if arguments do not fit together,
     or if a figure needs more than was given. In a group, a figure that needs more is left out, and a line says so.
@@ -105,16 +107,17 @@ def draw(
     given = Given.of(model, images, labels, data)
     if given.run is None and "split" in choices:
         raise UserError("split= chooses one of a run's splits; give a run as model=, or leave it out.")
-    material = GivenMaterial(config, shown, given)
-    material.check()
-    plans = planned(material)
+    inputs = GivenInputs(config, shown, given)
+    inputs.check()
+    plans = planned(inputs)
     for plan in plans:
         _check_drawn(plan)
     return Figures([drawing for plan in plans for drawing in drawn(plan)])
 
 
-def _checked(figures: list[str], choices: Mapping[str, Any]) -> Visualize:
+def _checked(figures: list[str], choices: Mapping[str, Any]) -> "Visualize":
     """The choices as a configuration. Raises UserError for the first that does not exist or has no such value."""
+    from convlens.configs import Visualize
     from convlens.configs.composition import checked
 
     for key in choices:

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convlens.configs import Visualize
-from convlens.configs.schema import Extraction
 from convlens.gallery.photos import PICTURE, asks_for_data, read_files, read_photos
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from convlens.configs import Visualize
+    from convlens.configs.schema import Extraction
     from convlens.interpret import Extraction as Extracted
     from convlens.training import Run
     from convlens.visualization import Drawing
 
 
-def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
+def kernel_drawings(config: "Visualize", run: "Run | None") -> "list[Drawing]":
     """The kernel that the user gives: with its numbers, and at work on each image."""
     from convlens.interpret import parse_kernel
     from convlens.visualization import Drawing, show_kernel
@@ -34,8 +36,8 @@ def kernel_drawings(config: Visualize, run: "Run | None") -> "list[Drawing]":
     for index, photo in enumerate(photos):
         extraction = _extracted(photo.pixels, kernel, config.extraction)
         number = f"-{index}" if stems.count(stems[index]) > 1 else ""  # two folders may hold a car.jpg each
-        draw = partial(_draw_extraction, extraction, kernel, name, config.extraction, photo.name)
-        drawings.append(Drawing(f"extraction-{name}-{stems[index]}{number}{_told(config.extraction)}", draw))
+        draw = partial(_draw_extraction, extraction, name, config.extraction, photo.name)
+        drawings.append(Drawing(f"extraction-{name}-{stems[index]}{number}{_changed(config.extraction)}", draw))
     return drawings
 
 
@@ -51,27 +53,22 @@ def name_of(kernel: np.ndarray) -> str:
     return f"{kernel.shape[0]}x{kernel.shape[1]}-{digest[:6]}"
 
 
-def _told(steps: Extraction) -> str:
+def _changed(steps: "Extraction") -> str:
     """The settings that differ from the usual ones, for a file's name: the same kernel may be drawn with several."""
-    changed = {key: value for key, value in steps.model_dump().items() if value != getattr(Extraction(), key)}
+    usual = type(steps)().model_dump()
+    changed = {key: value for key, value in steps.model_dump().items() if value != usual[key]}
     return "".join(f"-{key}_{value}" for key, value in changed.items())
 
 
-def _draw_extraction(extraction: "Extracted", kernel: np.ndarray, name: str, steps: Extraction, photo: str):
-    from convlens.interpret import cover
+def _draw_extraction(
+    extraction: "Extracted", name: str, steps: "Extraction", photo: str
+) -> "tuple[Figure, dict[str, np.ndarray]]":
     from convlens.visualization import extraction_figure
 
-    chosen = steps.model_dump(include={"stride", "padding", "pool_size", "pool_stride"})
-    covered = cover(extraction.input.shape, kernel.shape, **chosen)
-    facts = [f"on luminance in [0, 1], stride {steps.stride}", _border(steps.padding, covered.inside)]
+    facts = [f"on luminance in [0, 1], stride {steps.stride}", _border(steps.padding, extraction.cover.inside)]
     facts.append(f"{steps.pooling} pooling {steps.pool_size}, stride {steps.pool_stride or steps.pool_size}")
-    stages = {stage: [getattr(extraction, stage)] for stage in ("filter", "detect", "condense")}
-    image = extraction.input * 255
-    figure = extraction_figure(
-        [image], stages, name=f"the kernel {name}", names=[photo], kernel=kernel, facts=facts,
-        inside=covered.inside, boxes=covered.boxes if steps.padding == "valid" else None,
-    )  # fmt: skip
-    return figure, {"kernel": kernel, **vars(extraction)}
+    figure = extraction_figure(extraction, name=f"the kernel {name}", image_name=photo, facts=facts)
+    return figure, extraction.arrays()
 
 
 def _border(padding: str, inside: np.ndarray) -> str:
@@ -83,7 +80,7 @@ def _border(padding: str, inside: np.ndarray) -> str:
     )
 
 
-def _extracted(image: np.ndarray, kernel: np.ndarray, steps: Extraction) -> "Extracted":
+def _extracted(image: np.ndarray, kernel: np.ndarray, steps: "Extraction") -> "Extracted":
     from convlens.interpret import extract
 
     return extract(_shrunk(image, steps.image_size), kernel, **steps.model_dump(exclude={"image_size"}))

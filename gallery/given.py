@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens.configs import Visualize
 from convlens.core.errors import ModelError, UserError
 from convlens.core.program import command_line
 from convlens.gallery.arrays import ArrayDataset, image_batch
-from convlens.gallery.material import Material, Needs
+from convlens.gallery.inputs import FigureInputs
 from convlens.gallery.photos import Photo
-from convlens.training import Run
 
 if TYPE_CHECKING:
     import keras
+
+    from convlens.configs import Visualize
+    from convlens.gallery.registry import Needs
+    from convlens.training import Run
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Given:
     """The network is one of three, a model, a run or a file's path; of the rest, None is what was not given."""
 
     model: "keras.Model | None"
-    run: Run | None
+    run: "Run | None"
     path: Path | None
     image: list[str | int] | None  # by path, or by index into a split
     images: np.ndarray | None  # (n, height, width, channels) in [0, 255]
@@ -36,6 +38,8 @@ class Given:
     @classmethod
     def of(cls, model: Any, images: Any, labels: Sequence[str] | None, data: Any) -> "Given":
         """The arguments of `draw`, looked through. Raises UserError for what is none of what they may be."""
+        from convlens.training import Run
+
         is_path = isinstance(model, str | os.PathLike)
         path = Path(model) if is_path and Path(model).suffix in (".keras", ".h5", ".hdf5") else None
         run = model if isinstance(model, Run) else Run.open(model) if is_path and path is None else None
@@ -79,10 +83,10 @@ def _named(images: Any) -> list[str | int] | None:
     return None
 
 
-class GivenMaterial(Material):
-    """Material of which some is in memory; the rest is read as that of a run or of a model file."""
+class GivenInputs(FigureInputs):
+    """Inputs of which some are in memory; the others are read as those of a run or of a model file."""
 
-    def __init__(self, config: Visualize, figures: Collection[str], given: Given):
+    def __init__(self, config: "Visualize", figures: Collection[str], given: Given):
         self._given = given
         known = {
             "model": given.path and str(given.path),
@@ -121,7 +125,7 @@ class GivenMaterial(Material):
     def split(self) -> str:
         return super().split if self._given.data is None else "the data"
 
-    def lacks(self, needs: Needs) -> str | None:
+    def lacks(self, needs: "Needs") -> str | None:
         if needs == "images" and self._given.images is not None:
             return None
         if needs == "images" and self.run is None and self._given.image is None:

@@ -1,42 +1,52 @@
 """The most confident mistakes, and why the network made them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
+from convlens.gallery.registry import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 MISTAKES_SHOWN = 6
 
 
-def mistakes(material: "Material") -> "Iterator[Drawing]":
+@figure(
+    "mistakes",
+    group="networks",
+    place=4,
+    needs="split",
+    shows="the most confident mistakes, and why",
+    reading="The surest mistakes, and where the network saw what it said and what it should have said.",
+    page="gallery-networks.md#mistakes",
+)
+def mistakes(inputs: "FigureInputs") -> "Iterator[Drawing]":
     """Each with Grad-CAM for what the network said and for what it should have said."""
 
     def draw():
-        classified = material.classified
+        classified = inputs.classified
         wrong = np.flatnonzero(classified.true != classified.predicted)
         if not len(wrong):
             count = len(classified.true)
-            raise UserError(f"all {count:,} images of {material.split} are classified correctly")
+            raise UserError(f"all {count:,} images of {inputs.split} are classified correctly")
         rows = wrong[np.argsort(-classified.confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
-        true, predicted, logits = classified.true[rows], classified.predicted[rows], classified.logits[rows]
-        images = material.examples(rows)
-        maps = {
-            "for what it said": interpret.grad_cam(material.network, images, predicted),
-            "for what it is": interpret.grad_cam(material.network, images, true),
-        }
+        true, predicted = classified.true[rows], classified.predicted[rows]
+        images, names = inputs.examples(rows), inputs.names_of(inputs.sample[rows])
+        said, right = (interpret.grad_cam(inputs.network, images, classes) for classes in (predicted, true))
+        maps = {"for what it said": said, "for what it is": right}
+        explained = interpret.Explanations(images, classified.logits[rows], predicted, maps, true)
         figure = visualization.attribution_figure(
-            images, maps, targets=predicted, logits=logits, labels=material.labels, true=true,
-            title="Most confident mistakes, and Grad-CAM's reason", across=2, caption=material.caption(),
+            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2, names=names,
+            caption=replace(inputs.caption(), labels=inputs.labels),
         )  # fmt: skip
-        arrays = {"said": maps["for what it said"], "true": maps["for what it is"]}
-        return figure, {"images": images, "logits": logits, "index": material.sample[rows], **arrays}
+        arrays = {"images": images, "logits": explained.logits, "index": inputs.sample[rows], "names": names}
+        return figure, {**arrays, "said": said, "true": right}
 
     yield visualization.Drawing("mistakes", draw)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convlens.configs import Visualize
 from convlens.core.errors import UserError
 
 if TYPE_CHECKING:
+    from convlens.configs import Visualize
     from convlens.data import Dataset
     from convlens.training import Run
 
@@ -27,7 +27,7 @@ class Photo:
     index: int | None = None
 
 
-def read_files(config: Visualize, run: "Run | None" = None) -> dict[str, np.ndarray]:
+def read_files(config: "Visualize", run: "Run | None" = None) -> dict[str, np.ndarray]:
     """The image files that are asked for, read at their own size; in the range of values that a run's images have."""
     from convlens.data import read_image
 
@@ -36,13 +36,13 @@ def read_files(config: Visualize, run: "Run | None" = None) -> dict[str, np.ndar
     return {path: read_image(path, value_range=value_range) for path in paths}
 
 
-def asks_for_data(config: Visualize) -> bool:
+def asks_for_data(config: "Visualize") -> bool:
     """Whether an image of a split is asked for."""
     return config.image is None or any(isinstance(image, int) for image in config.image)
 
 
 def read_photos(
-    config: Visualize, run: "Run | None", files: dict[str, np.ndarray], dataset: "Dataset | None" = None
+    config: "Visualize", run: "Run | None", files: dict[str, np.ndarray], dataset: "Dataset | None" = None
 ) -> list[Photo]:
     """The images to look at, in the order in which they are asked for; examples by index come from the `dataset`."""
     if asks_for_data(config) and run is None:

@@ -6,48 +6,57 @@ import numpy as np
 
 from convlens import interpret, visualization
 from convlens.core.progress import progress_bar
-from convlens.gallery.attribution import METHODS, possible_maps
+from convlens.gallery.attribution import possible_maps
+from convlens.gallery.registry import figure
+from convlens.interpret.explanations import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 CHECKED = ("grad_cam", "grad_cam_plus_plus", "saliency", "guided_backpropagation")
 MOST_LAYERS = 8
 
 
-def randomisation(material: "Material") -> "Iterator[Drawing]":
+@figure(
+    "randomisation",
+    group="attribution",
+    place=3,
+    needs="images",
+    shows="which of them change when the network's weights are random",
+    reading="A map that stays the same while weights are shuffled says nothing of what was learned.",
+    page="gallery-attribution.md#randomisation",
+    scale="Each map has its own range of colours, from zero.",
+)
+def randomisation(inputs: "FigureInputs") -> "Iterator[Drawing]":
     def draw():
-        image, target = material.images[:1], material.targets[:1]
-        layers, possible = _from_the_logits_down(material), possible_maps(material)
+        image, target = inputs.images[:1], inputs.targets[:1]
+        layers, possible = _from_the_logits_down(inputs), possible_maps(inputs)
         checks = {}
         for method in (method for method in CHECKED if method in possible):
-            with progress_bar(f"Shuffling under {METHODS[method]}", len(layers)) as progress:
+            with progress_bar(f"Shuffling under {METHODS[method].title}", len(layers)) as progress:
                 checks[method] = interpret.randomisation_check(
-                    material.network, image, getattr(interpret, method), target, layers=layers,
-                    seed=material.config.seed, progress=progress,
+                    inputs.network, image, getattr(interpret, method), target, layers=layers,
+                    seed=inputs.config.seed, progress=progress,
                 )  # fmt: skip
-        figure = visualization.randomisation_figure(
-            image[0],
-            {METHODS[method]: check.original[0] for method, check in checks.items()},
-            {METHODS[method]: check.maps[:, 0] for method, check in checks.items()},
-            {METHODS[method]: check.similarity[:, 0] for method, check in checks.items()},
-            layers,
-            caption=material.caption(),
-        )
-        arrays = {f"{method}_similarity": check.similarity[:, 0] for method, check in checks.items()}
-        for method, check in checks.items():
-            arrays[f"{method}_maps"] = np.concatenate([check.original, check.maps[:, 0]])
+        titled = {METHODS[method].title: check for method, check in checks.items()}
+        figure = visualization.randomisation_figure(image[0], titled, caption=inputs.caption())
+        # There is one image: the arrays are without its axis.
+        arrays = {
+            f"{method}_{name}": array[:, 0]
+            for method, check in checks.items()
+            for name, array in check.arrays().items()
+        }
         return figure, {"image": image[0], "layers": np.array(layers), **arrays}
 
     yield visualization.Drawing("randomisation", draw)
 
 
-def _from_the_logits_down(material: "Material") -> list[str]:
+def _from_the_logits_down(inputs: "FigureInputs") -> list[str]:
     """The layers with kernels, last first, evenly thinned where there are many."""
-    nodes = material.network.graph(material.images.shape[1:3]).nodes
+    nodes = inputs.network.graph(inputs.images.shape[1:3]).nodes
     with_kernels = {
         id(node.layer): node.name
         for node in reversed(nodes)

@@ -1,115 +1,133 @@
-"""Every figure by its name: which group it belongs to, what it needs, and who draws it."""
+"""Every figure by its name: what it shows, how it is read, what it needs, and who draws it.
 
+A figure is a function with `@figure(...)` above it, in a module of this package; figures are listed nowhere else.
+"""
+
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 from convlens.core.errors import UserError, unknown
-from convlens.gallery.ablation import ablation
-from convlens.gallery.architecture import architecture
-from convlens.gallery.attribution import METHODS, attribution, explanations
-from convlens.gallery.basics import drawings_of_scene
-from convlens.gallery.comparison import class_accuracy, layer_similarity, matched_units
-from convlens.gallery.concepts import concepts
-from convlens.gallery.confusion_examples import confusion_examples
-from convlens.gallery.deletion_insertion import deletion_insertion
-from convlens.gallery.evolution import evolution, write_animations
-from convlens.gallery.material import Material, Needs
-from convlens.gallery.maximization import activation_maximization
-from convlens.gallery.mistakes import mistakes
-from convlens.gallery.neighbours import neighbours
-from convlens.gallery.patches import top_patches
-from convlens.gallery.projector import write_projector
-from convlens.gallery.randomisation import randomisation
-from convlens.gallery.receptive_field import receptive_field
-from convlens.gallery.spectrum import kernel_spectrum
-from convlens.gallery.unit_statistics import unit_statistics, write_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
+
+# What a figure looks at beside the network itself. A split has images; masks come with a split.
+Needs = Literal["kernels", "images", "split", "masks", "snapshots", "second_run"]
+
+GROUPS = {
+    "basics": "kernels, and what they make of images",
+    "units": "what each unit reacts to, over many images",
+    "attribution": "why this class?",
+    "networks": "what it is made of, how it came to be, what it confuses",
+    "comparison": "what two runs, a= and b=, differ in",
+}
+ALL = "all of these but comparison"  # what figures=all stands for
+LAST = 100
 
 
 @dataclass(frozen=True)
 class Figure:
-    """How a figure is made."""
+    """What is known of a figure before it is drawn; the arguments of `figure`, and the functions below it."""
 
-    draw: "Callable[[Material], Iterable[Drawing]]"  # names its drawings at once; computes when one is drawn
+    name: str
     group: str | None
     needs: Needs
-    beside: Callable[[Material, Path], Iterable[Path]] | None = None  # writes what is no drawing: tables, animations
+    shows: str
+    reading: str
+    page: str
+    scale: str
+    place: int
+    draw: "Callable[[FigureInputs], Iterable[Drawing]]"
+    beside: "Callable[[FigureInputs, Path], Iterable[Path]] | None" = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The drawings of one figure, none of them drawn yet."""
-
-    figure: str
-    drawings: "Sequence[Drawing]"
-    by_name: bool = True  # rather than as one of a group
-    beside: Callable[[Path], Iterable[Path]] | None = None
+_FIGURES: dict[str, Figure] = {}
+_BESIDE: "dict[str, Callable[[FigureInputs, Path], Iterable[Path]]]" = {}
 
 
-BASICS = ("kernels", "kernel", "kernels_and_maps", "feature_maps", "extraction", "relu", "pipeline")
+def figure(
+    name: str,
+    *,
+    needs: Needs,
+    shows: str,
+    reading: str,
+    page: str,
+    group: str | None = None,
+    scale: str = "",
+    place: int = LAST,
+) -> Callable:
+    """Makes a function one that draws a figure: it names its drawings at once, and computes when one is drawn.
 
-FIGURES: dict[str, Figure] = {
-    **{name: Figure(partial(drawings_of_scene, name), "basics", "images") for name in BASICS},
-    "unit_statistics": Figure(unit_statistics, "units", "split", write_table),
-    "top_patches": Figure(top_patches, "units", "split"),
-    "concepts": Figure(concepts, "units", "masks"),
-    "receptive_field": Figure(receptive_field, "units", "images"),
-    "ablation": Figure(ablation, "units", "split"),
-    "kernel_spectrum": Figure(kernel_spectrum, "units", "kernels"),
-    "explanations": Figure(explanations, "attribution", "images"),
-    "deletion_insertion": Figure(deletion_insertion, "attribution", "images"),
-    "randomisation": Figure(randomisation, "attribution", "images"),
-    "activation_maximization": Figure(activation_maximization, "attribution", "images"),
-    "architecture": Figure(architecture, "networks", "kernels"),
-    "neighbours": Figure(neighbours, "networks", "split"),
-    "confusion_examples": Figure(confusion_examples, "networks", "split"),
-    "mistakes": Figure(mistakes, "networks", "split"),
-    "evolution": Figure(evolution, "networks", "snapshots", write_animations),
-    "projector": Figure(lambda _: (), "networks", "split", write_projector),
-    "layer_similarity": Figure(layer_similarity, "comparison", "second_run"),
-    "matched_units": Figure(matched_units, "comparison", "second_run"),
-    "class_accuracy": Figure(class_accuracy, "comparison", "second_run"),
-    # Each stands beside the others in `explanations`, and so is in no group.
-    **{name: Figure(partial(attribution, name), None, "images") for name in METHODS},
-}
+    Args:
+        name: what people type, and what its files are called.
+        needs: without which it is left out, with the reason.
+        shows: what it shows, a line for `--help`.
+        reading: how it is read, a sentence for the page of all figures.
+        page: the document that says more, and the heading there: "gallery-units.md#ablation".
+        group: one of `GROUPS`; None: drawn by its name alone.
+        scale: which tiles share a range of colours, where that can be said of every such picture.
+        place: in its group; the lowest comes first, and those without one come last.
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    group: tuple(name for name, figure in FIGURES.items() if figure.group == group)
-    for group in ("basics", "units", "attribution", "networks", "comparison")
-}
-GROUPS["all"] = tuple(name for group, names in GROUPS.items() if group != "comparison" for name in names)
+    Raises ValueError where another function draws a figure of that name, or there is no such group.
+    """
+    if group is not None and group not in GROUPS:
+        raise ValueError(f"figure {name!r} has the group {group!r}; expected one of {', '.join(GROUPS)}")
+
+    def register(draw: "Callable[[FigureInputs], Iterable[Drawing]]") -> Callable:
+        known = _FIGURES.get(name)
+        if known and (known.draw.__module__, known.draw.__qualname__) != (draw.__module__, draw.__qualname__):
+            raise ValueError(f"{known.draw.__module__} and {draw.__module__} both draw a figure {name!r}")
+        _FIGURES[name] = Figure(name, group, needs, shows, reading, page, scale, place, draw)
+        return draw
+
+    return register
+
+
+def beside(name: str) -> Callable:
+    """Makes a function write, into a folder, what belongs to a figure and is no drawing: a table, an animation."""
+
+    def register(write: "Callable[[FigureInputs, Path], Iterable[Path]]") -> Callable:
+        _BESIDE[name] = write
+        return write
+
+    return register
+
+
+def figures() -> dict[str, Figure]:
+    """Every figure by its name: group by group, in a group by place."""
+    _import_all()
+    order = [*GROUPS, None]
+    ordered = sorted(_FIGURES.values(), key=lambda one: (order.index(one.group), one.place))
+    return {one.name: replace(one, beside=_BESIDE.get(one.name)) for one in ordered}
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """The figures of each group, and of all of them but comparison."""
+    known = figures()
+    members = {group: tuple(name for name in known if known[name].group == group) for group in GROUPS}
+    return members | {"all": tuple(name for group in GROUPS if group != "comparison" for name in members[group])}
 
 
 def chosen_figures(names: Sequence[str]) -> list[str]:
     """The figures that a list of names and groups stands for, each once. Raises UserError for an unknown name."""
+    known, grouped = figures(), groups()
     for name in names:
-        if name not in FIGURES and name not in GROUPS:
-            raise UserError(unknown("figure", name, [*GROUPS, *FIGURES]))
-    figures = [figure for name in names for figure in GROUPS.get(name, (name,))]
-    return list(dict.fromkeys(figures))
+        if name not in known and name not in grouped:
+            raise UserError(unknown("figure", name, [*grouped, *known]))
+    chosen = [figure for name in names for figure in grouped.get(name, (name,))]
+    return list(dict.fromkeys(chosen))
 
 
-def planned(material: Material) -> list[Plan]:
-    """What is to be drawn of a network and its images.
-
-    A figure that they cannot give is reported and left out where it came with a group; UserError where it was asked
-    for by its name, or where nothing is left.
-    """
-    reasons = {name: material.lacks(FIGURES[name].needs) for name in material.figures}
-    plans = []
-    for name, reason in reasons.items():
-        by_name = name in material.config.figures
-        if reason and (by_name or all(reasons.values())):
-            raise UserError(reason)
-        drawings = [] if reason else list(FIGURES[name].draw(material))
-        beside = FIGURES[name].beside
-        if reason or not (drawings or beside):
-            print(f"No figure '{name}': {reason or 'no layer of the model has what it shows.'}")
-            continue
-        plans.append(Plan(name, drawings, by_name, beside and partial(beside, material)))
-    return plans
+@cache
+def _import_all() -> None:
+    """Imports every module of this package; none imports more than NumPy before it draws."""
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")

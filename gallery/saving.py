@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
+from convlens.gallery.drawn_with import as_text, words_in
 from convlens.gallery.file_names import FileNames, names_of_layer
 from convlens.gallery.index import write_page
 
@@ -14,35 +15,56 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from convlens.gallery.registry import Plan
+    from convlens.gallery.planning import Plan
 
 
 def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) -> None:
-    """Draws every figure, writes it as PNG, SVG and arrays with what stands beside it, and prints where.
+    """Draws every figure, writes it as PNG, SVG and arrays with what stands beside it, and prints each file's name.
 
-    `layers` are the network's in its order, in which they stand on the page of all figures.
+    A picture takes the place of one of its name. `layers` are the network's in its order, in which they stand on the
+    page of all figures.
     """
     from convlens.visualization import save_figure
 
-    names, beside, files = [], [], FileNames(folder)
+    written, replaced, files = 0, 0, FileNames(folder)
     with progress_bar("Drawing", sum(len(plan.drawings) for plan in plans)) as progress:
         for plan in plans:
-            before = len(names)
+            before = written
             for name, figure, arrays in drawn(plan):
-                names.append(files.of(name))
-                save_figure(figure, arrays, folder / names[-1])
-                progress(len(names))
-            if plan.beside and len(names) == before + len(plan.drawings):
-                beside += _written_beside(plan, folder)
+                if not written:
+                    _say(f"Drawing into {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
+                path = folder / files.of(name)
+                replaced += _make_way(path, plan.words)
+                save_figure(figure, arrays, path, as_text(plan.words) if plan.words else None)
+                _say(f"  {path.name}.png")
+                progress(written := written + 1)
+            if plan.beside and written == before + len(plan.drawings):
+                for path in _written_beside(plan, folder):
+                    _say(f"  {path.relative_to(folder)}" if path.is_relative_to(folder) else f"Written {path}")
     page = write_page(folder, f"Figures in {folder}", [name for layer in layers for name in names_of_layer(layer)])
-    if names:
-        count = "1 figure" if len(names) == 1 else f"{len(names)} figures"
-        print(f"{count} in {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
-    for name in names:
-        print(f"  {name}.png")
-    for path in beside:
-        print(f"  {path.relative_to(folder)}" if path.is_relative_to(folder) else f"Written {path}")
-    print(f"All on one page: {page}")
+    if written:
+        others = f"; {replaced} took the place of pictures drawn with other choices" if replaced else ""
+        _say(f"{written} figure{'s' * (written > 1)} in {folder}{others}")
+    _say(f"All on one page: {page}")
+
+
+def _say(line: str) -> None:
+    """At once, also where it is read through a pipe or from a file: drawing takes minutes."""
+    print(line, flush=True)
+
+
+def _make_way(path: Path, words: str) -> bool:
+    """Removes what stands beside a picture of this name unless these words drew it, and says whether others did.
+
+    Whenever drawing is stopped, a picture never stands beside the arrays or the animation of another.
+    """
+    picture = path.parent / f"{path.name}.png"
+    known = words_in(picture)
+    if not picture.is_file() or known == words:
+        return False
+    for suffix in (".svg", ".npz", ".gif"):
+        (path.parent / f"{path.name}{suffix}").unlink(missing_ok=True)
+    return known != ""
 
 
 def drawn(plan: "Plan") -> "Iterator[tuple[str, Figure, dict[str, np.ndarray]]]":
@@ -70,4 +92,4 @@ def _written_beside(plan: "Plan", folder: Path) -> list[Path]:
 def _give_up(plan: "Plan", error: UserError) -> None:
     if plan.by_name:
         raise error
-    print(f"No figure '{plan.figure}': {error}")
+    _say(f"No figure '{plan.figure}': {error}")

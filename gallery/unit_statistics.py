@@ -6,33 +6,39 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.files import atomic_write, make_folder
+from convlens.gallery.registry import beside, figure
 
 if TYPE_CHECKING:
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
     from convlens.visualization import Drawing
 
 
-def unit_statistics(material: "Material") -> "Iterator[Drawing]":
-    for layer in material.convolutions:
+@figure(
+    "unit_statistics",
+    group="units",
+    place=1,
+    needs="split",
+    shows="how often and how strongly each unit fires, for which classes, and which are dead",
+    reading="A row a unit: how often it is active, how strongly, for which class, and like which other.",
+    page="gallery-units.md#unit_statistics",
+)
+def unit_statistics(inputs: "FigureInputs") -> "Iterator[Drawing]":
+    for layer in inputs.convolutions:
 
         def draw(layer=layer):
-            statistics = material.unit_results.statistics[layer]
-            table = interpret.unit_table({layer: statistics})
+            statistics = inputs.unit_results.statistics[layer]
             figure = visualization.unit_statistics_figure(
-                table, statistics.correlation, statistics.cosine, caption=material.caption(layer),
-                images=statistics.images, split=material.split, labels=material.labels,
-                units=material.config.units, sort="selectivity",
-            )  # fmt: skip
-            arrays = {"class_mean": statistics.class_mean, "cosine": statistics.cosine}
-            known = {name: array for name, array in arrays.items() if array is not None}
-            return figure, {"table": table, "correlation": statistics.correlation, **known}
+                statistics, caption=inputs.caption_of_split(layer), units=inputs.config.units, sort="selectivity"
+            )
+            return figure, statistics.arrays()
 
         yield visualization.Drawing(f"unit_statistics-{layer}", draw)
 
 
-def write_table(material: "Material", folder: Path) -> Iterator[Path]:
+@beside("unit_statistics")
+def write_table(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     """The statistics of every unit of every layer, as CSV."""
-    table = interpret.table_csv(interpret.unit_table(material.unit_results.statistics))
+    table = interpret.table_csv(interpret.unit_table(inputs.unit_results.statistics))
     path = folder / "unit_statistics.csv"
     make_folder(folder)
     atomic_write(path, table.encode("utf-8", "backslashreplace"))  # a name may hold what UTF-8 has no bytes for

@@ -1,9 +1,13 @@
 from .ablation import (
+    Ablation as Ablation,
+    Scores as Scores,
+    ShareAblation as ShareAblation,
     ablate as ablate,
     ablate_shares as ablate_shares,
 )
 from .architecture import (
     Architecture as Architecture,
+    LayerCost as LayerCost,
     architecture as architecture,
 )
 from .cam import (
@@ -16,21 +20,36 @@ from .classifier import (
     class_logits as class_logits,
 )
 from .comparison import (
+    Agreement as Agreement,
     Comparison as Comparison,
+    MatchedKernels as MatchedKernels,
+    UnitMatch as UnitMatch,
+    arranged_kernels as arranged_kernels,
     compare as compare,
-    kernel_difference as kernel_difference,
+    matched_kernels as matched_kernels,
 )
 from .concepts import (
     ConceptsCollector as ConceptsCollector,
+    ConceptScores as ConceptScores,
+    Detectors as Detectors,
     concept_scores as concept_scores,
+    detectors as detectors,
     strong_places as strong_places,
 )
 from .confusion_examples import (
+    ConfusionExamples as ConfusionExamples,
+    confusion_examples as confusion_examples,
     examples_of_confusions as examples_of_confusions,
 )
 from .deletion_insertion import (
     Curves as Curves,
     deletion_insertion as deletion_insertion,
+)
+from .explanations import (
+    AttributionMethod as AttributionMethod,
+    Explanations as Explanations,
+    attribution_maps as attribution_maps,
+    explain as explain,
 )
 from .extraction import (
     Cover as Cover,
@@ -61,7 +80,9 @@ from .kernels import (
 )
 from .maximization import (
     Maximization as Maximization,
+    StrongestImages as StrongestImages,
     activation_maximization as activation_maximization,
+    strongest_images as strongest_images,
     unit_activations as unit_activations,
 )
 from .neighbours import (
@@ -71,11 +92,19 @@ from .neighbours import (
     features_layer as features_layer,
     nearest_neighbours as nearest_neighbours,
 )
+from .observation import (
+    Observation as Observation,
+    ObservedLayer as ObservedLayer,
+    kernels_of as kernels_of,
+    observe as observe,
+    read_by as read_by,
+)
 from .occlusion import (
     occlusion as occlusion,
 )
 from .patches import (
     PatchesCollector as PatchesCollector,
+    TopPatches as TopPatches,
     top_patches as top_patches,
 )
 from .randomisation import (
@@ -88,8 +117,12 @@ from .reading import (
     strongest_read as strongest_read,
 )
 from .receptive_field import (
+    ReceptiveField as ReceptiveField,
+    UnitView as UnitView,
+    UnitViews as UnitViews,
     effective_receptive_field as effective_receptive_field,
     effective_size as effective_size,
+    unit_views as unit_views,
 )
 from .saliency import (
     saliency as saliency,
@@ -98,15 +131,20 @@ from .smooth_grad import (
     smooth_grad as smooth_grad,
 )
 from .snapshots import (
+    Evolution as Evolution,
     Snapshot as Snapshot,
     cosine_with_start as cosine_with_start,
+    evolution as evolution,
     pack_snapshot as pack_snapshot,
     stack_snapshots as stack_snapshots,
     unpack_snapshot as unpack_snapshot,
     unpacked_bytes as unpacked_bytes,
 )
 from .spectrum import (
+    KernelSpectrum as KernelSpectrum,
+    LayerSpectrum as LayerSpectrum,
     kernel_spectrum as kernel_spectrum,
+    layer_spectrum as layer_spectrum,
     random_spectrum as random_spectrum,
 )
 from .tuning import (
@@ -118,47 +156,77 @@ from .unit_pass import (
 )
 from .unit_statistics import (
     StatisticsCollector as StatisticsCollector,
+    UnitStatistics as UnitStatistics,
     table_csv as table_csv,
     unit_statistics as unit_statistics,
     unit_table as unit_table,
 )
 
 __all__ = [
+    "Ablation",
+    "Agreement",
     "Architecture",
+    "AttributionMethod",
     "Comparison",
+    "ConceptScores",
     "ConceptsCollector",
+    "ConfusionExamples",
     "Cover",
     "Curves",
+    "Detectors",
     "Embedding",
+    "Evolution",
+    "Explanations",
     "Extraction",
     "Familiarity",
+    "KernelSpectrum",
     "KernelTuning",
+    "LayerCost",
+    "LayerSpectrum",
+    "MatchedKernels",
     "Maximization",
     "NamedKernel",
     "Neighbours",
     "Network",
+    "Observation",
+    "ObservedLayer",
     "PatchesCollector",
     "Randomisation",
     "Reading",
+    "ReceptiveField",
+    "Scores",
+    "ShareAblation",
     "Snapshot",
     "StatisticsCollector",
+    "StrongestImages",
+    "TopPatches",
+    "UnitMatch",
+    "UnitStatistics",
+    "UnitView",
+    "UnitViews",
     "ablate",
     "ablate_shares",
     "activation_maximization",
     "added_by_each",
     "architecture",
+    "arranged_kernels",
+    "attribution_maps",
     "class_logits",
     "compare",
     "completeness_gap",
     "cosine_with_start",
     "concept_scores",
+    "confusion_examples",
     "cover",
     "deletion_insertion",
+    "detectors",
     "effective_receptive_field",
     "effective_size",
     "embedding",
     "energy_score",
+    "evolution",
     "examples_of_confusions",
+    "explain",
     "extract",
     "features_layer",
     "grad_cam",
@@ -166,23 +234,28 @@ __all__ = [
     "guided_backpropagation",
     "input_gradient",
     "integrated_gradients",
-    "kernel_difference",
     "kernel_spectrum",
     "kernel_tuning",
+    "kernels_of",
+    "layer_spectrum",
     "luminance",
+    "matched_kernels",
     "named_kernels",
     "nearest_neighbours",
+    "observe",
     "occlusion",
     "pack_snapshot",
     "parse_kernel",
     "random_spectrum",
     "randomisation_check",
+    "read_by",
     "saliency",
     "score_cam",
     "separation",
     "smooth_grad",
     "stack_snapshots",
     "strong_places",
+    "strongest_images",
     "strongest_read",
     "table_csv",
     "top_patches",
@@ -190,6 +263,7 @@ __all__ = [
     "unit_pass",
     "unit_statistics",
     "unit_table",
+    "unit_views",
     "unpack_snapshot",
     "unpacked_bytes",
 ]

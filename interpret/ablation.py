@@ -34,6 +34,7 @@ class Ablation:
     images: int
     intact: Scores  # of the network as it is, m = 1
     silenced: Scores
+    together: "ShareAblation | None" = None  # what is left when several of the units are silenced together
 
     @property
     def accuracy_change(self) -> np.ndarray:
@@ -51,8 +52,15 @@ class Ablation:
         return self.silenced.loss - self.intact.loss
 
     def ranked(self) -> np.ndarray:
-        """Places in `units`, the most needed first: by the fall in accuracy, and where that is equal by the loss."""
+        """Positions in `units`, the most needed first: by the fall in accuracy, and where that is equal by the loss."""
         return np.lexsort((-self.loss_change, self.accuracy_change))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: the units, the most needed first, the changes without each, and the arrays of `together`."""
+        order = self.ranked()
+        names = ("units", "accuracy_change", "class_change", "loss_change")
+        arrays = {name: getattr(self, name)[order] for name in names}
+        return arrays | (self.together.arrays() if self.together else {})
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,15 @@ class ShareAblation:
     ordered: Scores  # (s,) the first units of an order
     random: Scores  # (repeats * s,) units drawn at random, one repeat after the other
     repeats: int
+
+    @property
+    def random_accuracy(self) -> np.ndarray:
+        """(repeats, s)"""
+        return self.random.accuracy.reshape(self.repeats, -1)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `counts` (s,), and the accuracy that is left, `ordered` (s,) and `random` (repeats, s)."""
+        return {"counts": self.counts, "ordered": self.ordered.accuracy, "random": self.random_accuracy}
 
 
 def ablate(
@@ -109,6 +126,7 @@ def ablate_shares(
 
     `order` holds every unit of the layer, say the most needed first (`ablation.units[ablation.ranked()]`) or the most
     selective. The gap to the units drawn at random says whether the order means anything. The same seed draws the same.
+    With `dataclasses.replace(ablation, together=...)` both stand in one figure.
     """
     silencer = _Silencer(prepared(model), layer)
     if sorted(np.asarray(order).tolist()) != list(range(silencer.units)):

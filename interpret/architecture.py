@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import layers
 
 from convlens.interpret.receptive_field import fields_of
@@ -36,7 +37,7 @@ class LayerCost:
     parameters: int  # of a layer that is called several times, at its first call
     multiply_adds: int | None  # None: the layer has weights, and how it uses them is not known
     receptive_field: tuple[int, int] | None  # pixels of the image; None: the whole image, or not a sliding window
-    sources: tuple[int, ...]  # places in the architecture of the layers that feed it; -1 is the image
+    sources: tuple[int, ...]  # positions in the architecture of the layers that feed it; -1 is the image
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Architecture:
     def is_complete(self) -> bool:
         """Whether every layer's cost is known."""
         return all(layer.multiply_adds is not None for layer in self.layers)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`, an entry a layer: `layers`, `parameters` and `multiply_adds`, -1 where they are not known."""
+        costs = [-1 if layer.multiply_adds is None else layer.multiply_adds for layer in self.layers]
+        return {
+            "layers": np.array([layer.name for layer in self.layers]),
+            "parameters": np.array([layer.parameters for layer in self.layers]),
+            "multiply_adds": np.array(costs),
+        }
 
 
 def architecture(model: keras.Model, image_size: Sequence[int] | None = None) -> Architecture:

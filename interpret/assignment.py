@@ -18,17 +18,17 @@ def best_assignment(scores: np.ndarray) -> np.ndarray:
     rows, columns = scores.shape
     if rows > columns:
         chosen = best_assignment(scores.T)
-        found = np.full(rows, -1)
-        found[chosen] = np.arange(columns)
-        return found
+        assigned = np.full(rows, -1)
+        assigned[chosen] = np.arange(columns)
+        return assigned
     costs = scores.max(initial=0.0) - scores
     row_price, column_price = np.zeros(rows), np.zeros(columns)
     owner = np.full(columns, -1)  # the row that has a column
     for row in range(rows):
         _give_column(row, costs, row_price, column_price, owner)
-    found = np.empty(rows, int)
-    found[owner[owner >= 0]] = np.nonzero(owner >= 0)[0]
-    return found
+    assigned = np.empty(rows, int)
+    assigned[owner[owner >= 0]] = np.nonzero(owner >= 0)[0]
+    return assigned
 
 
 def _give_column(

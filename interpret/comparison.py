@@ -20,26 +20,50 @@ LEAST_IMAGES = 4  # of a batch: the unbiased estimate divides by n (n - 3)
 
 @dataclass(frozen=True)
 class UnitMatch:
-    """Which unit of the other model's layer does what each unit of the one's does."""
+    """Which unit of the second model's layer does what each unit of the first's does."""
 
-    layers: tuple[str, str]  # of the one, of the other
-    correlation: np.ndarray  # (units of the one, units of the other) of maps; NaN for a unit that is always the same
-    matches: np.ndarray  # (units of the one,) the partner, each used once; -1: none is left
+    layers: tuple[str, str]  # of the first model, of the second
+    correlation: np.ndarray  # (units of the first, units of the second) of maps; NaN for a unit that never changes
+    matches: np.ndarray  # (units of the first,) the partner, each used once; -1: none is left
     by_place: bool  # whether maps were compared place by place, or by their means over an image
 
     @property
     def strengths(self) -> np.ndarray:
-        """(units of the one,) the correlation with the partner; NaN where there is none, or one is always the same."""
-        found = np.take_along_axis(self.correlation, np.maximum(self.matches, 0)[:, None], axis=1)[:, 0]
-        return np.where(self.matches >= 0, found, np.nan)
+        """(units of the first,) the correlation with the partner; NaN where there is none, or one never changes."""
+        partners = np.maximum(self.matches, 0)[:, None]
+        correlation = np.take_along_axis(self.correlation, partners, axis=1)[:, 0]
+        return np.where(self.matches >= 0, correlation, np.nan)
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What two models say of the same labelled images."""
+class MatchedKernels:
+    """The kernels of a layer of two models, those of the second in the order of the first."""
+
+    match: UnitMatch
+    first: np.ndarray  # (height, width, inputs, units)
+    second: np.ndarray  # of the same shape; NaN where a unit, or an input, has no partner
+
+    @property
+    def difference(self) -> np.ndarray:
+        """The second less the first."""
+        return self.second - self.first
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `kernel`, `other`, their `difference`, and the partners of units with their `strengths`."""
+        arrays = {"kernel": self.first, "other": self.second, "difference": self.difference}
+        return {**arrays, "matches": self.match.matches, "strengths": self.match.strengths}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What two models say of the same labelled images, and where both are right."""
 
     confusion: np.ndarray  # (2, classes, classes) counts: model, true class, predicted class
-    both: np.ndarray  # (2, 2) counts: the one is wrong or right, the other is wrong or right
+    both: np.ndarray  # (2, 2) counts: the first is wrong or right, the second is wrong or right
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`."""
+        return {"confusion": self.confusion, "both": self.both}
 
     @property
     def accuracy(self) -> np.ndarray:
@@ -59,17 +83,21 @@ class Comparison:
 
     layers: tuple[tuple[str, ...], tuple[str, ...]]
     images: int
-    similarity: np.ndarray  # (layers of the one, layers of the other) linear CKA
+    similarity: np.ndarray  # (layers of the first, layers of the second) linear CKA
     units: dict[tuple[str, str], UnitMatch]
-    answers: Answers | None  # None without labels
+    agreement: Agreement | None  # None without labels
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: the similarity of layers."""
+        return {"similarity": self.similarity}
 
 
 def compare(
-    one: keras.Model,
-    other: keras.Model,
+    first: keras.Model,
+    second: keras.Model,
     batches: Any,
     layers: Sequence[str] | None = None,
-    other_layers: Sequence[str] | None = None,
+    second_layers: Sequence[str] | None = None,
     *,
     pairs: Sequence[tuple[str, str]] | None = None,
     batch_size: int = 64,
@@ -77,9 +105,10 @@ def compare(
 ) -> Comparison:
     """How alike two models are on the same images, after one pass of each.
 
-    `batches` are as for `unit_pass`, both models take the same images; labels are needed for `answers` alone. `layers`
-    and `other_layers` (None: every convolution) are compared each with each by linear CKA of all their values; units
-    are matched within `pairs` (None: layers of the same name). What is kept grows with layers and units only.
+    `batches` are as for `unit_pass`, both models take the same images; labels are needed for `agreement` alone.
+    `layers` of the first and `second_layers` (None: every convolution) are compared pairwise by linear CKA of all their
+    values; units are matched within `pairs` (None: layers of the same name). What is kept grows with layers and units
+    only.
 
     CKA: Kornblith et al., "Similarity of Neural Network Representations Revisited", https://arxiv.org/abs/1905.00414;
     as a ratio of sums of unbiased estimates over batches: Nguyen, Raghu and Kornblith,
@@ -90,22 +119,22 @@ def compare(
     `progress` counts images. Raises ModelError for layers that do not exist, images that do not suit both models, and
     fewer than 4 images.
     """
-    inspections = Inspection(one), Inspection(other)
-    sides, answers, seen, total = None, None, 0, image_count(batches)
+    inspections = Inspection(first), Inspection(second)
+    sides, agreement, seen, total = None, None, 0, image_count(batches)
     for images, labels, _ in _full_batches(labelled_batches(batches, batch_size, inspections[0].image_shape)):
         if sides is None:
             check_images(images, inspections[1].image_shape)
-            asked = zip(inspections, (layers, other_layers), strict=True)
-            sides = [_Side(inspection, names, images.shape[1:]) for inspection, names in asked]
+            chosen = zip(inspections, (layers, second_layers), strict=True)
+            sides = [_Side(inspection, names, images.shape[1:]) for inspection, names in chosen]
             similarity = _Similarity(*(side.layers for side in sides))
             units = {pair: _Moments() for pair in _pairs(sides, pairs)}
-        (maps, logits), (other_maps, other_logits) = (side(images) for side in sides)
-        similarity.add(maps, other_maps)
-        for (first, second), moments in units.items():
-            moments.add(maps[first], other_maps[second])
-        if labels is not None and logits is not None and other_logits is not None:
-            answers = answers or _Answers(logits.shape[1], other_logits.shape[1])
-            answers.add(labels, logits.argmax(axis=1), other_logits.argmax(axis=1))
+        (maps, logits), (second_maps, second_logits) = (side(images) for side in sides)
+        similarity.add(maps, second_maps)
+        for (layer, partner), moments in units.items():
+            moments.add(maps[layer], second_maps[partner])
+        if labels is not None and logits is not None and second_logits is not None:
+            agreement = agreement or _Agreement(logits.shape[1], second_logits.shape[1])
+            agreement.add(labels, logits.argmax(axis=1), second_logits.argmax(axis=1))
         seen += len(images)
         if progress:
             progress(seen, total)
@@ -116,33 +145,43 @@ def compare(
         images=seen,
         similarity=similarity.result(),
         units={pair: moments.result(pair) for pair, moments in units.items()},
-        answers=answers and answers.result(),
+        agreement=agreement and agreement.result(),
     )
 
 
-def kernel_difference(
-    kernel: np.ndarray, other: np.ndarray, matches: np.ndarray | None = None, inputs: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The other model's kernels in the order of the one's, and what they differ by.
+def matched_kernels(
+    first: np.ndarray, second: np.ndarray, match: UnitMatch, inputs: np.ndarray | None = None
+) -> MatchedKernels:
+    """The kernels of two models (height, width, inputs, units), those of the second in the order of the first.
+
+    `inputs` (inputs,) are the partners of the units of the layer before, whose maps the kernels read (None: the same
+    index). Raises UserError for kernels of different sizes.
+    """
+    return MatchedKernels(match, first, arranged_kernels(first, second, match.matches, inputs))
+
+
+def arranged_kernels(
+    first: np.ndarray, second: np.ndarray, matches: np.ndarray | None = None, inputs: np.ndarray | None = None
+) -> np.ndarray:
+    """The second model's kernels in the order of the first's, float32; NaN where there is no partner.
 
     Both are (height, width, inputs, units). `matches` (units,) are the partners of the units (None: the same index),
-    `inputs` (inputs,) those of the units of the layer before, whose maps this one reads. The difference is the other's
-    less the one's; NaN where there is no partner. Raises UserError for kernels of different sizes.
+    `inputs` (inputs,) those of the units of the layer before. Raises UserError for kernels of different sizes.
     """
-    if kernel.shape[:3] != other.shape[:3]:
-        raise UserError(f"kernels of shape {kernel.shape} and {other.shape}; they differ in more than their units")
-    units = np.arange(kernel.shape[3]) if matches is None else np.asarray(matches)
-    inputs = np.arange(kernel.shape[2]) if inputs is None else np.asarray(inputs)
-    if units.max(initial=-1) >= other.shape[3] or inputs.max(initial=-1) >= other.shape[2]:
-        raise UserError(f"matches of units or inputs that a kernel of shape {other.shape} does not have")
-    arranged = other[:, :, inputs][..., units].astype(np.float32)
+    if first.shape[:3] != second.shape[:3]:
+        raise UserError(f"kernels of shape {first.shape} and {second.shape}; they differ in more than their units")
+    units = np.arange(first.shape[3]) if matches is None else np.asarray(matches)
+    inputs = np.arange(first.shape[2]) if inputs is None else np.asarray(inputs)
+    if units.max(initial=-1) >= second.shape[3] or inputs.max(initial=-1) >= second.shape[2]:
+        raise UserError(f"matches of units or inputs that a kernel of shape {second.shape} does not have")
+    arranged = second[:, :, inputs][..., units].astype(np.float32)
     arranged[:, :, inputs < 0] = np.nan
     arranged[..., units < 0] = np.nan
-    return arranged, arranged - kernel
+    return arranged
 
 
 class _Side:
-    """One of the two models: its maps by layer, and its answers."""
+    """One of the two models: its maps by layer, and its logits."""
 
     def __init__(self, inspection: Inspection, layers: Sequence[str] | None, image_shape: tuple[int, int, int]):
         graph = inspection.graph(image_shape[:2], image_shape[2])
@@ -151,36 +190,36 @@ class _Side:
         self.layers = tuple(dict.fromkeys(layers))
         self._taps: dict[str | None, Tap] = {layer: graph.unit_tap(graph.node(layer)) for layer in self.layers}
         if [len(shape) for shape in graph.nodes[-1].output_shapes] == [2]:
-            self._taps[None] = Tap(graph.nodes[-1].name)  # the model's answers
+            self._taps[None] = Tap(graph.nodes[-1].name)  # the model's logits
         self._inspection = inspection
 
     def __call__(self, images: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         arrays = self._inspection.maps(images, self._taps)
-        answers = arrays.pop(None, None)
+        logits = arrays.pop(None, None)
         maps = {
             layer: array.reshape(len(images), *(array.shape[1:3] if array.ndim == 4 else (1, 1)), array.shape[-1])
             for layer, array in arrays.items()
         }
-        return maps, answers
+        return maps, logits
 
 
 class _Similarity:
     """Sums of unbiased estimates of the Hilbert-Schmidt independence criterion (HSIC), batch by batch."""
 
-    def __init__(self, layers: Sequence[str], other_layers: Sequence[str]):
-        self._cross = np.zeros((len(layers), len(other_layers)))
-        self._own, self._other = np.zeros(len(layers)), np.zeros(len(other_layers))
+    def __init__(self, layers: Sequence[str], second_layers: Sequence[str]):
+        self._cross = np.zeros((len(layers), len(second_layers)))
+        self._first, self._second = np.zeros(len(layers)), np.zeros(len(second_layers))
 
-    def add(self, maps: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> None:
-        grams, others = ([_gram(values) for values in side.values()] for side in (maps, other))
+    def add(self, maps: Mapping[str, np.ndarray], second_maps: Mapping[str, np.ndarray]) -> None:
+        grams, second_grams = ([_gram(values) for values in side.values()] for side in (maps, second_maps))
         for row, gram in enumerate(grams):
-            self._own[row] += _hsic(gram, gram)
-            self._cross[row] += [_hsic(gram, one) for one in others]
-        self._other += [_hsic(gram, gram) for gram in others]
+            self._first[row] += _hsic(gram, gram)
+            self._cross[row] += [_hsic(gram, second) for second in second_grams]
+        self._second += [_hsic(gram, gram) for gram in second_grams]
 
     def result(self) -> np.ndarray:
-        scale = np.sqrt(np.outer(np.maximum(self._own, 0), np.maximum(self._other, 0)))
-        # A layer that answers every image alike resembles nothing.
+        scale = np.sqrt(np.outer(np.maximum(self._first, 0), np.maximum(self._second, 0)))
+        # A layer that gives the same for every image resembles nothing.
         return np.divide(self._cross, scale, out=np.full(self._cross.shape, np.nan), where=scale > 0)
 
 
@@ -193,25 +232,25 @@ def _gram(maps: np.ndarray) -> np.ndarray:
     return gram
 
 
-def _hsic(one: np.ndarray, other: np.ndarray) -> float:
+def _hsic(first: np.ndarray, second: np.ndarray) -> float:
     """Song et al., "Feature Selection via Dependence Maximization", JMLR 2012, of products with a zero diagonal."""
-    n = len(one)
-    sums, other_sums = one.sum(axis=0), other.sum(axis=0)
-    mixed = sums.sum() * other_sums.sum() / ((n - 1) * (n - 2)) - 2 * sums @ other_sums / (n - 2)
-    return float(((one * other).sum() + mixed) / (n * (n - 3)))
+    n = len(first)
+    sums, second_sums = first.sum(axis=0), second.sum(axis=0)
+    mixed = sums.sum() * second_sums.sum() / ((n - 1) * (n - 2)) - 2 * sums @ second_sums / (n - 2)
+    return float(((first * second).sum() + mixed) / (n * (n - 3)))
 
 
 class _Moments:
-    """Sums from which the correlations of one layer's units with another's are found."""
+    """Sums from which the correlations of one layer's units with another's follow."""
 
     def __init__(self):
         self._count, self._centres = 0, None
 
-    def add(self, maps: np.ndarray, other: np.ndarray) -> None:
-        self._by_place = maps.shape[1:3] == other.shape[1:3]
+    def add(self, maps: np.ndarray, second_maps: np.ndarray) -> None:
+        self._by_place = maps.shape[1:3] == second_maps.shape[1:3]
         if not self._by_place:
-            maps, other = (values.mean(axis=(1, 2), keepdims=True) for values in (maps, other))
-        sides = [values.reshape(-1, values.shape[-1]).astype(np.float32) for values in (maps, other)]
+            maps, second_maps = (values.mean(axis=(1, 2), keepdims=True) for values in (maps, second_maps))
+        sides = [values.reshape(-1, values.shape[-1]).astype(np.float32) for values in (maps, second_maps)]
         if self._centres is None:
             # Products of what is far from zero and varies little would cancel to noise.
             self._centres = [values.mean(axis=0) for values in sides]
@@ -239,10 +278,10 @@ class _Moments:
         return UnitMatch(layers, correlation, best_assignment(np.nan_to_num(correlation, nan=-1.0)), self._by_place)
 
 
-class _Answers:
-    def __init__(self, classes: int, other_classes: int):
-        if classes != other_classes:
-            raise ModelError(f"the models tell {classes} and {other_classes} classes apart; they cannot be compared")
+class _Agreement:
+    def __init__(self, classes: int, second_classes: int):
+        if classes != second_classes:
+            raise ModelError(f"the models tell {classes} and {second_classes} classes apart; they cannot be compared")
         self._confusion, self._both = np.zeros((2, classes, classes), np.int64), np.zeros((2, 2), np.int64)
 
     def add(self, labels: np.ndarray, *predictions: np.ndarray) -> None:
@@ -250,8 +289,8 @@ class _Answers:
             np.add.at(confusion, (labels, predicted), 1)
         np.add.at(self._both, tuple((predicted == labels).astype(int) for predicted in predictions), 1)
 
-    def result(self) -> Answers:
-        return Answers(self._confusion, self._both)
+    def result(self) -> Agreement:
+        return Agreement(self._confusion, self._both)
 
 
 def _pairs(sides: Sequence[_Side], pairs: Sequence[tuple[str, str]] | None) -> list[tuple[str, str]]:

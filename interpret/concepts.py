@@ -9,8 +9,10 @@ import numpy as np
 
 from convlens.core.errors import ModelError, UserError
 from convlens.core.progress import Progress
+from convlens.interpret.patches import TopPatches
 from convlens.interpret.receptive_field import ReceptiveField
 from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
+from convlens.models import feature_maps
 
 DETECTOR = 0.04  # the overlap from which on Bau et al. call a unit a detector
 # Activations are counted in bins of 1/32 of an octave, between 2^-20 and 2^20; a float's upper bits are its bin.
@@ -26,11 +28,17 @@ class ConceptScores:
 
     layer: str
     field: ReceptiveField
+    images: int  # how many were looked at
+    share: float  # of a unit's activations, the top of which count as strong
     names: tuple[str, ...]  # of the parts
     iou: np.ndarray  # (units, parts): pixels in both over pixels in either
     threshold: np.ndarray  # (units,) float32: at or above it a place counts as strong
     active: np.ndarray  # (units,) share of pixels, after enlarging, that are strong
     area: np.ndarray  # (parts,) share of pixels that each part takes
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`."""
+        return {name: getattr(self, name) for name in ("iou", "threshold", "active", "area")}
 
     @property
     def concept(self) -> np.ndarray:
@@ -48,6 +56,16 @@ class ConceptScores:
             raise UserError(f"part {part!r}; the labelled parts are {', '.join(self.names)}")
         scores = self.score if part is None else self.iou[:, self.names.index(part)]
         return np.argsort(-scores, kind="stable")
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Units of a layer at work on the images that excite each most: a list entry a unit, of n images."""
+
+    units: tuple[int, ...]
+    images: list[np.ndarray]  # (n, height, width, channels)
+    strong: list[np.ndarray]  # (n, height, width) booleans: where the unit is strong
+    masks: list[np.ndarray]  # (n, height, width) booleans: where the part is that the unit covers best
 
 
 def concept_scores(
@@ -103,16 +121,17 @@ class ConceptsCollector:
 class _Overlap:
     def __init__(self, layer: UnitLayer, parts: int):
         self._layer = layer
-        self._places = 0
+        self._images = self._places = 0
         self._histogram = np.zeros((layer.units, BINS), np.int64)  # of the maps as they are
         self._pixels = np.zeros((parts, layer.units, BINS), np.int64)  # of the enlarged maps, where each part is
 
     def add(self, maps: np.ndarray, parts: np.ndarray) -> None:
+        self._images += len(maps)
         self._places += maps[..., 0].size
         _tally(maps.reshape(-1, maps.shape[-1]), None, self._histogram)
-        for one, part in zip(maps, parts, strict=True):
+        for of_image, part in zip(maps, parts, strict=True):
             labelled = part.ravel() < len(self._pixels)
-            enlarged = enlarge(one, self._layer.field, part.shape).reshape(-1, maps.shape[-1])
+            enlarged = enlarge(of_image, self._layer.field, part.shape).reshape(-1, maps.shape[-1])
             _tally(enlarged[labelled], part.ravel()[labelled], self._pixels)
 
     def result(self, names: tuple[str, ...], share: float, area: np.ndarray) -> ConceptScores:
@@ -127,6 +146,8 @@ class _Overlap:
         return ConceptScores(
             layer=self._layer.name,
             field=self._layer.field,
+            images=self._images,
+            share=share,
             names=names,
             iou=both / np.maximum(either, 1),
             threshold=bin_edges()[chosen],
@@ -173,4 +194,26 @@ def strong_places(maps: np.ndarray, scores: ConceptScores, size: tuple[int, int]
 
     `maps` are (n, rows, columns, units) of the scores' layer, as `models.feature_maps` gives them at detect.
     """
-    return np.stack([enlarge(one, scores.field, size) >= scores.threshold for one in maps])
+    return np.stack([enlarge(of_image, scores.field, size) >= scores.threshold for of_image in maps])
+
+
+def detectors(
+    model: keras.Model, scores: ConceptScores, patches: TopPatches, units: Sequence[int], *, count: int = 5
+) -> Detectors:
+    """Where `units` are strong in the `count` images that excite each most, and where the part is that each detects.
+
+    `scores` and `patches` are of the same layer and images, the latter with masks.
+    """
+    units = tuple(int(unit) for unit in units)
+    if not units:
+        return Detectors((), [], [], [])
+    rows = [patches.rows[unit, :count] for unit in units]
+    stages = feature_maps(model, patches.images[np.concatenate(rows)], [scores.layer])[scores.layer]
+    strong = strong_places(stages.get("detect", stages["filter"]), scores, patches.images.shape[1:3])
+    by_unit = np.split(strong, len(units))  # each unit has as many images
+    return Detectors(
+        units,
+        [patches.images[of_unit] for of_unit in rows],
+        [places[..., unit] for unit, places in zip(units, by_unit, strict=True)],
+        [patches.masks[of_unit] == scores.concept[unit] for unit, of_unit in zip(units, rows, strict=True)],
+    )

@@ -19,6 +19,10 @@ class Curves:
     deletion: np.ndarray  # (n, steps + 1) float32
     insertion: np.ndarray  # (n, steps + 1) float32
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`."""
+        return {"shares": self.shares, "deletion": self.deletion, "insertion": self.insertion}
+
     @property
     def deletion_area(self) -> np.ndarray:
         """Area under each deletion curve, shape (n,): the smaller, the better the map."""

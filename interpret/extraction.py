@@ -16,15 +16,19 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's mode "L"
 
 @dataclass(frozen=True)
 class Extraction:
-    """An image on its way through one block; every array is (height, width) float32.
+    """An image on its way through one block; every array is (height, width) float32."""
 
-    `input` is what the kernel acted on; `filter` the convolution, `detect` its positive part, `condense` its pooling.
-    """
+    input: np.ndarray  # what the kernel acted on: luminance in [0, 1]
+    filter: np.ndarray  # the convolution
+    detect: np.ndarray  # its positive part
+    condense: np.ndarray  # its pooling
+    kernel: np.ndarray
+    padding: str
+    cover: "Cover"  # where the maps lie on the image
 
-    input: np.ndarray
-    filter: np.ndarray
-    detect: np.ndarray
-    condense: np.ndarray
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: the kernel and the four steps."""
+        return {name: getattr(self, name) for name in ("kernel", "input", "filter", "detect", "condense")}
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
@@ -59,11 +63,13 @@ def extract(
 
     Raises UserError if nothing is left of the image with "valid" padding.
     """
-    grey = luminance(image)
-    filtered = _convolve(grey, np.asarray(kernel, np.float32), stride, padding)
+    grey, kernel = luminance(image), np.asarray(kernel, np.float32)
+    filtered = _convolve(grey, kernel, stride, padding)
     detected = np.maximum(filtered, 0)
     condensed = _pool(detected, pooling, pool_size, pool_stride or pool_size, padding)
-    return Extraction(grey, filtered, detected, condensed)
+    settings = {"stride": stride, "padding": padding, "pool_size": pool_size, "pool_stride": pool_stride}
+    covered = cover(grey.shape, kernel.shape, **settings)
+    return Extraction(grey, filtered, detected, condensed, kernel, padding, covered)
 
 
 @dataclass(frozen=True)

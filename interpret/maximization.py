@@ -14,6 +14,7 @@ from convlens.core.progress import Progress
 from convlens.interpret.classifier import Network, prepared
 from convlens.interpret.relus import revived
 from convlens.interpret.spectral_image import SpectralImage
+from convlens.models.inspection.batches import image_count, labelled_batches
 from convlens.models.tensors import with_gradient
 
 MOMENTUM, SCALING = 0.9, 0.999  # of Adam, https://arxiv.org/abs/1412.6980
@@ -23,9 +24,29 @@ MOMENTUM, SCALING = 0.9, 0.999  # of Adam, https://arxiv.org/abs/1412.6980
 class Maximization:
     """Images made for units, and how strongly each excites its own."""
 
+    layer: str | None  # None: the units are classes
+    units: np.ndarray  # (units,)
+    place: tuple[int, int] | None  # in the maps of the layer; None: their mean was climbed
+    value_range: tuple[float, float]
     images: np.ndarray  # (units, height, width, channels) float32, in the value range
     activations: np.ndarray  # (units,) float32, as `unit_activations` finds them
     history: np.ndarray  # (steps, units) float32: the activation of the shifted image at each step
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`."""
+        return {"units": self.units, "images": self.images, "activations": self.activations}
+
+
+@dataclass(frozen=True)
+class StrongestImages:
+    """Of many images, the one that excites each of some units most, and how strongly."""
+
+    images: np.ndarray  # (units, height, width, channels)
+    activations: np.ndarray  # (units,) float32, as `unit_activations` finds them
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `best` and `best_activations`."""
+        return {"best": self.images, "best_activations": self.activations}
 
 
 def activation_maximization(
@@ -75,7 +96,7 @@ def activation_maximization(
         history.append(reached)
     images = np.concatenate(images).astype(np.float32, copy=False)
     reached = goal.activations(images, batch_size)[np.arange(len(units)), np.asarray(units)]
-    return Maximization(images, reached, np.concatenate(history, axis=1))
+    return Maximization(layer, np.array(units), place, value_range, images, reached, np.concatenate(history, axis=1))
 
 
 def unit_activations(
@@ -90,6 +111,37 @@ def unit_activations(
     network = prepared(model)
     images = network.images(images)
     return _Goal(network, layer, place, images.shape[1:3]).activations(images, batch_size)
+
+
+def strongest_images(
+    model: keras.Model | Network,
+    batches: Any,
+    units: Sequence[int],
+    *,
+    layer: str | None = None,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> StrongestImages:
+    """Of the images of a split, the one that excites each of `units` most, by what `unit_activations` gives.
+
+    `batches` are as for `unit_pass`; of equals the earlier image wins. Without `layer` the units are classes.
+    `progress` counts images. Raises ModelError where there are no images.
+    """
+    network = prepared(model)
+    best, activations = None, np.full(len(units), -np.inf, np.float32)
+    seen, total = 0, image_count(batches)
+    for images, _, _ in labelled_batches(batches, batch_size, network.image_shape):
+        reached = unit_activations(network, images, layer=layer, batch_size=batch_size)[:, units]
+        best = np.zeros((len(units), *images.shape[1:]), images.dtype) if best is None else best
+        better = reached.max(axis=0) > activations
+        best[better] = images[reached.argmax(axis=0)[better]]
+        activations = np.maximum(activations, reached.max(axis=0))
+        seen += len(images)
+        if progress:
+            progress(seen, total)
+    if best is None:
+        raise ModelError("there are no images")
+    return StrongestImages(best, activations)
 
 
 class _Goal:

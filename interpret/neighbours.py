@@ -23,11 +23,18 @@ class Neighbours:
     """
 
     layer: str
+    queries: np.ndarray  # (q, height, width, channels) the images whose neighbours these are
+    searched: int  # how many images of the split were looked at
     distances: np.ndarray  # (q, count) float32: 1 less the cosine, from 0 to 2
-    index: np.ndarray  # (q, count) the image's index in the split
+    index: np.ndarray  # (q, count) which image of those that were looked at, in their order
     rows: np.ndarray  # (q, count) into `images` and `labels`
-    images: np.ndarray  # (found, height, width, channels), each image once, by its index
-    labels: np.ndarray | None  # (found,)
+    images: np.ndarray  # (shown, height, width, channels), each image once, by its index
+    labels: np.ndarray | None  # (shown,)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `neighbours` (q, count, height, width, channels) beside the queries."""
+        neighbours = self.images[self.rows]
+        return {"queries": self.queries, "neighbours": neighbours, "distances": self.distances, "index": self.index}
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,9 @@ def nearest_neighbours(
 
     Raises ModelError for a layer that does not exist.
     """
-    asked = _Vectors(by_place)
-    unit_pass(model, queries, [layer], collectors=[asked], batch_size=batch_size)
-    nearest = _Nearest(np.concatenate(asked.vectors), count, skip, by_place)
+    of_queries = _Vectors(by_place)
+    unit_pass(model, queries, [layer], collectors=[of_queries], batch_size=batch_size)
+    nearest = _Nearest(queries, np.concatenate(of_queries.vectors), count, skip, by_place)
     return unit_pass(model, batches, [layer], collectors=[nearest], batch_size=batch_size, progress=progress)[0]
 
 
@@ -82,14 +89,14 @@ def embedding(
     Of a layer with maps: their means over the image or, with `by_place`, all their values. `progress` counts images,
     and so do those of `nearest_neighbours` and `unit_pass`.
     """
-    taken = _Vectors(by_place)
+    points = _Vectors(by_place)
     count = image_count(batches)
     total = None if count is None else min(count, most)
     first = _first(labelled_batches(batches, batch_size, Inspection(model).image_shape), most)
     advance = progress and (lambda done, _: progress(done, total))
-    unit_pass(model, first, [layer], collectors=[taken], batch_size=batch_size, progress=advance)
-    labels = None if taken.labels[0] is None else np.concatenate(taken.labels)
-    return Embedding(layer, np.concatenate(taken.vectors), np.concatenate(taken.images), labels)
+    unit_pass(model, first, [layer], collectors=[points], batch_size=batch_size, progress=advance)
+    labels = None if points.labels[0] is None else np.concatenate(points.labels)
+    return Embedding(layer, np.concatenate(points.vectors), np.concatenate(points.images), labels)
 
 
 def features_layer(model: keras.Model) -> str:
@@ -148,8 +155,11 @@ class _Vectors:
 class _Nearest:
     """Keeps the images that are among any query's nearest so far, each once."""
 
-    def __init__(self, queries: np.ndarray, count: int, skip: Sequence[int] | None, by_place: bool):
-        self._queries, self._count, self._by_place = _directions(queries), count, by_place
+    def __init__(
+        self, queries: np.ndarray, vectors: np.ndarray, count: int, skip: Sequence[int] | None, by_place: bool
+    ):
+        self._images, self._searched = np.asarray(queries), 0
+        self._queries, self._count, self._by_place = _directions(vectors), count, by_place
         self._skip = np.full(len(queries), -1) if skip is None else np.asarray(skip, int)
         if self._skip.shape != (len(queries),):
             raise ModelError(f"skip={skip} for {len(queries)} images; expected an index for each")
@@ -162,6 +172,7 @@ class _Nearest:
 
     def add(self, batch: Batch) -> None:
         (maps,) = batch.maps.values()
+        self._searched += len(batch.images)
         distances = 1 - self._queries @ _directions(_features(maps, self._by_place)).T
         index = np.broadcast_to(batch.start + np.arange(len(batch.images)), distances.shape)
         distances = np.where(index == self._skip[:, None], np.inf, distances)
@@ -180,10 +191,12 @@ class _Nearest:
         # A query's own image is the last, where a split has no more than `count` images.
         shown = self._index.shape[1] - int(np.isinf(self._distances).any())
         distances, index = self._distances[:, :shown], self._index[:, :shown]
-        found, rows = np.unique(index, return_inverse=True)
-        images, labels = zip(*(self._kept[at] for at in found.tolist()), strict=True)
+        once, rows = np.unique(index, return_inverse=True)
+        images, labels = zip(*(self._kept[at] for at in once.tolist()), strict=True)
         return Neighbours(
             layer=self._layer,
+            queries=self._images,
+            searched=self._searched,
             distances=np.maximum(distances, 0).astype(np.float32),
             index=index,
             rows=rows.reshape(index.shape),

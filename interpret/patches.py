@@ -23,13 +23,23 @@ class TopPatches:
     layer: str
     field: ReceptiveField
     values: np.ndarray  # (units, count) float32: the largest activation in the image
-    index: np.ndarray  # (units, count) the image's index in the split
+    index: np.ndarray  # (units, count) which image of those that were looked at, in their order
     places: np.ndarray  # (units, count, 2) row and column in the unit's map
     boxes: np.ndarray  # (units, count, 4) top, left, bottom, right in pixels, reaching into the padding
     rows: np.ndarray  # (units, count) into `images`, `labels` and `masks`
-    images: np.ndarray  # (found, height, width, channels), each image once, by its index
-    labels: np.ndarray | None  # (found,)
-    masks: np.ndarray | None  # (found, height, width), if there were any
+    images: np.ndarray  # (shown, height, width, channels), each image once, by its index
+    labels: np.ndarray | None  # (shown,)
+    masks: np.ndarray | None  # (shown, height, width), if there were any
+
+    @property
+    def dead(self) -> np.ndarray:
+        """(units,) which are nowhere above zero."""
+        return self.values[:, 0] <= 0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`."""
+        names = ("images", "rows", "boxes", "values", "places", "index")
+        return {name: getattr(self, name) for name in names}
 
     def patch(self, unit: int, rank: int) -> np.ndarray:
         """What the unit sees of the image, (height, width, channels), without what lies outside the image."""
@@ -84,8 +94,8 @@ class PatchesCollector:
         return {name: self._patches(best) for name, best in self._bests.items()}
 
     def _patches(self, best: "_Best") -> TopPatches:
-        found, rows = np.unique(best.index, return_inverse=True)
-        images, labels, masks = zip(*(self._kept[index] for index in found.tolist()), strict=True)
+        shown, rows = np.unique(best.index, return_inverse=True)
+        images, labels, masks = zip(*(self._kept[index] for index in shown.tolist()), strict=True)
         field = best.layer.field
         boxes = [field.box(row, column) for row, column in best.places.reshape(-1, 2).tolist()]
         return TopPatches(

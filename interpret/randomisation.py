@@ -23,6 +23,10 @@ class Randomisation:
     original: np.ndarray  # (n, height, width) float32
     maps: np.ndarray  # (layers, n, height, width) float32
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `similarity` (layers, n), and `maps` (1 + layers, n, height, width), the original's first."""
+        return {"similarity": self.similarity, "maps": np.concatenate([self.original[None], self.maps])}
+
 
 def randomisation_check(
     model: keras.Model | Network,

@@ -22,6 +22,10 @@ class Reading:
     total: int  # how many maps the unit reads
     layer: str | None = None  # the convolution whose units they are, where it is known
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: the maps that are `read`, their `read_channels` and their `read_shares`."""
+        return {"read": self.maps, "read_channels": self.channels, "read_shares": self.shares}
+
 
 def added_by_each(
     maps: np.ndarray,

@@ -55,6 +55,64 @@ class ReceptiveField:
         )
 
 
+@dataclass(frozen=True)
+class UnitView:
+    """What the unit at one place of a layer's map sees of an image: exactly, and how much each pixel moves it."""
+
+    field: ReceptiveField
+    place: tuple[int, int]  # row and column in the map
+    effective: np.ndarray | None = None  # (height, width) from zero; None: not measured
+
+    @property
+    def layer(self) -> str:
+        return self.field.layer
+
+    @property
+    def box(self) -> Box:
+        """The pixels that can reach the unit, those that padding stands in for included."""
+        return self.field.box(*self.place)
+
+    @property
+    def effective_size(self) -> float | None:
+        """The side, in pixels, of a square as large as the pixels that matter; see `effective_size`."""
+        return None if self.effective is None else float(effective_size(self.effective[None])[0])
+
+
+@dataclass(frozen=True)
+class UnitViews:
+    """What the unit in the middle of each layer's map sees; the effective fields are means over units and images."""
+
+    views: tuple[UnitView, ...]
+    images: int  # that the effective fields were measured on
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `layers` (l,), `boxes` (l, 4) and, where measured, `effective` (l, height, width)."""
+        arrays = {
+            "layers": np.array([view.layer for view in self.views]),
+            "boxes": np.array([view.box for view in self.views]),
+        }
+        measured = [view.effective for view in self.views if view.effective is not None]
+        return arrays | ({"effective": np.stack(measured)} if measured else {})
+
+
+def unit_views(
+    model: keras.Model, images: np.ndarray, layers: Sequence[str], *, progress: Progress | None = None
+) -> UnitViews:
+    """What the unit in the middle of each layer's map sees of `images` (n, height, width, channels).
+
+    The effective field is the mean of `effective_receptive_field` over the layer's units. `progress` counts layers.
+    Raises ModelError for a layer that does not exist.
+    """
+    views = []
+    for done, layer in enumerate(layers, 1):
+        field = receptive_field(model, layer, np.shape(images)[1:3])
+        middle = tuple(cells // 2 for cells in field.map_size)
+        views.append(UnitView(field, middle, effective_receptive_field(model, images, layer).mean(axis=0)))
+        if progress:
+            progress(done, len(layers))
+    return UnitViews(tuple(views), len(images))
+
+
 def receptive_field(model: keras.Model, layer: str, image_size: tuple[int, int] | None = None) -> ReceptiveField:
     """What the units of a layer, at any depth of the model, see of an image, exactly.
 

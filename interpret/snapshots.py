@@ -29,6 +29,40 @@ class Snapshot:
     maps: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Evolution:
+    """A layer's kernels and its maps of one image over e epochs, as far as snapshots hold them."""
+
+    layer: str
+    epochs: tuple[int, ...]  # 0 is before training
+    kernels: np.ndarray  # (e, height, width, inputs, units)
+    maps: np.ndarray | None = None  # (e, rows, columns, units)
+    changed: np.ndarray | None = None  # (e,) median cosine of the kernels with the untrained ones; None: not known
+    shape: tuple[int, ...] | None = None  # of the layer's whole kernel, where snapshots hold only the first units
+    reads_colour: bool = False  # whether kernels read the red, green and blue of the image itself
+    image: np.ndarray | None = None  # (height, width, channels) in [0, 255], what the maps are of
+    inside: np.ndarray | None = None  # (rows, columns) booleans: cells of the maps that no padding reaches
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: `epochs` and `kernels` and, where they are known, `maps` and `changed`."""
+        known = {"maps": self.maps, "changed": self.changed}
+        arrays = {"epochs": np.array(self.epochs), "kernels": self.kernels}
+        return arrays | {name: array for name, array in known.items() if array is not None}
+
+
+def evolution(snapshots: Iterable[Snapshot], layer: str) -> Evolution:
+    """How a layer came to be: its kernels and its maps of the first image in each snapshot.
+
+    Raises UserError where a snapshot lacks the layer, or its shape changed.
+    """
+    snapshots = list(snapshots)
+    epochs, kernels = stack_snapshots(snapshots, "kernels", layer)
+    has_maps = any(layer in snapshot.maps for snapshot in snapshots)
+    maps = stack_snapshots(snapshots, "maps", layer)[1][:, 0] if has_maps else None
+    changed = np.array([_median_cosine(kernel, kernels[0]) for kernel in kernels]) if epochs[0] == 0 else None
+    return Evolution(layer, tuple(epochs), kernels, maps, changed)
+
+
 def pack_snapshot(
     epoch: int,
     kernels: Mapping[str, np.ndarray],
@@ -130,6 +164,11 @@ def cosine_with_start(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
     sizes = np.sqrt((kernel**2).sum(axis=(0, 1, 2)) * (start**2).sum(axis=(0, 1, 2)))
     dots = (kernel * start).sum(axis=(0, 1, 2))
     return np.divide(dots, sizes, out=np.full(units, np.nan), where=sizes > 0)
+
+
+def _median_cosine(kernel: np.ndarray, start: np.ndarray) -> float:
+    cosines = cosine_with_start(kernel, start)
+    return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else float("nan")
 
 
 def _pack(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:

@@ -34,6 +34,25 @@ class KernelSpectrum:
         return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
+@dataclass(frozen=True)
+class LayerSpectrum:
+    """The spectrum of a layer's kernels, beside that of random ones of the same shape and variance."""
+
+    layer: str
+    learned: KernelSpectrum
+    random: KernelSpectrum
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: singular values by the layer's name, "/" as ":", and with ":random" those of random ones."""
+        name = self.layer.replace("/", ":")
+        return {name: self.learned.singular_values, f"{name}:random": self.random.singular_values}
+
+
+def layer_spectrum(layer: str, kernel: np.ndarray, seed: int = 0) -> LayerSpectrum:
+    """What `kernel_spectrum` and `random_spectrum` give for a layer's kernels (height, width, inputs, units)."""
+    return LayerSpectrum(layer, kernel_spectrum(kernel), random_spectrum(kernel, seed))
+
+
 def kernel_spectrum(kernel: np.ndarray) -> KernelSpectrum:
     """The singular values and the orthogonality of a layer's kernels (height, width, inputs, units), flattened.
 

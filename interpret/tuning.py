@@ -63,7 +63,7 @@ class KernelTuning:
         return np.concatenate([_sorted(kind == name, places.get(name)) for name in (ORIENTATION, COLOUR, CENTRE, NONE)])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What a `.npz` keeps of it."""
+        """For an `.npz`."""
         names = ("orientation", "orientation_index", "frequency", "colour_ratio", "centre_surround", "kind")
         return {name: getattr(self, name) for name in names}
 

@@ -127,6 +127,24 @@ class UnitStatistics:
         pairs = [(int(a), int(b), float(self.correlation[a, b])) for a, b in zip(first, second, strict=True)]
         return sorted(pairs, key=lambda pair: -pair[2])
 
+    def table(self) -> np.ndarray:
+        """The statistics as a structured array of COLUMNS, a row a unit."""
+        rows = np.zeros(len(self.active), COLUMNS)
+        rows["layer"], rows["unit"] = self.layer, np.arange(len(rows))
+        for name in (*rows.dtype.names[2:11], "preference_p"):
+            rows[name] = getattr(self, name)
+        has_twin = self.twin >= 0
+        pair = np.arange(len(rows)), np.maximum(self.twin, 0)
+        rows["twin_correlation"] = np.where(has_twin, self.correlation[pair], np.nan)
+        rows["twin_cosine"] = np.nan if self.cosine is None else np.where(has_twin, self.cosine[pair], np.nan)
+        return rows
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`: the table, the correlation and, where they are known, the class means and the cosine."""
+        known = {"class_mean": self.class_mean, "cosine": self.cosine}
+        arrays = {"table": self.table(), "correlation": self.correlation}
+        return arrays | {name: array for name, array in known.items() if array is not None}
+
     def _present_classes(self) -> np.ndarray:
         means = np.empty((0, len(self.active))) if self.class_mean is None else self.class_mean
         return means[~np.isnan(means).any(axis=1)]
@@ -272,7 +290,7 @@ def unit_table(statistics: Mapping[str, UnitStatistics], sort: str | None = None
     In the order of layers and units, or largest first by the column `sort`. Raises UserError for a column that does
     not exist.
     """
-    table = np.concatenate([_rows(one) for one in statistics.values()])
+    table = np.concatenate([of_layer.table() for of_layer in statistics.values()])
     if sort is None:
         return table
     if sort not in table.dtype.names:
@@ -280,18 +298,6 @@ def unit_table(statistics: Mapping[str, UnitStatistics], sort: str | None = None
     if sort == "layer":
         return table[np.argsort(table["layer"], kind="stable")]
     return table[np.argsort(-np.nan_to_num(table[sort].astype(np.float64), nan=-np.inf), kind="stable")]
-
-
-def _rows(one: UnitStatistics) -> np.ndarray:
-    rows = np.zeros(len(one.active), COLUMNS)
-    rows["layer"], rows["unit"] = one.layer, np.arange(len(rows))
-    for name in (*rows.dtype.names[2:11], "preference_p"):
-        rows[name] = getattr(one, name)
-    has_twin = one.twin >= 0
-    pair = np.arange(len(rows)), np.maximum(one.twin, 0)
-    rows["twin_correlation"] = np.where(has_twin, one.correlation[pair], np.nan)
-    rows["twin_cosine"] = np.nan if one.cosine is None else np.where(has_twin, one.cosine[pair], np.nan)
-    return rows
 
 
 def table_csv(table: np.ndarray) -> str:

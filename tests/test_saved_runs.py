@@ -142,7 +142,7 @@ def test_it_goes_on_from_where_it_stood_to_its_end(saved, tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), f"resume={run.path}", PICTURES]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"Continuing after epoch {len(before)}, step 0" in done.stdout
+    assert f"Continuing after epoch {len(before)}, from" in done.stdout
 
     after = Run.open(run.path)
     assert after.metrics[: len(before)] == before

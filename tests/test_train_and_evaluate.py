@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -173,7 +174,7 @@ def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_ru
     done = script("train.py", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Photographs are used at 16 x 16: their own size." in done.stdout
-    assert "Chosen for 48 photographs to train on: 2 epochs in batches of 16" in done.stdout
+    assert "Chosen for 48 photographs to train on: batches of 16" in done.stdout
 
     run = only_run(tmp_path)
     kept = yaml.safe_load((run / "config.yaml").read_text())
@@ -242,7 +243,7 @@ def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path
     assert process.returncode == 130
     assert time.monotonic() - start < 10
     run = only_run(tmp_path)
-    assert "Stopped in epoch" in output and f"{ROOT}/train.py resume={run}" in output
+    assert re.search(r"Stopped in (step \d+ of )?epoch", output) and f"{ROOT}/train.py resume={run}" in output
     assert "Traceback" not in errors
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))

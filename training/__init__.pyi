@@ -1,5 +1,7 @@
 from .evaluation import (
+    Confusion as Confusion,
     Evaluation as Evaluation,
+    Mistakes as Mistakes,
     evaluate_model as evaluate_model,
 )
 from .fit import (
@@ -13,7 +15,9 @@ from .session import (
 )
 
 __all__ = [
+    "Confusion",
     "Evaluation",
+    "Mistakes",
     "Run",
     "Session",
     "evaluate_model",

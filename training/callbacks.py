@@ -130,7 +130,8 @@ class KeepBest(keras.callbacks.Callback):
         kept = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
         kept += [f"the state {place_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
         is_kept = f"{' and '.join(kept)} {'are' if len(kept) > 1 else 'is'}" if kept else "nothing is"
-        return f"epoch {self.current}, step {self.step}; {is_kept} saved in {self.run.path}"
+        place = f"step {self.step} of epoch {self.current}" if self.step else f"epoch {self.current}"
+        return f"{place}; {is_kept} saved in {self.run.path}"
 
     def stopped(self, reason: str) -> str:
         """What to tell when training cannot go on: why, where, what is saved and what to do."""

@@ -120,7 +120,7 @@ def newest_checkpoint(
         else:
             if not fits(state):
                 continue
-            tell(f"Continuing after epoch {state.epoch}, step {state.step}, from {path}")
+            tell(f"Continuing {after(state.epoch, state.step)}, from {path}")
             return state
     if found:
         raise UserError(
@@ -167,7 +167,17 @@ def checkpoints(folder: Path) -> list[Path]:
 def place_of(checkpoint: Path) -> str:
     """Where training stood, by a checkpoint's name."""
     _, epoch, step = checkpoint.name.split("-")
-    return f"after {epoch.replace('epoch', 'epoch ')}, {step.replace('step', 'step ')}"
+    return after(int(epoch.removeprefix("epoch")), int(step.removeprefix("step")))
+
+
+def after(epochs: int, step: int) -> str:
+    """Where training stands, for a person, when so many epochs are over and so many steps of the next one.
+
+    Epochs are counted as the lines of a training count them: the first one is epoch 1 while it goes on.
+    """
+    if step:
+        return f"after step {step} of epoch {epochs + 1}"
+    return f"after epoch {epochs}" if epochs else "at the start"
 
 
 def _number(path: Path) -> int:

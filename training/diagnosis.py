@@ -18,6 +18,8 @@ FEW_EPOCHS, FEW_STEPS = 3, 100  # a training of fewer says nothing yet
 GUESSING = 0.1  # skill, the share of the way from guessing to being always right
 GAP = 0.15  # training accuracy less validation accuracy
 EXPLODED = 2.0  # validation loss as a multiple of that of guessing
+FEW_VALIDATED = 50  # images: of fewer, a few sure mistakes make a loss explode that is mended by the next epoch
+FEW_TESTED = 50  # images: of fewer, accuracy is not known to within a tenth either way
 FEW_IMAGES = 5  # of a class: the smallest number of which none being found says something
 HARDLY_TURNED = 0.9  # cosine of a kernel with its start
 SMALL_START = 0.01  # deviation of kernels at whose size learning shows
@@ -88,10 +90,12 @@ def _learned_nothing(outcome: Outcome) -> str:
 
 
 def _loss_explodes(outcome: Outcome) -> str:
-    # The first epoch of a high rate is often bad, and mended by the next ones.
+    # The first epoch of a high rate is often bad, and mended by the next ones; so are later ones of a rate that rises,
+    # where only the last model is kept.
     peak, epoch = max((row["val_loss"], row["epoch"]) for row in outcome.rows[1:])
     limit = EXPLODED * outcome.guessing_loss
-    ends_well = outcome.last["val_loss"] <= limit and peak <= 2 * limit
+    passes = outcome.config.training.keep == "last" or outcome.validated_on < FEW_VALIDATED
+    ends_well = outcome.last["val_loss"] <= limit and (passes or peak <= 2 * limit)
     if ends_well or outcome.learned_by_heart:  # being sure of wrong answers costs as much
         return ""
     return (
@@ -138,9 +142,29 @@ def _first_kernels_stayed(outcome: Outcome) -> str:
     elif (model.first_kernel_size or model.kernel_size[0]) < 5:
         advice += f", with larger kernels: model.first_kernel_size={7 if model.convolutions[0] == 1 else 5}"
     return (
-        f"The kernels of {outcome.first_layer} are nearly those of the start (median cosine {outcome.cosine:.2f}): "
-        f"their pictures show chance, not learning. Try {advice}."
+        f"The kernels of {outcome.first_layer} are nearly those of the start (median cosine {outcome.cosine:.2f}, 1 is "
+        f"unchanged): their pictures show chance, not learning. Try {advice}."
     )
+
+
+def _few_tested(outcome: Outcome) -> str:
+    tested, right = int(outcome.matrix.sum()), int(np.trace(outcome.matrix))
+    if not 0 < tested < FEW_TESTED:
+        return ""
+    low, high = _interval(right, tested)
+    images = "1 image" if tested == 1 else f"{tested} images"
+    return (
+        f"The test accuracy is of {images} only, {right} of them right: of more images of the same kind it would be "
+        f"anywhere from {low:.2f} to {high:.2f}. More images for test and validation make both surer."
+    )
+
+
+def _interval(right: int, images: int) -> tuple[float, float]:
+    """Where the accuracy lies of which so many images are a sample, with 95% confidence (Wilson 1927)."""
+    z, share = 1.96, right / images
+    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
+    reach = z * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images)) / (1 + z * z / images)
+    return middle - reach, middle + reach
 
 
 # In the order of their weight.
@@ -150,6 +174,7 @@ RULES: tuple[Callable[[Outcome], str], ...] = (
     _learned_by_heart,
     _classes_never_said,
     _first_kernels_stayed,
+    _few_tested,
 )
 
 # What makes learning by heart harder, the mildest first: where the first holds, the second is not tried yet.

@@ -18,6 +18,36 @@ MOST_CLASSES = 2000  # whose confusion matrix stands in `evaluation.json`
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """How often images of each class were taken for each class."""
+
+    classes: tuple[str, ...]
+    matrix: np.ndarray  # (classes, classes) images by true (row) and predicted (column) class
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`."""
+        return {"matrix": self.matrix}
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """Wrongly classified images, the most confident mistakes first; arrays of n have one entry an image."""
+
+    classes: tuple[str, ...]
+    images: np.ndarray  # (n, height, width, channels) in [0, 255]
+    true: np.ndarray  # (n,) true classes
+    predicted: np.ndarray  # (n,) most probable classes
+    confidence: np.ndarray  # (n,) their probabilities, in [0, 1]
+    index: np.ndarray  # (n,) where each image stands in its split
+    names: Sequence[str] = ()  # (n,) what people call each, such as its file's path
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For an `.npz`; names where they are known."""
+        names = {"names": np.array(self.names, dtype=str)} if len(self.names) else {}
+        return {key: getattr(self, key) for key in ("images", "true", "predicted", "confidence", "index")} | names
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The scores of a model on one split. Arrays (n,) have one entry per image, in the dataset's order."""
 
@@ -35,6 +65,10 @@ class Evaluation:
     @property
     def images(self) -> int:
         return len(self.labels)
+
+    @property
+    def confusion(self) -> Confusion:
+        return Confusion(self.classes, self.matrix)
 
     @property
     def accuracy(self) -> float:
@@ -75,6 +109,15 @@ class Evaluation:
         """Indices of the wrongly classified images, the most confident first, at most `count` of them."""
         wrong = np.flatnonzero(self.predicted != self.labels)
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
+
+    def shown_mistakes(self, images: np.ndarray, names: Sequence[str] = ()) -> Mistakes:
+        """The first n mistakes with their `images` (n, height, width, channels), which are those of `mistakes(n)`.
+
+        `names` (n,) are what people call them.
+        """
+        wrong = self.mistakes(len(images))
+        columns = (self.labels, self.predicted, self.confidence, self.indices)
+        return Mistakes(self.classes, images, *(column[wrong] for column in columns), names)
 
     def report(self) -> dict[str, Any]:
         """The scores as plain numbers, for `evaluation.json`."""

@@ -109,13 +109,45 @@ def explain(before: Train, config: Train, images: int, sizes: np.ndarray, device
             f"takes time and shows nothing new{f'; data.image_size={median} fits most' if median < height else ''}."
         )
     if before.recipe:
-        training, model = config.training, config.model
-        lines.append(
-            f"Chosen for {images:,} photographs to train on: {training.epochs} epochs in batches of "
-            f"{training.batch_size}, {training.optimizer.name} at {training.optimizer.learning_rate:g}, blocks of "
-            f"{', '.join(map(str, model.filters))} kernels. What you type counts instead: training.epochs=20."
-        )
+        lines += _chosen(keys, config, images)
     return lines
+
+
+def _chosen(keys: set[str], config: Train, images: int) -> list[str]:
+    """Two lines at most: what was chosen of how to learn, and of what is done to photographs and kept; and why."""
+    training, augment = config.training, config.data.augment
+    optimizer = training.optimizer
+    learning = {
+        "training.epochs": f"{training.epochs} epochs (the fewer photographs, the more)",
+        "training.batch_size": f"batches of {training.batch_size}",
+        "training.optimizer.name": f"{optimizer.name} with a rate of {optimizer.learning_rate:g}",
+        "training.schedule.name": "a rate that ends at zero",
+        "model.filters": f"blocks of {', '.join(map(str, config.model.filters))} kernels",
+    }
+    changes = {"data.augment.flip": "mirrored", "data.augment.crop": f"shifted by up to {augment.crop} pixels"}
+    lines, said = [], [words for key, words in learning.items() if key in keys]
+    if said:
+        lines.append(f"Chosen for {images:,} photographs to train on: {', '.join(said)}.")
+    said = [words for key, words in changes.items() if key in keys]
+    said = [f"photographs are {' and '.join(said)} at random, so that they are not learned by heart"] if said else []
+    if "training.keep" in keys:
+        said.append("the last epoch's model is kept, for few validation images would choose by chance")
+    if said:
+        lines.append(f"Also chosen: {'; '.join(said)}. What you type counts instead, such as {_instead(keys)}.")
+    elif lines:
+        lines[0] += f" What you type counts instead, such as {_instead(keys)}."
+    return lines
+
+
+def _instead(keys: set[str]) -> str:
+    """How a person chooses otherwise, for the keys that they have most reason to."""
+    words = {
+        "data.augment.flip": "data.augment.flip=false where left and right mean something",
+        "training.epochs": "training.epochs=20",
+        "training.keep": "training.keep=best",
+        "training.batch_size": "training.batch_size=32",
+    }
+    return ", or ".join([word for key, word in words.items() if key in keys][:2]) or "model=resnet"
 
 
 def _other_sides(side: int, median: int) -> str:

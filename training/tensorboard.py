@@ -16,6 +16,7 @@ from convlens.configs.schema import Section
 from convlens.core.backend import by_backend
 from convlens.core.files import make_folder
 from convlens.training.devices import start_profile, stop_profile
+from convlens.training.evaluation import Confusion
 from convlens.training.run import Run
 from convlens.training.snapshots import detected_maps
 
@@ -36,7 +37,7 @@ class Drawings:
     kernels: Callable[[np.ndarray], np.ndarray]  # a kernel (height, width, channels, units)
     # One image's feature maps (height, width, units), and which of their cells no padding reaches (height, width)
     maps: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    confusion: Callable[[np.ndarray, Sequence[str]], "Figure"]  # a matrix (classes, classes) and the classes' names
+    confusion: Callable[[Confusion], "Figure"]
 
 
 class Writers:
@@ -125,7 +126,7 @@ class Pictures(keras.callbacks.Callback):
             for number, maps in enumerate(maps_of_images, start=1):
                 drawn = self.drawings.maps(maps, self.inside[layer]["filter"])
                 _write_picture(writers.validation, f"image_{number}/{layer}", drawn, step)
-        confusion = self.drawings.confusion(self.matrix(), self.classes)
+        confusion = self.drawings.confusion(Confusion(tuple(self.classes), self.matrix()))
         _write_picture(writers.validation, "confusion_matrix", _pixels(confusion), step)
         writers.flush()
 

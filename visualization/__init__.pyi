@@ -4,9 +4,6 @@ from .ablation import (
 from .architecture import (
     architecture_figure as architecture_figure,
 )
-from .architecture_plan import (
-    Step as Step,
-)
 from .attribution import (
     attribution_figure as attribution_figure,
     deletion_insertion_figure as deletion_insertion_figure,
@@ -15,10 +12,6 @@ from .attribution import (
 from .basics import (
     FIGURES as FIGURES,
     Drawing as Drawing,
-    Layer as Layer,
-    Look as Look,
-    Scene as Scene,
-    last_of_each_block as last_of_each_block,
     plan as plan,
 )
 from .caption import (
@@ -36,6 +29,10 @@ from .concepts import (
 from .confusion_examples import (
     confusion_examples_figure as confusion_examples_figure,
 )
+from .display import (
+    Display as Display,
+    last_of_each_block as last_of_each_block,
+)
 from .evaluation import (
     confusion_matrix_figure as confusion_matrix_figure,
     mistakes_figure as mistakes_figure,
@@ -46,13 +43,13 @@ from .evolution import (
 )
 from .extraction import (
     extraction_figure as extraction_figure,
+    unit_extraction_figure as unit_extraction_figure,
 )
 from .feature_maps import (
     feature_maps_figure as feature_maps_figure,
     kernels_and_maps_figure as kernels_and_maps_figure,
 )
 from .forward_pass import (
-    Stop as Stop,
     pipeline_figure as pipeline_figure,
 )
 from .index import (
@@ -76,7 +73,6 @@ from .projector import (
     write_projector as write_projector,
 )
 from .receptive_field import (
-    Sight as Sight,
     receptive_field_figure as receptive_field_figure,
 )
 from .relu import (
@@ -86,7 +82,6 @@ from .save import (
     save_figure as save_figure,
 )
 from .spectrum import (
-    Spectrum as Spectrum,
     kernel_spectrum_figure as kernel_spectrum_figure,
 )
 from .tiles import (
@@ -99,16 +94,10 @@ from .unit_statistics import (
 
 __all__ = [
     "Caption",
+    "Display",
     "Drawing",
     "Entry",
     "FIGURES",
-    "Layer",
-    "Look",
-    "Scene",
-    "Sight",
-    "Spectrum",
-    "Step",
-    "Stop",
     "ablation_figure",
     "architecture_figure",
     "attribution_figure",
@@ -140,6 +129,7 @@ __all__ = [
     "save_figure",
     "show_kernel",
     "top_patches_figure",
+    "unit_extraction_figure",
     "unit_statistics_figure",
     "write_evolution",
     "write_index",

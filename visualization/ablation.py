@@ -1,6 +1,6 @@
 """What a network loses with a unit, and with a growing share of a layer silenced: set to zero."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,68 +11,62 @@ from convlens.visualization.caption import UNKNOWN, Caption, heading
 from convlens.visualization.overlays import rgb
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
 
+if TYPE_CHECKING:
+    from convlens.interpret import Ablation, ShareAblation
+
 ROW, BAR_HEIGHT, HALF = 34, 20, 150
 CURVE_WIDTH, CURVE_HEIGHT = 760, 520
+CHANGES = "points: percentage points of accuracy; loss: cross-entropy"
 
 
-def ablation_figure(
-    units: np.ndarray,
-    accuracy_change: np.ndarray,
-    class_change: np.ndarray,
-    loss_change: np.ndarray,
-    *,
-    intact: float,
-    caption: Caption = UNKNOWN,
-    labels: Sequence[str] | None = None,
-    images: int | None = None,
-    split: str = "",
-    max_units: int = 24,
-    counts: np.ndarray | None = None,
-    ordered: np.ndarray | None = None,
-    random: np.ndarray | None = None,
-) -> Figure:
-    """Units of a layer, in the order given, with what silencing each alone changes, overall and in each true class.
+def ablation_figure(ablation: "Ablation", *, caption: Caption = UNKNOWN, max_units: int = 24) -> Figure:
+    """The units of a layer, the most needed first, and what silencing each changes, overall and in each true class.
 
-    `units` (m,), `accuracy_change` (m,), `class_change` (m, classes) and `loss_change` (m,) are after less before, in
-    shares and nats; `intact` is the accuracy before. With `counts` (s,) a graph shows the accuracy that is left when so
-    many units are silenced together: `ordered` (s,) in the order of need, `random` (repeats, s) as they come.
+    Where the ablation holds what is left when units are silenced together, a graph shows it: in the order of need, and
+    beside it in random order.
     """
+    changes = ablation.arrays()
+    units, accuracy_change, class_change = changes["units"], changes["accuracy_change"], changes["class_change"]
+    intact = float(ablation.intact.accuracy[0])
     classes = class_change.shape[1]
-    labels = [f"class {index}" for index in range(classes)] if labels is None else list(labels)
     line = line_height(palette.LABEL_SIZE)
     sheet = Sheet(width=1300)
-    on = f"{images:,} images" + (f" of {split}" if split else "") if images else split
     some = f"the {max_units} most needed of {len(units)} units" if len(units) > max_units else f"all {len(units)} units"
-    facts = caption.facts(on, f"accuracy intact {intact:.1%}", some, "scale: layer")
-    y = heading(sheet, f"What the network loses without a unit of {caption.layer or 'a layer'}", facts, 1700)
+    facts = caption.facts(
+        caption.images(ablation.images), f"accuracy intact {intact:.1%}", some, CHANGES, "scale: layer"
+    )
+    y = heading(sheet, f"What the network loses without a unit of {caption.layer or ablation.layer}", facts, 1700)
 
-    names = [shorten(label, 260, palette.LABEL_SIZE) for label in labels]
+    names = [shorten(label, 260, palette.LABEL_SIZE) for label in caption.class_names(classes)]
     head = max(line, *(text_width(name, palette.LABEL_SIZE) for name in names)) + 16
     bars, losses, cells = MARGIN + 80, MARGIN + 80 + 2 * HALF + 150, MARGIN + 80 + 2 * HALF + 300
     cell = int(np.clip(900 // max(classes, 1), 12, 72))
     limit = palette.largest(accuracy_change)
     class_limit = palette.largest(class_change)
-    for x, text in ((MARGIN, "unit"), (bars, f"accuracy, bars to {100 * limit:.1f} pp"), (losses, "loss, nats")):
+    for x, text in ((MARGIN, "unit"), (bars, f"accuracy, bars to {100 * limit:.1f} points"), (losses, "loss")):
         sheet.text(x, y + head, text, palette.LABEL_SIZE, weight="bold", va="bottom")
     step = 1 if cell >= line else int(np.ceil(line / cell))
     for index, name in enumerate(names):
         if index % step == 0:
-            place = cells + (index + 0.5) * cell, y + head
-            sheet.text(*place, name, palette.LABEL_SIZE, ha="center", va="bottom", rotation=90)
+            sheet.text(
+                cells + (index + 0.5) * cell, y + head, name, palette.LABEL_SIZE, ha="center", va="bottom", rotation=90
+            )
     y += head + 10
     top = y
-    for place in range(min(len(units), max_units)):
-        sheet.text(MARGIN, y + ROW / 2, str(units[place]), palette.LABEL_SIZE, va="center")
-        _draw_change(sheet, bars, y, float(accuracy_change[place]), limit)
-        told = _signed(float(loss_change[place]), 3)
-        sheet.text(losses, y + ROW / 2, told, palette.LABEL_SIZE, va="center", color=palette.QUIET_TEXT)
-        _draw_classes(sheet, cells, y, class_change[place], class_limit, cell)
+    for row in range(min(len(units), max_units)):
+        sheet.text(MARGIN, y + ROW / 2, str(units[row]), palette.LABEL_SIZE, va="center")
+        _draw_change(sheet, bars, y, float(accuracy_change[row]), limit)
+        loss = _signed(float(changes["loss_change"][row]), 3)
+        sheet.text(losses, y + ROW / 2, loss, palette.LABEL_SIZE, va="center", color=palette.QUIET_TEXT)
+        _draw_classes(sheet, cells, y, class_change[row], class_limit, cell)
         y += ROW
-    y = sheet.colour_bar(cells, y + 24, class_limit, "accuracy in each true class", spell=_points)
-    if counts is not None:
+    y = sheet.colour_bar(
+        cells, y + 24, class_limit, "change of accuracy in each true class, in percentage points", spell=_points
+    )
+    if ablation.together is not None:
         beside = cells + classes * cell
         x, at = (beside + 200, top + 30) if beside < 1400 else (MARGIN + 110, y + 40)
-        _draw_curves(sheet, x, at, counts, ordered, random, intact)
+        _draw_curves(sheet, x, at, ablation.together, intact)
     return sheet.figure()
 
 
@@ -86,8 +80,7 @@ def _draw_change(sheet: Sheet, x: float, y: float, change: float, limit: float) 
         bar[:, HALF : HALF + length] = rgb(palette.POSITIVE)
     bar[:, HALF - 1 : HALF + 1] = palette.OUTLINE
     sheet.paint(x, y + (ROW - BAR_HEIGHT) / 2, bar)
-    place = x + 2 * HALF + 12, y + ROW / 2
-    sheet.text(*place, _points(change), palette.LABEL_SIZE, va="center")
+    sheet.text(x + 2 * HALF + 12, y + ROW / 2, _points(change), palette.LABEL_SIZE, va="center")
 
 
 def _draw_classes(sheet, x, y, changes, limit, cell) -> None:
@@ -98,15 +91,16 @@ def _draw_classes(sheet, x, y, changes, limit, cell) -> None:
         sheet.tile(x + index * cell + 2, y + 3, tile, cell - 4, ROW - 6)
 
 
-def _draw_curves(sheet, x, y, counts, ordered, random, intact) -> None:
+def _draw_curves(sheet: Sheet, x: float, y: float, together: "ShareAblation", intact: float) -> None:
     axes = sheet.axes(x, y, CURVE_WIDTH, CURVE_HEIGHT)
-    random = np.asarray(random)
+    counts, random = together.counts, together.random_accuracy
     if random.size:
         low, middle, high = random.min(axis=0), random.mean(axis=0), random.max(axis=0)
         axes.fill_between(counts, low, high, color=palette.GRID, linewidth=0)
-        told = f"drawn at random: mean and range of {len(random)}"
-        axes.plot(counts, middle, color=palette.QUIET_TEXT, linewidth=1.5, marker="o", markersize=3, label=told)
-    axes.plot(counts, ordered, color=palette.NEGATIVE, linewidth=2, marker="o", markersize=3, label="most needed first")
+        label = f"drawn at random: mean and range of {len(random)}"
+        axes.plot(counts, middle, color=palette.QUIET_TEXT, linewidth=1.5, marker="o", markersize=3, label=label)
+    left = together.ordered.accuracy
+    axes.plot(counts, left, color=palette.NEGATIVE, linewidth=2, marker="o", markersize=3, label="most needed first")
     axes.axhline(intact, color=palette.LINE, linewidth=0.6, linestyle=":")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("units silenced together", fontsize=palette.BODY_SIZE)
@@ -123,7 +117,7 @@ def _draw_curves(sheet, x, y, counts, ordered, random, intact) -> None:
 
 def _points(change: float) -> str:
     """A change in percentage points."""
-    return f"{_signed(100 * change, 1)} pp"
+    return f"{_signed(100 * change, 1)} points"
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,9 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon, Rectangle
 
 from convlens.visualization import palette
-from convlens.visualization.architecture_plan import Step, Stop, rows_of, stops_of
+from convlens.visualization.architecture_plan import Stop, rows_of, stops_of
 from convlens.visualization.caption import UNKNOWN, Caption, heading, size
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, shorten, text_width
+
+if TYPE_CHECKING:
+    from convlens.interpret import Architecture
 
 TALLEST, LONGEST, UPRIGHT = 230, 150, 150  # pixels of the largest map, of the most channels, of the longest vector
 SLANT = (0.26, 0.20)  # how far a map's width goes right and up, in shares of it
@@ -35,33 +39,27 @@ LAYER_NAMES = {
 
 
 def architecture_figure(
-    image_shape: Sequence[int],
-    steps: Sequence[Step],
-    *,
-    caption: Caption = UNKNOWN,
-    fold: bool | None = None,
+    architecture: "Architecture", *, caption: Caption = UNKNOWN, fold: bool | None = None
 ) -> Figure:
     """A network from left to right: what each layer makes of an image, as boxes to scale, and what that costs.
 
-    `image_shape` is (height, width, channels), `steps` the layers in the order of their computation. A box is as high
-    and as wide as a map and as long as it has channels; layers that only change numbers one by one are told in words.
-    With `fold` (None: where there are many layers) units that follow each other and are alike are drawn once.
+    A box is as high and as wide as a map and as long as it has channels; layers that only change numbers one by one
+    are named in words. With `fold` (None: where there are many layers) units that follow each other and are alike are
+    drawn once.
     """
-    stops = stops_of(image_shape, steps, fold=fold)
+    stops = stops_of(architecture, fold=fold)
     rows = rows_of(stops, MOST_COLUMNS)
     drawing = _Drawing(stops)
     sheet = Sheet(width=1300)
-    parameters = sum(step.parameters for step in steps)
-    cost = sum(step.multiply_adds or 0 for step in steps)
-    unknown = any(step.multiply_adds is None for step in steps)
-    told = caption.facts(
-        f"{_count(parameters)} weights",
-        f"{'at least ' * unknown}{_count(cost)} multiply-accumulates an image (MAC; FLOPs are twice as many)",
-        f"{len(steps)} layers",
+    least = "" if architecture.is_complete else "at least "
+    facts = caption.facts(
+        f"{_count(architecture.parameters)} weights",
+        f"{least}{_count(architecture.multiply_adds)} multiply-accumulates an image (MAC; FLOPs are twice as many)",
+        f"{len(architecture.layers)} layers",
         "boxes to scale: as high and wide as a map, as long as its channels; vectors upright, on their own scale",
     )
     widths = [sum(drawing.width(column) for column in row) for row in rows]
-    y = heading(sheet, caption.layer or "What the network is made of", told, max(1250, *widths))
+    y = heading(sheet, caption.layer or "What the network is made of", facts, max(1250, *widths))
     y = _legend(sheet, y)
     for row in rows:
         y = drawing.draw_row(sheet, y, row)
@@ -73,7 +71,7 @@ class _Drawing:
 
     def __init__(self, stops: list[Stop]):
         self.stops = stops
-        maps = [stop.step.shape for stop in stops if not stop.is_vector]
+        maps = [stop.shape for stop in stops if not stop.is_vector]
         self._pixel = TALLEST / max((max(shape[:2]) for shape in maps), default=1)
         self._channel = LONGEST / max((shape[2] for shape in maps), default=1)
         vectors = [_units(stop) for stop in stops if stop.is_vector]
@@ -125,19 +123,19 @@ class _Drawing:
 
     def _arcs(self, row: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Ways that skip stops of the first lane: (level above the row, from, to, which of its merges or -1)."""
-        found = []
+        ways = []
         for column in row:
             for place in self._columns[column]:
                 stop = self.stops[place]
                 for turn, (_, sources) in enumerate(stop.merges):
-                    found += [(source, place, turn) for source in sources if self.stops[source].lane == 0]
+                    ways += [(source, place, turn) for source in sources if self.stops[source].lane == 0]
                 if stop.lane == 0:
                     skipped = [s for s in stop.sources if self.stops[s].lane == 0 and self.stops[s].column < column - 1]
-                    found += [(source, place, -1) for source in skipped]
-        found.sort(key=lambda arc: self.stops[arc[1]].column - self.stops[arc[0]].column)
+                    ways += [(source, place, -1) for source in skipped]
+        ways.sort(key=lambda arc: self.stops[arc[1]].column - self.stops[arc[0]].column)
         levels: list[list[tuple[int, int]]] = []
         arcs = []
-        for source, target, turn in found:
+        for source, target, turn in ways:
             span = self.stops[source].column, self.stops[target].column
             level = 0
             while level < len(levels) and any(a < span[1] and span[0] < b for a, b in levels[level]):
@@ -156,7 +154,7 @@ class _Drawing:
         """Length, height and width of a box in pixels, before it is slanted."""
         if stop.is_vector:
             return 13, max(3.0, _units(stop) * self._unit), 34
-        height, width, channels = stop.step.shape
+        height, width, channels = stop.shape
         return max(3.0, channels * self._channel), max(5.0, height * self._pixel), max(5.0, width * self._pixel)
 
     def _box(self, stop: Stop) -> tuple[float, float]:
@@ -179,14 +177,13 @@ class _Drawing:
 
     def _lines(self, stop: Stop) -> list[tuple[str, str, str]]:
         """What stands under a box: text, colour, weight."""
-        step = stop.step
-        lines = [(step.name.rsplit("/", 1)[-1], palette.TEXT, "bold"), (size(step.shape), palette.TEXT, "normal")]
-        if not step.kind:
+        lines = [(stop.name.rsplit("/", 1)[-1], palette.TEXT, "bold"), (size(stop.shape), palette.TEXT, "normal")]
+        if not stop.kind:
             return lines
-        window = f" {size(step.kernel)}" if step.kernel else ""
-        lines.append((LAYER_NAMES.get(step.kind, step.kind) + window, palette.QUIET_TEXT, "normal"))
-        told = _told(stop.told)
-        lines += [(told, palette.QUIET_TEXT, "normal")] if told else []
+        window = f" {size(stop.kernel)}" if stop.kernel else ""
+        lines.append((LAYER_NAMES.get(stop.kind, stop.kind) + window, palette.QUIET_TEXT, "normal"))
+        folded = _kinds_text(stop.folded)
+        lines += [(folded, palette.QUIET_TEXT, "normal")] if folded else []
         lines.append((_sees(stop), palette.QUIET_TEXT, "normal"))
         if stop.parameters or stop.multiply_adds != 0:
             cost = "MAC unknown" if stop.multiply_adds is None else f"{_count(stop.multiply_adds)} MAC"
@@ -221,9 +218,9 @@ class _Drawing:
             first = min(lefts[stop.column] for stop in stops)
             last = max(lefts[stop.column] + self.width(stop.column) for stop in stops) - 12
             axes.plot([first, first, last, last], [y + 8, y, y, y + 8], color=palette.QUIET_TEXT, linewidth=0.8)
-            told = f"{stops[0].repeated[1]} × (sums below)" if last - first > 190 else f"{stops[0].repeated[1]} ×"
-            place = ((first + last) / 2, y - 4)
-            sheet.text(*place, told, palette.LABEL_SIZE, ha="center", va="bottom", weight="bold")
+            times = f"{stops[0].repeated[1]} × (sums below)" if last - first > 190 else f"{stops[0].repeated[1]} ×"
+            above = ((first + last) / 2, y - 4)
+            sheet.text(*above, times, palette.LABEL_SIZE, ha="center", va="bottom", weight="bold")
 
 
 class _Pen:
@@ -313,12 +310,12 @@ def _draw_bar(sheet: Sheet, x: float, y: float, width: int, share: float, ink: s
 
 def _colours(stop: Stop) -> list[tuple[float, float, float]]:
     """Of a box's front, lid and side."""
-    if not stop.step.kind:
+    if not stop.kind:
         shades = [palette.BACKGROUND, palette.HATCH[0], palette.HATCH[1]]
     elif stop.multiply_adds == 0:
         shades = [palette.HATCH[1], palette.HATCH[0], palette.GUTTER]
     else:
-        table = palette.SEQUENTIAL if stop.step.kind in ("Dense", "EinsumDense") else palette.AGREEMENT
+        table = palette.SEQUENTIAL if stop.kind in ("Dense", "EinsumDense") else palette.AGREEMENT
         shades = [table[100], table[50], table[150]]
     return [tuple(float(part) / 255 for part in shade) for shade in shades]
 
@@ -330,14 +327,14 @@ def _sees(stop: Stop) -> str:
     return f"sees {'–'.join(sides)} px"
 
 
-def _told(kinds: Sequence[str]) -> str:
+def _kinds_text(kinds: Sequence[str]) -> str:
     names = [SHORT.get(kind, kind) for kind in kinds]
     counted = Counter(name for name in names if name)
     return " · ".join(name if times == 1 else f"{name} ×{times}" for name, times in counted.items())
 
 
 def _units(stop: Stop) -> int:
-    return stop.step.shape[-1] if stop.step.shape else 1
+    return stop.shape[-1] if stop.shape else 1
 
 
 def _count(number: int) -> str:

@@ -1,41 +1,34 @@
 """Where each layer of a network stands in a drawing: what is drawn at all, in which column, lane and row.
 
 A *stop* is what is drawn: the image, and every layer that has a cost or changes how many numbers there are. Layers that
-only change numbers one by one (normalization, activation, dropout, padding) are told at the stop before them.
+only change numbers one by one (normalization, activation, dropout, padding) are named at the stop before them.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convlens.interpret import Architecture
 
 SYMBOLS = {"Concatenate": "c", "Multiply": "×", "Subtract": "−", "Maximum": "max", "Minimum": "min"}
 FOLDED_FROM = 24  # stops; a network of fewer is drawn in full
 LONGEST_UNIT = 24  # stops that are looked for as one repeated unit
 
 
-@dataclass(frozen=True)
-class Step:
-    """One call of a layer; the fields of `interpret.LayerCost`."""
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    kernel: tuple[int, ...]
-    parameters: int
-    multiply_adds: int | None
-    receptive_field: tuple[int, int] | None
-    sources: tuple[int, ...]
-
-
 @dataclass
 class Stop:
-    """A step that is drawn, with what is told beside it; `sources` and `merges` name other stops."""
+    """The image, or a layer that is drawn, with what is written beside it; `sources` and `merges` name other stops."""
 
-    step: Step
+    name: str
+    kind: str  # the layer's class; "" of the image
+    shape: tuple[int, ...]
+    kernel: tuple[int, ...]  # the sides of its window; () where it has none
     sources: list[int]
     parameters: int
     multiply_adds: int | None
-    told: list[str] = field(default_factory=list)  # kinds of the layers folded into it
+    folded: list[str] = field(default_factory=list)  # kinds of the layers folded into it
     merges: list[tuple[str, list[int]]] = field(default_factory=list)  # a symbol, and what else goes into it
     fields: list[tuple[int, int] | None] = field(default_factory=list)  # of its first and last repetition
     repeated: tuple[int, int] = (0, 1)  # which group of repeated stops it is in, 0: none; how often it is repeated
@@ -44,8 +37,7 @@ class Stop:
 
     @property
     def is_vector(self) -> bool:
-        shape = self.step.shape
-        return len(shape) != 3 or shape[:2] == (1, 1)
+        return len(self.shape) != 3 or self.shape[:2] == (1, 1)
 
     @property
     def others(self) -> list[int]:
@@ -53,13 +45,13 @@ class Stop:
         return [source for _, sources in self.merges for source in sources]
 
 
-def stops_of(image_shape: Sequence[int], steps: Sequence[Step], *, fold: bool | None = None) -> list[Stop]:
+def stops_of(architecture: "Architecture", *, fold: bool | None = None) -> list[Stop]:
     """The stops of a network, in the order of their computation, placed in columns and lanes.
 
     With `fold` (None: where there are many) units of stops that follow each other and are alike become one, with the
     sum of their costs.
     """
-    stops = _by_column(_stops(image_shape, steps))
+    stops = _by_column(_stops(architecture))
     if fold or (fold is None and len(stops) > FOLDED_FROM):
         stops = _folded(stops)
     _place(stops)
@@ -76,7 +68,7 @@ def rows_of(stops: Sequence[Stop], most: int) -> list[list[int]]:
     main = {stop.column: stop for stop in stops if stop.lane == 0}
     for column in range(columns):
         stop = main.get(column)
-        new = size if stop is None or stop.is_vector else stop.step.shape[:2]
+        new = size if stop is None or stop.is_vector else stop.shape[:2]
         if not stages or new != size:
             stages.append([])
         stages[-1].append(column)
@@ -92,30 +84,32 @@ def rows_of(stops: Sequence[Stop], most: int) -> list[list[int]]:
     return rows
 
 
-def _stops(image_shape: Sequence[int], steps: Sequence[Step]) -> list[Stop]:
-    image = Step("image", "", tuple(image_shape), (), 0, 0, None, ())
-    stops, depth = [Stop(image, [], 0, 0, fields=[None])], [0]
-    at, numbers = {-1: 0}, {-1: math.prod(image_shape)}  # of each step: its stop, and how many numbers it gives
-    for place, step in enumerate(steps):
+def _stops(architecture: "Architecture") -> list[Stop]:
+    image_shape = tuple(architecture.image_shape)
+    stops, depth = [Stop("image", "", image_shape, (), [], 0, 0, fields=[None])], [0]
+    at, numbers = {-1: 0}, {-1: math.prod(image_shape)}  # of each layer: its stop, and how many numbers it gives
+    for place, layer in enumerate(architecture.layers):
         # A layer whose source was not seen takes its input from the one before it.
-        feeding = [source for source in step.sources if source < place] or [place - 1]
+        feeding = [source for source in layer.sources if source < place] or [place - 1]
         sources = sorted({at[source] for source in feeding})
-        numbers[place] = math.prod(step.shape)
-        framed = "Padding" in step.kind or "Cropping" in step.kind
-        changes = step.kernel or (numbers[place] != numbers[feeding[0]] and not framed)
+        numbers[place] = math.prod(layer.shape)
+        framed = "Padding" in layer.kind or "Cropping" in layer.kind
+        changes = layer.kernel or (numbers[place] != numbers[feeding[0]] and not framed)
         deepest = max(sources, key=lambda stop: (depth[stop], stop))
-        if step.multiply_adds != 0 or (len(sources) == 1 and changes and len(feeding) == 1):
+        if layer.multiply_adds != 0 or (len(sources) == 1 and changes and len(feeding) == 1):
             at[place] = len(stops)
-            stops.append(Stop(step, sources, step.parameters, step.multiply_adds, fields=[step.receptive_field]))
+            drawn = (layer.name, layer.kind, layer.shape, layer.kernel)
+            costs = (layer.parameters, layer.multiply_adds)
+            stops.append(Stop(*drawn, sources, *costs, fields=[layer.receptive_field]))
             depth.append(1 + depth[deepest])
             continue
         at[place] = deepest
         stop = stops[deepest]
-        stop.parameters += step.parameters
+        stop.parameters += layer.parameters
         if len(sources) > 1:
-            stop.merges.append((SYMBOLS.get(step.kind, "+"), [source for source in sources if source != deepest]))
+            stop.merges.append((SYMBOLS.get(layer.kind, "+"), [source for source in sources if source != deepest]))
         elif len(feeding) == 1:
-            stop.told.append(step.kind)
+            stop.folded.append(layer.kind)
     return stops
 
 
@@ -162,7 +156,7 @@ def _look(stop: Stop, place: int) -> tuple:
     """What makes two stops alike: what they are, and how far back their sources are."""
     merges = tuple((symbol, tuple(place - source for source in sources)) for symbol, sources in stop.merges)
     back = tuple(place - source for source in stop.sources)
-    return stop.step.kind, stop.step.shape, stop.step.kernel, tuple(stop.told), back, merges
+    return stop.kind, stop.shape, stop.kernel, tuple(stop.folded), back, merges
 
 
 def _repetition(looks: Sequence[tuple], place: int, meets: Sequence[bool]) -> tuple[int, int]:

@@ -1,75 +1,76 @@
 """Why this class, as pictures: where each method finds the reason, and how far it is to be believed."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten, shorten_middle
 from convlens.visualization.tiles import enlarge
+
+if TYPE_CHECKING:
+    from convlens.interpret import Curves, Explanations, Randomisation
 
 SIDE, GAP, STRIP = 230, 26, 14
 LINE = line_height(palette.LABEL_SIZE)
 
 
 def attribution_figure(
-    images: np.ndarray,
-    maps: Mapping[str, np.ndarray],
+    explanations: "Explanations",
     *,
-    targets: Sequence[int],
-    logits: np.ndarray,
-    labels: Sequence[str],
-    true: Sequence[int] | None = None,
-    by_root: Collection[str] = (),
     title: str = "Why this class?",
     across: int = 1,
     notes: Sequence[Sequence[str]] = (),
+    names: Sequence[str] = (),
     caption: Caption = UNKNOWN,
 ) -> Figure:
     """What each method answers to "why this class?": a row an image, a column a method, over the image and alone.
 
-    `images` are (n, height, width, channels) in [0, 255]. `maps` holds a method's maps by its name, (n, rows, columns)
-    of any resolution, drawn as they are; each has its own norm, from zero or, where a value is negative, about zero,
-    and its range stands under it. Alone, the methods in `by_root` have colours by square root; over the image, opacity
-    is the value itself. `targets` (n,) are the classes explained, `logits` (n, classes) what the model said, `true`
-    (n,) the right classes; `across` is how many images stand in a row, `notes` what is written under each.
+    Maps are drawn at their own resolution; each has its own colour scale, from zero or, where a value is negative,
+    about zero, and its range stands under it. Alone, the maps of sparse methods have colours by square root; over the
+    image, opacity is the value itself. `across` is how many images stand in a row, `notes` what is written under each,
+    and `names` what each is called, such as a file's path, whose middle is left out where it is long.
     """
     sheet = Sheet(width=900)
+    images, maps = np.asarray(explanations.images), explanations.maps
     count, across = len(images), min(across, len(images))
+    has_sparse = any(explanations.is_sparse(method) for method in maps)
     facts = caption.facts(
         f"{count} {'image' if count == 1 else 'images'}",
         "red speaks for the class, blue against it",
         "scale: each map has its own range, written under it"
-        + ("; √: the lower map's colours by square root" if by_root else ""),
+        + ("; √: the lower map's colours by square root" if has_sparse else ""),
     )
     block = (len(maps) + 1) * (SIDE + GAP)
     width = MARGIN + across * (block + 2 * GAP) - 2 * GAP
     y = heading(sheet, title, facts, max(900, width - MARGIN))
-    tops = [f"{name} √" if name in by_root else name for name in maps]
+    heads = ["image", *(explanations.title(method) + " √" * explanations.is_sparse(method) for method in maps)]
     lefts = [MARGIN + place * (block + 2 * GAP) for place in range(across)]
     for left in lefts:
-        for column, text in enumerate(["image", *tops]):
-            place = (left + column * (SIDE + GAP), y)
-            sheet.text(
-                *place, shorten(text, SIDE + GAP - 40, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold"
-            )
+        for column, head in enumerate(heads):
+            text = shorten(head, SIDE + GAP - 40, palette.LABEL_SIZE, "bold")
+            sheet.text(left + column * (SIDE + GAP), y, text, palette.LABEL_SIZE, weight="bold")
     y += LINE + 8
     wide, high = _fitted(images[0])
     lowest = y
-    for index, image in enumerate(np.asarray(images)):
+    for index, image in enumerate(images):
         left = lefts[index % across]
         sheet.photo(left, y, image, wide, high)
-        right = None if true is None else true[index]
-        answered = _draw_answer(sheet, left, y + high + 10, logits[index], targets[index], labels, right)
+        below = _draw_answer(sheet, left, y + high + 10, explanations.of_images(slice(index, index + 1)), caption)
+        if len(names):
+            called = shorten_middle(names[index], SIDE + GAP - 8, palette.LABEL_SIZE)
+            sheet.text(left, below, called, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+            below += LINE
         for note in notes[index] if notes else ():
-            answered = sheet.paragraph(left, answered, note, SIDE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
-        lowest = max(lowest, answered + 40)
-        for column, (name, of_images) in enumerate(maps.items(), 1):
+            below = sheet.paragraph(left, below, note, SIDE, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+        lowest = max(lowest, below + 40)
+        for column, (method, of_images) in enumerate(maps.items(), 1):
             x = left + column * (SIDE + GAP)
-            _draw_map(sheet, x, y, image, np.asarray(of_images)[index], wide, high, name in by_root)
+            _draw_map(sheet, x, y, image, np.asarray(of_images)[index], by_root=explanations.is_sparse(method))
         if left == lefts[-1] or index == count - 1:
             y = lowest = max(y + 2 * high + 10 + STRIP + LINE + 40, y + high + 10 + 5 * LINE + 40, lowest)
     footnotes(sheet, y, list(maps.values()))
@@ -91,21 +92,16 @@ def overlaid(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def deletion_insertion_figure(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    shares: np.ndarray,
-    *,
-    reference: tuple[np.ndarray, np.ndarray] | None = None,
-    caption: Caption = UNKNOWN,
+    curves: Mapping[str, "Curves"], *, reference: "Curves | None" = None, caption: Caption = UNKNOWN
 ) -> Figure:
-    """How the class fares when a method is believed: a panel a method, the best first.
+    """How the class fares when a method is believed: a panel a method, by its title, the best first.
 
-    `curves` holds the target's probability by method, (deletion, insertion), each (n, steps), against the `shares`
-    (steps,) of the pixels. Thin lines are images, thick ones their mean. `reference` is what random maps score, dashed.
-    Best is the largest area between insertion and deletion.
+    Thin lines are images, thick ones their mean. `reference` is what random maps score, dashed. Best is the largest
+    area between insertion and deletion.
     """
-    areas = {name: [_area(one, shares) for one in pair] for name, pair in curves.items()}
+    areas = {name: (_area(of.deletion, of.shares), _area(of.insertion, of.shares)) for name, of in curves.items()}
     order = sorted(curves, key=lambda name: areas[name][0] - areas[name][1])
-    images = len(next(iter(curves.values()))[0])
+    images = len(next(iter(curves.values())).deletion)
     columns = min(4, len(order))
     wide, high = 400, 300
     sheet = Sheet(width=1000)
@@ -123,11 +119,13 @@ def deletion_insertion_figure(
         sheet.text(x + wide / 2, top, f"deletion {deleted:.2f}", palette.BODY_SIZE, color=palette.NEGATIVE)
         top += line_height(palette.BODY_SIZE) + 12
         axes = sheet.axes(x, top, wide, high)
-        for lines, ink, index in zip(curves[name], (palette.NEGATIVE, palette.POSITIVE), (0, 1), strict=True):
-            axes.plot(shares, np.asarray(lines).T, color=ink, linewidth=0.5, alpha=0.25)
+        for kind, ink in (("deletion", palette.NEGATIVE), ("insertion", palette.POSITIVE)):
+            shares, lines = curves[name].shares, getattr(curves[name], kind)
+            axes.plot(shares, lines.T, color=ink, linewidth=0.5, alpha=0.25)
             axes.plot(shares, np.mean(lines, axis=0), color=ink, linewidth=2)
             if reference is not None:
-                axes.plot(shares, np.mean(reference[index], axis=0), color=ink, linewidth=1, linestyle="--")
+                mean = np.mean(getattr(reference, kind), axis=0)
+                axes.plot(reference.shares, mean, color=ink, linewidth=1, linestyle="--")
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes.set_xticklabels(["0", "50%", "100%"])
         axes.set_yticklabels(["0", "50%", "100%"])
@@ -148,20 +146,14 @@ READING = (
 
 
 def randomisation_figure(
-    image: np.ndarray,
-    original: Mapping[str, np.ndarray],
-    maps: Mapping[str, np.ndarray],
-    similarity: Mapping[str, np.ndarray],
-    layers: Sequence[str],
-    *,
-    caption: Caption = UNKNOWN,
+    image: np.ndarray, checks: Mapping[str, "Randomisation"], *, caption: Caption = UNKNOWN
 ) -> Figure:
-    """What remains of a method's map while weights are shuffled from the logits down: a row a method.
+    """What remains of a method's map while weights are shuffled from the logits down: a row a method, by its title.
 
-    `image` is (height, width, channels) in [0, 255]; by method, `original` is (height, width) from zero, `maps`
-    (layers, height, width), each on its own norm from zero, and `similarity` (layers,) the rank correlation with the
-    original.
+    `image` is (height, width, channels) in [0, 255], the first that was checked. Each map has its own colour scale,
+    from zero; under it stands its rank correlation with the original.
     """
+    layers = next(iter(checks.values())).layers if checks else ()
     wide, high = _fitted(image, 170)
     step = wide + GAP
     sheet = Sheet(width=1000)
@@ -176,13 +168,13 @@ def randomisation_figure(
         for row, word in enumerate(words):
             sheet.text(x, y + row * LINE, word, palette.LABEL_SIZE, weight="bold")
     y += 2 * LINE + 8
-    for name in original:
+    for name, check in checks.items():
         label = shorten(name, step - 10, palette.BODY_SIZE)
         sheet.text(left + step - 16, y + high / 2, label, palette.BODY_SIZE, ha="right", va="center")
-        for column, values in enumerate([original[name], *maps[name]]):
+        for column, values in enumerate([check.original[0], *check.maps[:, 0]]):
             x = left + (column + 1) * step
             sheet.tile(x, y, palette.colour_activations(values, palette.largest(values)), wide, high)
-            alike = similarity[name][column - 1] if column else None
+            alike = check.similarity[column - 1, 0] if column else None
             note = f"0 to {number(palette.largest(values))}" if alike is None else f"similarity {alike:.2f}"
             # Zero everywhere resembles nothing, whatever the method: its 0.00 would read like a passed test.
             note = note if np.any(values) else "blank"
@@ -201,26 +193,28 @@ def _fitted(image: np.ndarray, side: int = SIDE) -> tuple[int, int]:
     return max(1, round(width * side / max(height, width))), max(1, round(height * side / max(height, width)))
 
 
-def _draw_answer(sheet, x, y, logits, target, labels, true) -> float:
-    """Returns the y below it."""
-    logits = np.asarray(logits, np.float64)
+def _draw_answer(sheet: Sheet, x: float, y: float, explained: "Explanations", caption: Caption) -> float:
+    """The class that is explained of one image, with its logit and probability; returns the y below it."""
+    target, logits = int(explained.targets[0]), np.asarray(explained.logits[0], np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
-    name = shorten(labels[target], SIDE, palette.BODY_SIZE, "bold")
+    name = shorten(caption.class_name(target), SIDE, palette.BODY_SIZE, "bold")
     sheet.text(x, y, name, palette.BODY_SIZE, weight="bold")
     y += line_height(palette.BODY_SIZE)
     facts = [f"logit {number(float(logits[target]))}", f"probability {shares[target]:.1%}"]
-    if true is not None:
-        facts.append("right" if true == target else f"truly {labels[true]}")
+    if explained.true is not None:
+        true = int(explained.true[0])
+        facts.append("right" if true == target else f"truly {caption.class_name(true)}")
     for fact in facts:
-        wrong = fact.startswith("truly")
-        ink = palette.POSITIVE if wrong else palette.QUIET_TEXT
+        ink = palette.POSITIVE if fact.startswith("truly") else palette.QUIET_TEXT
         sheet.text(x, y, shorten(fact, SIDE, palette.LABEL_SIZE), palette.LABEL_SIZE, color=ink)
         y += LINE
     return y
 
 
-def _draw_map(sheet, x, y, image, values, wide, high, by_root) -> None:
+def _draw_map(sheet: Sheet, x: float, y: float, image: np.ndarray, values: np.ndarray, *, by_root: bool) -> None:
+    """A map over its image and, below, alone with its range."""
+    wide, high = _fitted(image)
     limit = palette.largest(values)
     signed = (np.nan_to_num(values) < 0).any()
     sheet.photo(x, y, overlaid(enlarge(image, *_at_least(image, values)), values), wide, high)

@@ -1,122 +1,25 @@
-"""A network that looks at images, as arrays, and the figures that are drawn from them alone."""
+"""The figures that are drawn of an observation alone: kernels, the maps that they make, and the steps between them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from convlens.visualization.caption import Caption
-from convlens.visualization.extraction import extraction_figure
+from convlens.visualization.caption import UNKNOWN, Caption
+from convlens.visualization.display import Display, reasons, units_alive
+from convlens.visualization.extraction import unit_extraction_figure
 from convlens.visualization.feature_maps import feature_maps_figure, kernels_and_maps_figure
-from convlens.visualization.forward_pass import Stop, pipeline_figure
-from convlens.visualization.kernels import kernels_figure, reads_image, show_kernel
-from convlens.visualization.palette import largest, largest_inside
-from convlens.visualization.relu import relu_figure
+from convlens.visualization.forward_pass import pipeline_figure, stops_of_image
+from convlens.visualization.kernels import kernels_figure, show_kernel
+from convlens.visualization.palette import largest
+from convlens.visualization.relu import UNITS, relu_figure
 
 if TYPE_CHECKING:
-    from convlens.interpret import KernelTuning, Reading
+    from convlens.interpret import Observation, ObservedLayer
 
 Arrays = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A convolution: its kernel (height, width, channels, units), and its maps on the images of a scene.
-
-    `maps` holds arrays (n, height, width, units) under "filter", "detect" and "condense", as far as they follow.
-    `paired` says that kernel i makes map i; a separable convolution mixes its kernels before a map comes out. `inside`
-    are the cells of each stage that no padding reaches, booleans (height, width); they set the colour scale. `reading`
-    gives what a unit reads, of a layer that does not read the image itself.
-    """
-
-    name: str
-    kernel: np.ndarray
-    maps: Mapping[str, np.ndarray]
-    receptive_field: tuple[int, int] | None = None
-    rgb: bool = False
-    paired: bool = True
-    start: np.ndarray | None = None  # (height, width, channels, units), or the first of both, before learning
-    changed: np.ndarray | None = None  # (units of start,) cosine of each kernel with its start
-    tuning: "KernelTuning | None" = None  # of kernels that read an image
-    inside: Mapping[str, np.ndarray] = field(default_factory=dict)
-    reading: "Callable[[int], Reading] | None" = None
-
-    def largest(self, stage: str = "filter") -> float:
-        """The largest magnitude of the maps at a stage, inside."""
-        return largest_inside(self.maps[stage], self.inside.get(stage))
-
-    @cached_property
-    def activation(self) -> np.ndarray:
-        """The mean activation of each unit on the images, shape (units,)."""
-        return self.maps.get("detect", self.maps["filter"]).mean(axis=(0, 1, 2))
-
-    @cached_property
-    def dead(self) -> np.ndarray:
-        """Which units are zero everywhere on the images, shape (units,)."""
-        return ~self.maps.get("detect", self.maps["filter"]).any(axis=(0, 1, 2))
-
-    @cached_property
-    def norm(self) -> np.ndarray | None:
-        """The Euclidean norm of each unit's kernel, shape (units,)."""
-        return np.sqrt((self.kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2))) if self.paired else None
-
-    @cached_property
-    def has_relu(self) -> bool:
-        """Whether detect is what ReLU makes of filter."""
-        detected = self.maps.get("detect")
-        return detected is not None and np.allclose(detected, np.maximum(self.maps["filter"], 0), atol=1e-3)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A network that looks at images, as arrays: what every figure is drawn from.
-
-    `images` is (n, height, width, channels) in [0, 255]; `shares` are the class probabilities, (n, classes). `notes`
-    say of each image what was done to it before the network saw it, `verdicts` what else is to be said of its class.
-    `left_out` is how many convolutions of the network are not among the layers.
-    """
-
-    layers: Sequence[Layer]
-    images: np.ndarray
-    names: Sequence[str]
-    source: str | None = None
-    epoch: int | None = None
-    shares: np.ndarray | None = None
-    labels: Sequence[str] | None = None
-    notes: Sequence[str] = ()
-    verdicts: Sequence[str] = ()
-    left_out: int = 0
-
-    def told(self, index: int) -> str:
-        """An image's name, and what was done to it."""
-        return f"{self.names[index]} ({self.notes[index]})" if self.notes and self.notes[index] else self.names[index]
-
-    @property
-    def changed(self) -> str:
-        """What was done to the images, where all of it can be said at once."""
-        return "; ".join(dict.fromkeys(note for note in self.notes if note))
-
-    def caption(self, layer: Layer | None = None) -> Caption:
-        if layer is None:
-            return Caption(self.source, None, self.epoch)
-        return Caption(self.source, layer.name, self.epoch, layer.receptive_field)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a person chose: which units, in which order, on whose norm."""
-
-    units: Sequence[int] | None = None
-    max_units: int = 32
-    sort: str | None = None  # null: as suits the figure
-    scale: str | None = None
-
-    def filled(self, sort: str, scale: str) -> "Look":
-        """The same, with what suits a figure where nothing was chosen."""
-        return replace(self, sort=self.sort or sort, scale=self.scale or scale)
 
 
 @dataclass(frozen=True)
@@ -127,163 +30,112 @@ class Drawing:
     draw: Callable[[], tuple[Figure, Arrays]]
 
 
-def plan(scene: Scene, figure: str, look: Look) -> list[Drawing]:
-    """Every drawing that a figure of `FIGURES` stands for, none of them drawn yet; none where nothing fits it."""
-    return list(FIGURES[figure](scene, look if figure == "kernels" else look.filled("index", "layer")))
+def plan(
+    observation: "Observation", figure: str, display: Display | None = None, caption: Caption = UNKNOWN
+) -> list[Drawing]:
+    """Every drawing that a figure of `FIGURES` stands for, none of them drawn yet; none where nothing fits it.
+
+    `caption` is that of the network; the drawings of a layer name it too.
+    """
+    return list(FIGURES[figure](observation, display or Display(), caption))
 
 
-def _kernels(scene: Scene, look: Look) -> Iterator[Drawing]:
-    limit = largest(np.concatenate([layer.kernel.ravel() for layer in scene.layers]))
-    for layer in scene.layers:
+def _kernels(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    limit = largest(np.concatenate([layer.kernel.ravel() for layer in observation.layers]))
+    for layer in observation.layers:
 
         def draw(layer=layer):
-            chosen = look.filled("norm", "unit" if reads_image(layer.kernel, layer.rgb) else "layer")
-            # A separable convolution's kernels are not its units: neither activation nor death is theirs.
-            sort, units = (chosen.sort, look.units) if layer.paired else ("index", None)
-            if sort == "orientation" and layer.tuning is None:
-                sort = "norm"
-            marks = {"activation": layer.activation, "dead": layer.dead} if layer.paired else {}
-            learned = {"start": layer.start, "changed": layer.changed} if layer.start is not None else {}
-            figure = kernels_figure(
-                layer.kernel, caption=scene.caption(layer), rgb=layer.rgb, limit=limit, **marks, **learned,
-                units=units, max_units=look.max_units, sort=sort, scale=chosen.scale, tuning=layer.tuning,
-            )  # fmt: skip
-            return figure, {
-                "kernel": layer.kernel,
-                **marks,
-                **learned,
-                **(layer.tuning.arrays() if layer.tuning else {}),
-            }
+            return kernels_figure(layer, caption=caption, display=display, limit=limit), layer.arrays()
 
         yield Drawing(f"kernels-{layer.name}", draw)
 
 
-def _kernel(scene: Scene, look: Look) -> Iterator[Drawing]:
-    for layer in filter(lambda layer: layer.paired, scene.layers):
-        for unit in _chosen(layer, look, 1):
+def _kernel(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    for layer in (layer for layer in observation.layers if layer.paired):
+        for unit in units_alive(layer, display, 1):
 
             def draw(layer=layer, unit=unit):
                 kernel = layer.kernel[..., unit]
-                strength = (kernel.astype(np.float64) ** 2).sum(axis=(0, 1))
-                channels = np.arange(3) if layer.rgb else np.sort(np.argsort(-strength, kind="stable")[:3])
+                channels = _shown_channels(layer, unit)
                 panels = ["R", "G", "B"] if layer.rgb else [f"channel {channel}" for channel in channels]
                 figure = show_kernel(
-                    kernel[..., channels], caption=scene.caption(layer), name=f"unit {unit}", panels=panels,
-                    rgb=layer.rgb, total_channels=kernel.shape[-1],
+                    kernel[..., channels], caption=caption.of_layer(layer), name=f"unit {unit}", panels=panels,
+                    rgb=layer.rgb, total_channels=kernel.shape[-1], reason=reasons(layer, display, [unit])[0],
                 )  # fmt: skip
                 return figure, {"kernel": kernel, "channels_shown": channels}
 
             yield Drawing(f"kernel-{layer.name}-unit{unit}", draw)
 
 
-def _kernels_and_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
-    paired = [layer for layer in scene.layers if layer.paired]
-    if not paired:
-        return
-    limits = (
-        largest(np.array([largest(layer.kernel) for layer in paired])),
-        largest(np.array([layer.largest() for layer in paired])),
-    )
-    for layer in paired:
+def _shown_channels(layer: "ObservedLayer", unit: int) -> np.ndarray:
+    """The channels of a colour image, or the three strongest input channels of a unit."""
+    strength = (layer.kernel[..., unit].astype(np.float64) ** 2).sum(axis=(0, 1))
+    return np.arange(3) if layer.rgb else np.sort(np.argsort(-strength, kind="stable")[:3])
+
+
+def _kernels_and_maps(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    for layer in (layer for layer in observation.layers if layer.paired):
 
         def draw(layer=layer):
-            figure = kernels_and_maps_figure(
-                layer.kernel, scene.images, layer.maps["filter"], caption=scene.caption(layer), rgb=layer.rgb,
-                limits=limits, activation=layer.activation, dead=layer.dead, inside=layer.inside.get("filter"),
-                notes=[scene.changed] if scene.changed else [],
-                units=look.units, max_units=look.max_units, sort=_sort(look, layer), scale=look.scale,
-            )  # fmt: skip
-            return figure, {"kernel": layer.kernel, "images": scene.images, "filter": layer.maps["filter"]}
+            figure = kernels_and_maps_figure(observation, layer.name, caption=caption, display=display)
+            return figure, {"kernel": layer.kernel, "images": observation.images, "filter": layer.maps["filter"]}
 
         yield Drawing(f"kernels_and_maps-{layer.name}", draw)
 
 
-def _feature_maps(scene: Scene, look: Look) -> Iterator[Drawing]:
-    limit = _largest_activation(scene)
-    for layer in scene.layers:
-        for index in range(len(scene.names)):
+def _feature_maps(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    for layer in observation.layers:
+        for image in range(len(observation.images)):
 
-            def draw(layer=layer, index=index):
-                name = scene.told(index)
-                maps = {stage: array[index] for stage, array in layer.maps.items()}
-                sort = _sort(look, layer)
-                figure = feature_maps_figure(
-                    scene.images[index], maps, caption=scene.caption(layer), image_name=name, limit=limit,
-                    norm=layer.norm, dead=layer.dead, inside=layer.inside.get("filter"),
-                    units=look.units, max_units=look.max_units, sort=sort, scale=look.scale,
-                )  # fmt: skip
-                return figure, {"image": scene.images[index], **maps}
+            def draw(layer=layer, image=image):
+                figure = feature_maps_figure(observation, layer.name, image, caption=caption, display=display)
+                maps = {stage: array[image] for stage, array in layer.maps.items()}
+                return figure, {"image": observation.images[image], **maps}
 
-            yield Drawing(f"feature_maps-{layer.name}-image{index}", draw)
+            yield Drawing(f"feature_maps-{layer.name}-image{image}", draw)
 
 
-def _extraction(scene: Scene, look: Look) -> Iterator[Drawing]:
-    overall = _largest_activation(scene)
-    for layer in scene.layers:
-        for unit in _chosen(layer, look, 1):
+def _extraction(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    for layer in observation.layers:
+        for unit in units_alive(layer, display, 1):
 
             def draw(layer=layer, unit=unit):
-                stages = {stage: array[..., unit] for stage, array in layer.maps.items()}
-                reading = layer.reading(unit) if layer.reading else None
-                drawn = reading is None and (layer.rgb or layer.kernel.shape[2] == 1)
-                kernel = layer.kernel[..., unit] if drawn and layer.paired else None
-                figure = extraction_figure(
-                    scene.images, stages, caption=scene.caption(layer), name=f"unit {unit}",
-                    names=[scene.told(index) for index in range(len(scene.names))], reading=reading,
-                    kernel=kernel if kernel is None or layer.rgb else kernel[..., 0], scale=look.scale,
-                    limit=overall if look.scale == "global" else layer.largest(), inside=layer.inside.get("filter"),
-                )  # fmt: skip
+                figure = unit_extraction_figure(observation, layer.name, unit, caption=caption, display=display)
                 arrays = {"kernel": layer.kernel[..., unit]} if layer.paired else {}
-                if reading is not None:
-                    arrays |= {"read": reading.maps, "read_channels": reading.channels, "read_shares": reading.shares}
-                return figure, {"images": scene.images, **arrays, **stages}
+                arrays |= layer.reading(unit).arrays() if layer.reading else {}
+                stages = {stage: array[..., unit] for stage, array in layer.maps.items()}
+                return figure, {"images": observation.images, **arrays, **stages}
 
             yield Drawing(f"extraction-{layer.name}-unit{unit}", draw)
 
 
-def _relu(scene: Scene, look: Look) -> Iterator[Drawing]:
-    for layer in scene.layers:
-        if not layer.has_relu:
-            continue
+def _relu(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    for layer in (layer for layer in observation.layers if layer.has_relu):
 
         def draw(layer=layer):
-            units = _chosen(layer, look, 3)
-            values = [layer.maps["filter"][..., unit] for unit in units]
-            inside = layer.inside.get("filter")
-            figure = relu_figure(
-                values, units=units, reasons=_reasons(layer, look, units), caption=scene.caption(layer),
-                images=len(scene.images), limit=largest_inside(np.stack(values, axis=-1), inside),
-            )  # fmt: skip
-            return figure, {"units": units, "filter": np.stack(values)}
+            units = units_alive(layer, display, UNITS)
+            filtered = np.stack([layer.maps["filter"][..., unit] for unit in units])
+            figure = relu_figure(observation, layer.name, caption=caption, display=display)
+            return figure, {"units": units, "filter": filtered}
 
         yield Drawing(f"relu-{layer.name}", draw)
 
 
-def _pipeline(scene: Scene, look: Look) -> Iterator[Drawing]:
-    layers = last_of_each_block(scene.layers)
-    for index in range(len(scene.names)):
+def _pipeline(observation: "Observation", display: Display, caption: Caption) -> Iterator[Drawing]:
+    for image in range(len(observation.images)):
 
-        def draw(index=index):
-            stops = []
-            for layer in layers:
-                stage = [stage for stage in ("filter", "detect", "condense") if stage in layer.maps][-1]
-                maps, inside = layer.maps[stage][index], layer.inside.get(stage)
-                stops.append(Stop(layer.name, stage, maps, layer.receptive_field, inside))
-            limit = largest(np.array([largest_inside(stop.maps, stop.inside) for stop in stops]))
-            shares = None if scene.shares is None else scene.shares[index]
-            figure = pipeline_figure(
-                scene.images[index], stops, caption=scene.caption(), image_name=scene.told(index), scale=look.scale,
-                limit=limit, shares=shares, labels=scene.labels,
-                verdict=scene.verdicts[index] if scene.verdicts else "",
-                note=f"{scene.left_out} of the network's convolutions are left out" if scene.left_out else "",
-            )  # fmt: skip
+        def draw(image=image):
+            stops = stops_of_image(observation, image)
             arrays = {f"{stop.layer}:{stop.stage}".replace("/", ":"): stop.maps for stop in stops}
-            return figure, {"image": scene.images[index], **arrays, **({} if shares is None else {"shares": shares})}
+            if observation.probabilities is not None:
+                arrays["shares"] = observation.probabilities[image]
+            figure = pipeline_figure(observation, image, caption=replace(caption, layer=None), display=display)
+            return figure, {"image": observation.images[image], **arrays}
 
-        yield Drawing(f"pipeline-image{index}", draw)
+        yield Drawing(f"pipeline-image{image}", draw)
 
 
-FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
+FIGURES: dict[str, Callable[["Observation", Display, Caption], Iterator[Drawing]]] = {
     "kernels": _kernels,
     "kernel": _kernel,
     "kernels_and_maps": _kernels_and_maps,
@@ -292,43 +144,3 @@ FIGURES: dict[str, Callable[[Scene, Look], Iterator[Drawing]]] = {
     "relu": _relu,
     "pipeline": _pipeline,
 }
-
-
-def _largest_activation(scene: Scene) -> float:
-    return largest(np.array([layer.largest() for layer in scene.layers]))
-
-
-def _sort(look: Look, layer: Layer) -> str:
-    """The order that was chosen, or by index where a layer has nothing to be ordered by."""
-    return "index" if look.sort == "orientation" or (look.sort == "norm" and not layer.paired) else look.sort
-
-
-def _chosen(layer: Layer, look: Look, count: int) -> np.ndarray:
-    """The units that were asked for; or, of those alive, the strongest, and for more: the middle and the weakest."""
-    if look.units is not None:
-        return np.array(list(dict.fromkeys(look.units)), int)[: look.max_units]
-    order = np.argsort(-np.nan_to_num(layer.activation), kind="stable")
-    alive = order[~layer.dead[order]]
-    order = alive if len(alive) else order
-    places = [0] if count == 1 else np.linspace(0, len(order) - 1, count).astype(int)
-    return np.unique(order[places]) if len(order) < count else order[places]
-
-
-def _reasons(layer: Layer, look: Look, units: np.ndarray) -> list[str]:
-    """Why each unit of `_chosen(layer, look, 3)` is shown."""
-    if look.units is not None:
-        return ["asked for"] * len(units)
-    alive = int((~layer.dead).sum())
-    if len(units) < 3:
-        return [f"one of the {alive} that are alive" if alive else "no unit is alive"] * len(units)
-    of = "the weakest of those alive" if alive else "all are dead"
-    return ["strongest mean activation", "the middle one", of]
-
-
-def last_of_each_block(layers: Sequence[Layer], most: int = 8) -> list[Layer]:
-    """The last layer of each block, by the name before the first underscore; evenly thinned where there are many."""
-    last = {layer.name.rsplit("/", 1)[-1].split("_")[0]: layer for layer in layers}
-    found = list(last.values()) if len(last) > 1 else list(layers)
-    if len(found) > most:
-        found = [found[place] for place in np.linspace(0, len(found) - 1, most).round().astype(int)]
-    return found

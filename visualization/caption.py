@@ -1,22 +1,28 @@
 """What a figure says about itself: where the arrays come from, and which of them are shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convlens.visualization import palette
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 
+if TYPE_CHECKING:
+    from convlens.interpret import ObservedLayer
+
 
 @dataclass(frozen=True)
 class Caption:
-    """Where a layer's arrays come from; what is not known is left out of the title."""
+    """Where the arrays of a figure come from; what is not known is left out of the title."""
 
     source: str | None = None  # "run cars/20260101-...", or a model's file
     layer: str | None = None
     epoch: int | None = None
     receptive_field: tuple[int, int] | None = None  # pixels of the input image: height, width
+    split: str = ""  # of the dataset, whose images were looked at
+    labels: Sequence[str] | None = None  # the names of the classes
 
     def facts(self, *more: str) -> str:
         """One line: source, epoch, receptive field, then `more`."""
@@ -26,6 +32,24 @@ class Caption:
             f"receptive field {size(self.receptive_field)} px" if self.receptive_field else "",
         ]
         return " · ".join(fact for fact in (*known, *more) if fact)
+
+    def of_layer(self, layer: "ObservedLayer") -> "Caption":
+        """The same, about a layer."""
+        return replace(self, layer=layer.name, receptive_field=layer.receptive_field)
+
+    def images(self, count: int | None) -> str:
+        """How many images were looked at, and of which split: "300 images of test"; "" where neither is known."""
+        return f"{count:,} images" + (f" of {self.split}" if self.split else "") if count else self.split
+
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where classes have no names."""
+        return f"class {index}" if self.labels is None else self.labels[index]
+
+    def class_names(self, count: int) -> list[str]:
+        """The names of so many classes. Raises ValueError where another number of classes is named."""
+        if self.labels is not None and len(self.labels) != count:
+            raise ValueError(f"{len(self.labels)} labels for {count} classes")
+        return [self.class_name(index) for index in range(count)]
 
 
 UNKNOWN = Caption()
@@ -95,12 +119,27 @@ def choose_units(
     return chosen[:max_units]
 
 
-def told(shown: np.ndarray, count: int, sort: str) -> str:
-    """In words, which units a figure shows."""
-    order = {
-        "index": "by index",
-        "norm": "largest kernel norm first",
-        "activation": "strongest activation first",
-        "orientation": "by orientation, then colour, then centre and surround",
-    }[sort]
-    return f"{len(shown)} of {count} units, {order}" if len(shown) < count else f"all {count} units, {order}"
+# By what units are put in order: in words where all are shown, where some are, and as what those have in common.
+_ORDERS = {
+    "index": ("by index", "the first by index", "the first {}"),
+    "norm": (
+        "largest weights first",
+        "those with the largest weights, largest first",
+        "the {} with the largest weights",
+    ),
+    "activation": ("most active first", "the most active, most active first", "the {} most active"),
+    "orientation": ("by orientation, then colour, then spots",) * 2 + ("the {} first by orientation",),
+}
+
+
+def which_units(shown: np.ndarray, count: int, sort: str, *, asked: bool = False) -> str:
+    """In words, which units a figure shows, in which order, and by what they were chosen; `asked`: by a person."""
+    every, some, _ = _ORDERS[sort]
+    if asked:
+        return f"{len(shown)} of {count} units: those asked for{'' if sort == 'index' else f', {every}'}"
+    return f"{len(shown)} of {count} units: {some}" if len(shown) < count else f"all {count} units, {every}"
+
+
+def among(shown: np.ndarray, count: int, sort: str) -> str:
+    """In words, what the units shown have in common; "" where they are all."""
+    return _ORDERS[sort][2].format(len(shown)) if len(shown) < count else ""

@@ -1,6 +1,7 @@
 """What a network takes for what, with the images themselves in the cells."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,31 +11,23 @@ from convlens.visualization.caption import UNKNOWN, Caption, heading
 from convlens.visualization.overlays import fitted, rgb, scaled
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
 
+if TYPE_CHECKING:
+    from convlens.interpret import ConfusionExamples
+
 MOST_CLASSES = 12
 LINE = line_height(palette.LABEL_SIZE)
 FRAME, GAP = 5, 5
 
 
-def confusion_examples_figure(
-    matrix: np.ndarray,
-    images: np.ndarray,
-    examples: np.ndarray,
-    labels: Sequence[str],
-    *,
-    caption: Caption = UNKNOWN,
-) -> Figure:
+def confusion_examples_figure(confusions: "ConfusionExamples", *, caption: Caption = UNKNOWN) -> Figure:
     """A confusion matrix with images in its cells: a row a true class, a column a predicted one.
 
-    `matrix` (classes, classes) holds counts; `images` (n, height, width, channels) in [0, 255] are those that
-    `examples` (classes, classes, count) index, -1 for none; at most four are shown in a cell. Its frame is blue where
-    the answer is right, red where it is wrong, the stronger the larger its share of the true class. Of more than 12
-    classes those with the most mistakes are shown.
+    At most four images are shown in a cell. Its frame is blue where the answer is right, red where it is wrong, the
+    stronger the larger its share of the true class. Of more than 12 classes those with the most mistakes are shown.
+    Raises ValueError where the caption names another number of classes.
     """
-    matrix, examples = np.asarray(matrix), np.asarray(examples)
-    if matrix.shape != (len(labels), len(labels)) or examples.shape[:2] != matrix.shape:
-        raise ValueError(
-            f"matrix of shape {matrix.shape} and examples of shape {examples.shape} for {len(labels)} labels"
-        )
+    matrix, images, examples = confusions.matrix, confusions.images, confusions.examples
+    labels = caption.class_names(len(matrix))
     wrong = matrix - np.diag(np.diag(matrix))
     shown = np.sort(np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:MOST_CLASSES])
     totals = matrix.sum(axis=1)
@@ -42,7 +35,7 @@ def confusion_examples_figure(
     worst = float((wrong / np.maximum(totals, 1)[:, None]).max(initial=0.0)) or 1.0
 
     cell = _cell_side(len(shown), max(images.shape[1:3]) if len(images) else 1)
-    names = [shorten(labels[one], 330, palette.LABEL_SIZE, "bold") for one in shown]
+    names = [shorten(labels[index], 330, palette.LABEL_SIZE, "bold") for index in shown]
     sheet = Sheet(width=1200)
     right = int(np.trace(matrix))
     facts = caption.facts(
@@ -68,20 +61,20 @@ def confusion_examples_figure(
             )
         for column, said in enumerate(shown):
             x = left + column * (cell + 16)
-            found = [images[at] for at in examples[true, said] if at >= 0]
+            in_cell = [images[row] for row in examples[true, said] if row >= 0]
             is_right = true == said
             strength = shares[true, said] / (1.0 if is_right else worst)
             table = palette.AGREEMENT if is_right else palette.SEQUENTIAL
             frame = table[round(40 + 180 * strength)] if matrix[true, said] else np.array(palette.HATCH[1])
-            sheet.paint(x, top, _cell(found, cell, frame))
+            sheet.paint(x, top, _cell(in_cell, cell, frame))
             if matrix[true, said]:
                 ink = palette.NEGATIVE if is_right else palette.POSITIVE
-                told = (
+                count = (
                     f"{int(matrix[true, said]):,}  ({percent(shares[true, said])})"
                     if cell >= 150
                     else str(matrix[true, said])
                 )
-                sheet.text(x + 2, top + cell + 4, told, palette.LABEL_SIZE, color=ink)
+                sheet.text(x + 2, top + cell + 4, count, palette.LABEL_SIZE, color=ink)
     sheet.text(MARGIN, y + len(shown) * step_y, "", palette.LABEL_SIZE)
     return sheet.figure()
 

@@ -1,22 +1,26 @@
 """How well a model did: what it takes for what, and its most confident mistakes."""
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, text_width
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, percent, shorten, shorten_middle, text_width
+
+if TYPE_CHECKING:
+    from convlens.training.evaluation import Confusion, Mistakes
 
 
-def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: str = "Confusion matrix") -> Figure:
-    """A confusion matrix, shape (classes, classes): a row a true class, a column a predicted one, counts in the cells.
+def confusion_matrix_figure(confusion: "Confusion", *, title: str = "Confusion matrix") -> Figure:
+    """A confusion matrix: a row a true class, a column a predicted one, counts in the cells.
 
-    Colours are shares of the true class. The diagonal (blue) and the mistakes (red) have a norm each, because on one
-    norm the mistakes of a good model could not be seen. Classes without images have hatched rows.
+    Colours are shares of the true class. The diagonal (blue) and the mistakes (red) have a colour scale each, because
+    on one scale the mistakes of a good model could not be seen. Classes without images have hatched rows. Raises
+    ValueError where the matrix is not as large as there are classes.
     """
-    matrix = np.asarray(matrix)
+    matrix, labels = np.asarray(confusion.matrix), confusion.classes
     classes = len(labels)
     if matrix.shape != (classes, classes):
         raise ValueError(f"matrix of shape {matrix.shape} with {classes} labels; expected ({classes}, {classes})")
@@ -57,8 +61,8 @@ def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: st
     if count_size >= 5:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             ink = palette.text_on(colours[row, column])
-            place = left + centres[column], top + centres[row]
-            sheet.text(*place, str(int(matrix[row, column])), count_size, ha="center", va="center_baseline", color=ink)
+            centre = left + centres[column], top + centres[row]
+            sheet.text(*centre, str(int(matrix[row, column])), count_size, ha="center", va="center_baseline", color=ink)
 
     y = top + side + 40
     y = sheet.colour_bar(left, y, 1.0, "right: share of the true class", table=palette.AGREEMENT, spell=percent)
@@ -69,19 +73,10 @@ def confusion_matrix_figure(matrix: np.ndarray, labels: Sequence[str], title: st
     return sheet.figure()
 
 
-def mistakes_figure(
-    images: np.ndarray,
-    true: Sequence[int],
-    predicted: Sequence[int],
-    confidence: Sequence[float],
-    labels: Sequence[str],
-    title: str = "Most confident mistakes",
-) -> Figure:
-    """Wrongly classified images with the true class, the prediction and its confidence under each.
-
-    `images` is (n, height, width, channels) in [0, 255]; `true` and `predicted` are indices into `labels`;
-    `confidence` is the softmax share of the prediction, in [0, 1]. The order is kept.
-    """
+def mistakes_figure(mistakes: "Mistakes", *, title: str = "Most confident mistakes") -> Figure:
+    """Wrongly classified images with the prediction, its confidence, the true class and, where it is known, the image's
+    name under each, in their order."""
+    images, labels = mistakes.images, mistakes.classes
     sheet = Sheet(width=1300)
     y = sheet.paragraph(MARGIN, MARGIN, title, 1850, palette.TITLE_SIZE, weight="bold") + 20
     if not len(images):
@@ -92,7 +87,7 @@ def mistakes_figure(
     height = max(1, round(high * width / wide))
     columns = min(6, len(images))
     step = 288 + 36
-    row_height = height + 2 * line_height(palette.LABEL_SIZE) + 44
+    row_height = height + (3 if len(mistakes.names) else 2) * line_height(palette.LABEL_SIZE) + 44
     for place in range(columns * math.ceil(len(images) / columns)):
         x, top = MARGIN + place % columns * step, y + place // columns * row_height
         if place >= len(images):
@@ -100,10 +95,14 @@ def mistakes_figure(
             continue
         sheet.photo(x, top, images[place], width, height)
         below = top + height + 8
-        share = f" {confidence[place]:.0%}"
+        share = f" {mistakes.confidence[place]:.0%}"
         room = 300 - text_width(share, palette.LABEL_SIZE)
-        said = shorten(f"said {labels[predicted[place]]}", room, palette.LABEL_SIZE) + share
+        said = shorten(f"said {labels[mistakes.predicted[place]]}", room, palette.LABEL_SIZE) + share
         sheet.text(x, below, said, palette.LABEL_SIZE, color=palette.POSITIVE)
-        is_class = shorten(f"is {labels[true[place]]}", 300, palette.LABEL_SIZE)
+        is_class = shorten(f"is {labels[mistakes.true[place]]}", 300, palette.LABEL_SIZE)
         sheet.text(x, below + line_height(palette.LABEL_SIZE), is_class, palette.LABEL_SIZE)
+        if len(mistakes.names):
+            called = shorten_middle(mistakes.names[place], 300, palette.LABEL_SIZE)
+            below += 2 * line_height(palette.LABEL_SIZE)
+            sheet.text(x, below, called, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     return sheet.figure()

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,6 +20,9 @@ from convlens.visualization.save import DPI
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number
 from convlens.visualization.tiles import cell_size
 
+if TYPE_CHECKING:
+    from convlens.interpret import Evolution
+
 SIDE, GAP = 128, 14  # pixels of a tile, and between tiles
 WIDTH = 1500
 FRAME_DPI = 120  # of an animation; a figure's own is 200
@@ -28,38 +32,27 @@ HOLD = 4  # the last frame stands so many times as long
 
 def write_evolution(
     path: str | Path,
-    kernels: np.ndarray,
-    epochs: Sequence[int],
+    evolution: "Evolution",
     *,
-    maps: np.ndarray | None = None,
-    image: np.ndarray | None = None,
-    rgb: bool = False,
-    whole: Sequence[int] | None = None,
     max_units: int = 32,
     seconds: float = 0.4,
-    changed: Sequence[float] | None = None,
-    inside: np.ndarray | None = None,
     caption: Caption = UNKNOWN,
 ) -> Path:
     """An animated GIF or, where `path` ends in .png or .apng, an animated PNG of what `evolution_frame` shows.
 
-    `kernels` is (epochs, height, width, inputs, units), `maps` (epochs, height, width, units) of one `image`
-    (height, width, channels). A frame stands `seconds`, the last one longer; the animation repeats. All epochs share
-    one norm, so that growing weights are seen to grow. GIF has 256 colours, the same ones in every frame; PNG has all.
+    A frame stands `seconds`, the last one longer; the animation repeats. All epochs share one colour scale, so that
+    growing weights are seen to grow. GIF has 256 colours, the same ones in every frame; PNG has all.
 
     Raises ValueError for another ending, or where the numbers of epochs differ.
     """
-    path = Path(path)
+    path, count = Path(path), len(evolution.epochs)
     if path.suffix.lower() not in (".gif", ".png", ".apng"):
         raise ValueError(f"{path.name} does not end in .gif, .png or .apng")
-    if len(kernels) != len(epochs) or (maps is not None and len(maps) != len(epochs)):
-        raise ValueError(
-            f"{len(epochs)} epochs for kernels of {len(kernels)}"
-            + (f" and maps of {len(maps)}" if maps is not None else "")
-        )
-    options = {"maps": maps, "image": image, "rgb": rgb, "whole": whole, "max_units": max_units}
-    options |= {"changed": changed, "inside": inside, "caption": caption}
-    frames = [_pixels(evolution_frame(kernels, epochs, place, **options)) for place in range(len(epochs))]
+    if len(evolution.kernels) != count or (evolution.maps is not None and len(evolution.maps) != count):
+        of_maps = "" if evolution.maps is None else f" and maps of {len(evolution.maps)}"
+        raise ValueError(f"{count} epochs for kernels of {len(evolution.kernels)}{of_maps}")
+    options = {"max_units": max_units, "caption": caption}
+    frames = [_pixels(evolution_frame(evolution, place, **options)) for place in range(count)]
     lasting = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     animation = {"save_all": True, "duration": lasting, "loop": 0}
     file = io.BytesIO()
@@ -75,27 +68,14 @@ def write_evolution(
 
 
 def evolution_frame(
-    kernels: np.ndarray,
-    epochs: Sequence[int],
-    place: int,
-    *,
-    maps: np.ndarray | None = None,
-    image: np.ndarray | None = None,
-    rgb: bool = False,
-    whole: Sequence[int] | None = None,
-    max_units: int = 32,
-    changed: Sequence[float] | None = None,
-    inside: np.ndarray | None = None,
-    caption: Caption = UNKNOWN,
+    evolution: "Evolution", place: int = -1, *, max_units: int = 32, caption: Caption = UNKNOWN
 ) -> Figure:
-    """The kernels of a layer, and their maps of one image, at the epoch `epochs[place]`; norms are those of all epochs.
+    """The kernels of a layer and their maps of one image at the epoch `epochs[place]`, on the scales of all epochs.
 
-    Shapes are those of `write_evolution`. Of a kernel of many inputs the strongest of the unit at the last epoch is
-    drawn, the same in every frame. `whole` (height, width, inputs, units) is the layer's own shape, where `kernels`
-    hold only the first of its inputs and units. `changed` is the median cosine of the kernels with the first ones, at
-    each epoch. The norm of maps is that of their cells `inside`, booleans (height, width), by default of all.
+    Of a kernel of many inputs the strongest of the unit at the last epoch is drawn, the same in every frame. The scale
+    of maps is that of the cells that no padding reaches, where they are known.
     """
-    kernels = np.asarray(kernels, np.float32)
+    kernels, maps, rgb = np.asarray(evolution.kernels, np.float32), evolution.maps, evolution.reads_colour
     if kernels.ndim != 5 or not len(kernels):
         raise ValueError(f"kernels of shape {kernels.shape}; expected (epochs, height, width, inputs, units)")
     shown = choose_units(kernels.shape[-1], max_units=max_units)
@@ -103,20 +83,20 @@ def evolution_frame(
     tiles = [_kernel_tile(kernels[..., unit], place, limit, rgb) for unit in shown]
     blocks = [("kernels", tiles, None)]
     if maps is not None:
-        map_limit = palette.largest_inside(np.asarray(maps)[..., shown], inside)
-        coloured = palette.colour_activations(np.asarray(maps)[place][..., shown], map_limit)
-        never = ~np.asarray(maps)[..., shown].any(axis=(0, 1, 2))
+        map_limit = palette.largest_inside(maps[..., shown], evolution.inside)
+        coloured = palette.colour_activations(maps[place][..., shown], map_limit)
+        never = ~maps[..., shown].any(axis=(0, 1, 2))
         blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], never))
 
     sheet = Sheet(width=WIDTH)
-    *shape, count = whole or kernels.shape[1:]
+    *shape, count = evolution.shape or kernels.shape[1:]
     units = f"{len(shown)} of {count} units" if len(shown) < count else f"all {count} units"
     inputs = "" if rgb or shape[2] == 1 else "the strongest input of each"
     if inputs and kernels.shape[3] < shape[2]:
         inputs += f" among the first {kernels.shape[3]}"
     facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one norm for all epochs")
-    y = heading(sheet, f"How {caption.layer or 'a layer'} came to be", facts, WIDTH - 60)
-    y = _draw_time(sheet, y, epochs, place, changed)
+    y = heading(sheet, f"How {caption.layer or evolution.layer} came to be", facts, WIDTH - 60)
+    y = _draw_time(sheet, y, evolution, place)
     columns = min(len(shown), 8 if maps is not None and len(shown) > 4 else 12)
     step = _block_width(columns) + 70
     for index, (title, drawn, never) in enumerate(blocks):
@@ -140,12 +120,12 @@ def evolution_frame(
     else:
         sheet.colour_bar(MARGIN, bottom, limit, "weight")
     if maps is not None:
-        sheet.activation_bar(MARGIN + step, bottom, map_limit, "all epochs", signed=bool((np.asarray(maps) < 0).any()))
-    if image is not None:
-        high, wide = fitted(*image.shape[:2], 150)
-        sheet.photo(MARGIN + step + 560, bottom, image, wide, high)
+        sheet.activation_bar(MARGIN + step, bottom, map_limit, "all epochs", signed=bool((maps < 0).any()))
+    if evolution.image is not None:
+        high, wide = fitted(*evolution.image.shape[:2], 150)
+        sheet.photo(MARGIN + step + 560, bottom, evolution.image, wide, high)
     if maps is not None:
-        footnotes(sheet, sheet.height + 10, [], beyond=beyond(np.asarray(maps)[..., shown], map_limit))
+        footnotes(sheet, sheet.height + 10, [], beyond=beyond(maps[..., shown], map_limit))
     return sheet.figure()
 
 
@@ -170,10 +150,11 @@ def _block_width(columns: int) -> int:
     return columns * (SIDE + GAP) - GAP
 
 
-def _draw_time(sheet: Sheet, y: float, epochs: Sequence[int], place: int, changed: Sequence[float] | None) -> float:
-    """The epoch, in words and as a bar that fills up."""
-    told = f"epoch {epochs[place]}" + (" (not trained yet)" if epochs[place] == 0 else f" of {epochs[-1]}")
-    sheet.text(MARGIN, y, told, palette.HEADING_SIZE, weight="bold")
+def _draw_time(sheet: Sheet, y: float, evolution: "Evolution", place: int) -> float:
+    """The epoch, in words and as a bar that fills up; returns the y below."""
+    epochs, changed = evolution.epochs, evolution.changed
+    words = f"epoch {epochs[place]}" + (" (not trained yet)" if epochs[place] == 0 else f" of {epochs[-1]}")
+    sheet.text(MARGIN, y, words, palette.HEADING_SIZE, weight="bold")
     bar = np.empty((14, 600, 3), np.uint8)
     bar[:] = palette.HATCH[1]
     span = max(epochs[-1] - epochs[0], 1)
@@ -181,8 +162,8 @@ def _draw_time(sheet: Sheet, y: float, epochs: Sequence[int], place: int, change
     sheet.paint(MARGIN + 420, y + 10, bar)
     if changed is not None and np.isfinite(changed[place]):
         y += line_height(palette.HEADING_SIZE)
-        told = f"cosine with the start {signed(changed[place])} in the median: 1 is unchanged, 0 is all new"
-        sheet.text(MARGIN, y, told, palette.LABEL_SIZE)
+        cosine = f"cosine with the start {signed(changed[place])} in the median: 1 is unchanged, 0 is all new"
+        sheet.text(MARGIN, y, cosine, palette.LABEL_SIZE)
     return y + line_height(palette.HEADING_SIZE) + 20
 
 

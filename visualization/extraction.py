@@ -1,6 +1,7 @@
 """Feature extraction in one row: Input, Filter, Detect, Condense."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,13 +9,15 @@ from matplotlib.figure import Figure
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
+from convlens.visualization.display import Display, limit_of_maps, reasons
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, percent, shorten
 from convlens.visualization.tiles import cell_size
 
 if TYPE_CHECKING:
-    from convlens.interpret import Reading
+    from convlens.interpret import Extraction, Observation, Reading
 
 SIDE = 400
+USUAL = Display()
 SMALL = 132
 ARROW = 80
 STAGES = ("filter", "detect", "condense")
@@ -24,64 +27,108 @@ OTHERS = {"layer": "the layer's", "global": "the network's"}
 Box = tuple[float, float, float, float]  # top, left, bottom, right in pixels of the image
 
 
+@dataclass(frozen=True)
+class _Steps:
+    """What is drawn: a row an image, a column a step."""
+
+    images: Sequence[np.ndarray]  # (height, width[, channels]) in [0, 255]
+    names: Sequence[str]  # what is written under each image
+    stages: Mapping[str, Sequence[np.ndarray]]  # (height, width) for each image, by stage
+    kernel: np.ndarray | None = None  # drawn above: (height, width), or (height, width, 3) for RGB
+    reading: "Reading | None" = None  # what a unit reads that does not read the image
+    inside: np.ndarray | None = None  # cells of filter that set the scale, booleans (height, width); None: all
+    boxes: Mapping[str, Box] = field(default_factory=dict)  # the part of the image that a stage covers, if not all
+
+
 def extraction_figure(
-    images: Sequence[np.ndarray],
-    stages: Mapping[str, Sequence[np.ndarray]],
+    extraction: "Extraction",
     *,
-    caption: Caption = UNKNOWN,
     name: str = "",
-    names: Sequence[str] | None = None,
-    kernel: np.ndarray | None = None,
-    reading: "Reading | None" = None,
+    image_name: str = "",
     facts: Sequence[str] = (),
-    scale: str = "unit",
-    limit: float | None = None,
-    inside: np.ndarray | None = None,
-    boxes: Mapping[str, Box] | None = None,
+    caption: Caption = UNKNOWN,
 ) -> Figure:
-    """One unit, or one kernel, at work: a row an image, a column a step, as the Kaggle lesson draws it.
+    """One kernel at work on one image, a column a step, as the Kaggle lesson draws it.
 
-    `images` are (height, width[, channels]) in [0, 255], `names` what is written under each. `stages` holds, under
-    "filter" and, where they follow, "detect" and "condense", an array of shape (height, width) for each image; all
-    are on one norm about zero, up to the largest magnitude of the filter stage's cells `inside`, booleans (height,
-    width), by default of all. With a `limit`, the layer's or the network's as `scale` says, they are drawn on that norm
-    too, small. `boxes` says which part of the image each stage covers, by default all of it. `kernel`, drawn above, is
-    (height, width), or (height, width, 3) for RGB. `reading` is what a unit reads that does not read the image.
+    All steps are on one colour scale about zero, up to the largest magnitude of the filter stage. `name` is the
+    kernel's, `facts` join the title.
     """
-    shown = [stage for stage in STAGES if stage in stages]
-    own = palette.largest_inside(np.stack(stages["filter"])[..., None], inside) if _alike(stages["filter"]) else None
-    own = own or palette.largest(np.concatenate([np.ravel(one) for one in stages["filter"]]))
-    shared = None if scale == "unit" or limit is None else limit
+    stages = {stage: [getattr(extraction, stage)] for stage in STAGES}
+    boxes = extraction.cover.boxes if extraction.padding == "valid" else {}
+    names = [image_name] if image_name else []
+    steps = _Steps(
+        [extraction.input * 255], names, stages, extraction.kernel, inside=extraction.cover.inside, boxes=boxes
+    )
+    return _drawn(steps, _title(name, caption), caption, facts=facts)
 
-    columns = 1 + (reading is not None) + len(shown)
+
+def unit_extraction_figure(
+    observation: "Observation", layer: str, unit: int, *, caption: Caption = UNKNOWN, display: Display = USUAL
+) -> Figure:
+    """One unit at work on each image: a row an image, a column a step.
+
+    All steps are on one colour scale about zero, up to the largest magnitude of the unit's filter stage in cells that
+    no padding reaches. Unless the scale "unit" is chosen they are drawn on that of the layer or of the network too,
+    small. Of a unit that does not read the image, the maps that it reads are drawn before them.
+    """
+    observed = observation.layer(layer)
+    caption, scale = caption.of_layer(observed), display.filled("layer").scale
+    reading = observed.reading(unit) if observed.reading else None
+    is_picture = reading is None and (observed.rgb or observed.kernel.shape[2] == 1)
+    kernel = observed.kernel[..., unit] if is_picture and observed.paired else None
+    names = [observation.image_text(image) for image in range(len(observation.images))]
+    steps = _Steps(
+        observation.images, names,
+        {stage: observed.maps[stage][..., unit] for stage in STAGES if stage in observed.maps},
+        kernel if kernel is None or observed.rgb else kernel[..., 0], reading, observed.inside.get("filter"),
+    )  # fmt: skip
+    limit = limit_of_maps(observation.layers if scale == "global" else [observed])
+    shared = None if scale == "unit" else (scale, limit)
+    return _drawn(
+        steps, _title(f"unit {unit}", caption), caption, facts=reasons(observed, display, [unit]), shared=shared
+    )
+
+
+def _title(name: str, caption: Caption) -> str:
+    return "Feature extraction by " + " of ".join(filter(None, (name, caption.layer)))
+
+
+def _drawn(
+    steps: _Steps, title: str, caption: Caption, *, facts: Sequence[str] = (), shared: tuple[str, float] | None = None
+) -> Figure:
+    """The figure; `shared` is the scale of other units too, "layer" or "global", and its limit."""
+    filtered, reading, kernel = steps.stages["filter"], steps.reading, steps.kernel
+    own = palette.largest_inside(np.stack(filtered)[..., None], steps.inside) if _alike(filtered) else None
+    own = own or palette.largest(np.concatenate([np.ravel(array) for array in filtered]))
+
+    columns = 1 + (reading is not None) + len(steps.stages)
     sheet = Sheet(width=MARGIN + 4 * SIDE + 3 * ARROW)
     right = MARGIN + max(columns, 4) * (SIDE + ARROW) - ARROW
-    title = "Feature extraction by " + " of ".join(filter(None, (name, caption.layer)))
-    told = "scale: unit" if shared is None else f"scale: unit; small: {scale}"
-    y = heading(sheet, title, caption.facts(*facts, told), 1500)
+    scales = "scale: unit" if shared is None else f"scale: unit; small: {shared[0]}"
+    y = heading(sheet, title, caption.facts(*facts, scales), 1500)
     if kernel is not None:
         y = max(y, _draw_kernel(sheet, np.asarray(kernel), right))
-    heads = ["Input" if reading is None else "Image", *([_told_of(reading)] if reading else [])]
-    for column, step in enumerate([*heads, *(stage.capitalize() for stage in shown)]):
-        words = shorten(step, SIDE + ARROW - 20, palette.HEADING_SIZE, "bold")
+    heads = ["Input" if reading is None else "Image", *([_reads(reading)] if reading else [])]
+    for column, head in enumerate([*heads, *(stage.capitalize() for stage in steps.stages)]):
+        words = shorten(head, SIDE + ARROW - 20, palette.HEADING_SIZE, "bold")
         sheet.text(MARGIN + column * (SIDE + ARROW), y, words, palette.HEADING_SIZE, weight="bold")
     y += line_height(palette.HEADING_SIZE)
     first = MARGIN + (1 + (reading is not None)) * (SIDE + ARROW)
-    for row, image in enumerate(images):
-        steps = {stage: np.asarray(stages[stage][row]) for stage in shown}
-        below = _draw_image(sheet, y, np.asarray(image), names[row] if names else "")
+    for row, image in enumerate(steps.images):
+        image, stages = np.asarray(image), {stage: np.asarray(arrays[row]) for stage, arrays in steps.stages.items()}
+        below = _draw_image(sheet, y, image, steps.names[row] if steps.names else "")
         if reading is not None:
-            below = max(below, _draw_reading(sheet, y, np.asarray(image), reading, row))
-        drawn = _draw_steps(sheet, first, y, np.asarray(image), steps, own, boxes or {})
+            below = max(below, _draw_reading(sheet, y, image, reading, row))
+        drawn = _draw_stages(sheet, (first, y), image, stages, own, steps.boxes)
         if shared is not None:
-            drawn = _draw_small(sheet, first, drawn, np.asarray(image), steps, shared, scale)
+            drawn = _draw_small(sheet, (first, drawn), image, stages, *shared)
         y = max(below, drawn) + 32
     bottom = sheet.activation_bar(first, y, own, "the same norm at every step" if shared is None else "large tiles")
     if shared is not None:
-        sheet.activation_bar(first + SIDE + ARROW + 60, y, shared, f"small tiles: {OTHERS[scale]} norm")
-    out = max(beyond(array, own) for stage in shown for array in stages[stage])
+        sheet.activation_bar(first + SIDE + ARROW + 60, y, shared[1], f"small tiles: {OTHERS[shared[0]]} norm")
+    out = max(beyond(array, own) for arrays in steps.stages.values() for array in arrays)
     out = max(out, beyond(reading.maps, reading.limits)) if reading is not None else out
-    footnotes(sheet, bottom, stages["filter"], beyond=out)
+    footnotes(sheet, bottom, filtered, beyond=out)
     return sheet.figure()
 
 
@@ -89,7 +136,8 @@ def _alike(arrays: Sequence[np.ndarray]) -> bool:
     return len({np.shape(array) for array in arrays}) == 1
 
 
-def _told_of(reading: "Reading") -> str:
+def _reads(reading: "Reading") -> str:
+    """How many maps a unit reads, and of which layer."""
     count = len(reading.channels)
     of = f" of {reading.layer}" if reading.layer else ""
     return f"Reads {reading.total} maps{of}" if count < reading.total else f"Reads {count} maps{of}"
@@ -154,28 +202,45 @@ def _draw_reading(sheet: Sheet, y: float, image: np.ndarray, reading: "Reading",
     return _quiet(sheet, x, top, said, SIDE + 30)
 
 
-def _draw_steps(sheet, first, y, image, steps, limit, boxes) -> float:
+def _draw_stages(
+    sheet: Sheet,
+    at: tuple[float, float],
+    image: np.ndarray,
+    stages: Mapping[str, np.ndarray],
+    limit: float,
+    boxes: Mapping[str, Box],
+) -> float:
+    """The stages of one image from (x, y) on, each after an arrow; returns the y below."""
+    first, y = at
     # Every step is drawn where it lies in the image, so that a place of the image is at the same place of each tile.
     width, height = _fitted(image, SIDE)
     factor = width / image.shape[1]
-    for column, (stage, step) in enumerate(steps.items()):
+    for column, (stage, step) in enumerate(stages.items()):
         x = first + column * (SIDE + ARROW)
         _arrow(sheet, x, y, height)
         top, left, bottom, right = boxes.get(stage, (0, 0, *image.shape[:2]))
         if stage in boxes:
             sheet.empty(x, y, width, height)
-        place = x + round(left * factor), y + round(top * factor)
+        corner = x + round(left * factor), y + round(top * factor)
         wide, high = (max(1, round((end - start) * factor)) for start, end in ((left, right), (top, bottom)))
-        sheet.tile(*place, palette.colour_activations(step, limit), wide, high)
+        sheet.tile(*corner, palette.colour_activations(step, limit), wide, high)
         low, high = (number(float(edge)) for edge in (step.min(), step.max()))
         _quiet(sheet, x, y + height + 8, f"{size(step.shape)}, from {low} to {high}")
     return y + height + 8 + LINE
 
 
-def _draw_small(sheet, first, y, image, steps, limit, scale) -> float:
-    """The same steps on the norm that is shared with other units."""
+def _draw_small(
+    sheet: Sheet,
+    at: tuple[float, float],
+    image: np.ndarray,
+    stages: Mapping[str, np.ndarray],
+    scale: str,
+    limit: float,
+) -> float:
+    """The same stages on the scale that is shared with other units; returns the y below."""
+    first, y = at
     width, height = _fitted(image, SMALL)
-    for column, step in enumerate(steps.values()):
+    for column, step in enumerate(stages.values()):
         x = first + column * (SIDE + ARROW)
         sheet.tile(x, y + 8, palette.colour_activations(step, limit), width, height)
         if column == 0:

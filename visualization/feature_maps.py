@@ -1,17 +1,22 @@
 """Feature maps as pictures: one layer at filter, detect and condense, and beside the kernels that made them."""
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, beyond, choose_units, footnotes, heading, size, told
+from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
+from convlens.visualization.display import Display, limit_of_maps, shown_units
 from convlens.visualization.groups import Group, draw_groups
 from convlens.visualization.sheet import MARGIN, Sheet, number, shorten
 from convlens.visualization.tiles import cell_size
 
+if TYPE_CHECKING:
+    from convlens.interpret import Observation
+
 WIDTH = 1800
+USUAL = Display()
 STAGES = ("filter", "detect", "condense")
 SIDE = 128
 
@@ -32,95 +37,77 @@ def _photo_size(image: np.ndarray, side: int) -> tuple[int, int]:
 
 
 def feature_maps_figure(
-    image: np.ndarray,
-    maps: Mapping[str, np.ndarray],
+    observation: "Observation",
+    layer: str,
+    image: int = 0,
     *,
     caption: Caption = UNKNOWN,
-    image_name: str = "",
-    units: Sequence[int] | None = None,
-    max_units: int = 32,
-    sort: str = "index",
-    scale: str = "layer",
-    limit: float | None = None,
-    norm: np.ndarray | None = None,
-    dead: np.ndarray | None = None,
-    inside: np.ndarray | None = None,
+    display: Display = USUAL,
 ) -> Figure:
-    """What one layer makes of one image, each unit at filter, detect and condense, all on one norm about zero.
+    """What one layer makes of one image, each unit at filter, detect and condense, on one colour scale about zero.
 
-    `image` is (height, width, channels) in [0, 255]; `maps` holds arrays of shape (height, width, units) under
-    "filter" and, where an activation and a pooling follow, under "detect" and "condense". A cell has one size at every
-    stage, so condensing is seen to shrink the map. `norm`, of shape (units,), is for sort "norm"; `limit` is for scale
-    "global". `dead`, of shape (units,), marks units; by default those that are zero on this image. The norm is that of
-    the filter stage's cells `inside`, booleans (height, width), by default of all; cells beyond it are marked.
+    `image` is its place among the observation's. A cell has one size at every stage, so condensing is seen to shrink
+    the map. Units that are zero on all images are marked. The scale is that of the filter stage's cells that no padding
+    reaches; cells beyond it are marked.
     """
-    maps = {stage: np.asarray(maps[stage]) for stage in STAGES if maps.get(stage) is not None}
+    observed = observation.layer(layer)
+    caption, scale = caption.of_layer(observed), display.filled("layer").scale
+    maps = {stage: np.asarray(observed.maps[stage][image]) for stage in STAGES if stage in observed.maps}
     shape = maps["filter"].shape
-    count = shape[-1]
-    detected = maps.get("detect", maps["filter"])
-    activation = detected.mean(axis=(0, 1))
-    shown = choose_units(count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation)
-    ranges = palette.limits(maps["filter"], scale, limit, inside)
-    dead = ~detected.any(axis=(0, 1)) if dead is None else np.asarray(dead)
+    shown, which = shown_units(observed, display)
+    ranges = palette.limits(maps["filter"], scale, limit_of_maps(observation.layers), observed.inside.get("filter"))
+    dead = observed.dead
 
     width, height, cell = _fit(*shape[:2], SIDE)
-    shares = [(one.shape[1] / shape[1], one.shape[0] / shape[0]) for one in maps.values()]
+    shares = [(array.shape[1] / shape[1], array.shape[0] / shape[0]) for array in maps.values()]
     sizes = [(max(1, round(width * wide)), max(1, round(height * high))) for wide, high in shares]
     groups = []
     for unit in shown:
-        tiles = [palette.colour_activations(one[..., unit], ranges[unit]) for one in maps.values()]
+        tiles = [palette.colour_activations(array[..., unit], ranges[unit]) for array in maps.values()]
         notes = [f"±{number(ranges[unit])}"] if scale == "unit" else []
         groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
 
     sheet = Sheet(width=WIDTH)
-    wide, high = _photo_size(image, 170)
-    sheet.photo(MARGIN, MARGIN, image, wide, high)
-    shapes = ", ".join(f"{stage} {size(one.shape[:2])}" for stage, one in maps.items())
-    name = shorten(f"image: {image_name}", 700, palette.BODY_SIZE) if image_name else ""
-    scale_told = f"scale: {scale}" + (", colours by square root" if scale == "unit" else "")
-    facts = caption.facts(name, shapes, told(shown, count, sort), scale_told)
+    photo = observation.images[image]
+    wide, high = _photo_size(photo, 170)
+    sheet.photo(MARGIN, MARGIN, photo, wide, high)
+    shapes = ", ".join(f"{stage} {size(array.shape[:2])}" for stage, array in maps.items())
+    name = observation.image_text(image)
+    name = shorten(f"image: {name}", 700, palette.BODY_SIZE) if name else ""
+    scale_text = f"scale: {scale}" + (", colours by square root" if scale == "unit" else "")
+    facts = caption.facts(name, shapes, which, scale_text)
     y = heading(sheet, f"Feature maps of {caption.layer or 'a convolution'}", facts, WIDTH - wide, MARGIN + wide + 36)
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
         y = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "the same norm at every stage")
-    out = max(beyond(one[..., shown], ranges[shown]) for one in maps.values())
+    out = max(beyond(array[..., shown], ranges[shown]) for array in maps.values())
     footnotes(sheet, y, [maps["filter"][..., shown]], dead=bool(dead[shown].any()), beyond=out)
     return sheet.figure()
 
 
 def kernels_and_maps_figure(
-    kernel: np.ndarray,
-    images: np.ndarray,
-    maps: np.ndarray,
-    *,
-    caption: Caption = UNKNOWN,
-    rgb: bool = False,
-    units: Sequence[int] | None = None,
-    max_units: int = 32,
-    sort: str = "index",
-    scale: str = "layer",
-    limits: tuple[float, float] | None = None,
-    activation: np.ndarray | None = None,
-    dead: np.ndarray | None = None,
-    inside: np.ndarray | None = None,
-    notes: Sequence[str] = (),
+    observation: "Observation", layer: str, *, caption: Caption = UNKNOWN, display: Display = USUAL
 ) -> Figure:
     """Each unit's kernel beside the feature maps that it produces, before ReLU, the lesson's picture.
 
-    `kernel` is (height, width, channels, units), `images` (n, height, width, channels) in [0, 255], `maps` the
-    filter stage, (n, height, width, units). With `rgb` the kernel is an RGB tile, otherwise its strongest input
-    channel, named under the unit. `limits` are the largest magnitudes of kernels and maps, for scale "global". The
-    norm of maps is that of their cells `inside`, booleans (height, width), by default of all. `notes` join the title.
+    A kernel that reads a colour image is an RGB tile, of any other its strongest input channel is drawn, named under
+    the unit. The colour scale of maps is that of their cells that no padding reaches. Raises ValueError for a layer
+    whose kernels are not paired with its maps.
     """
-    kernel, maps = np.asarray(kernel), np.asarray(maps)
-    count = kernel.shape[-1]
+    observed = observation.layer(layer)
+    if not observed.paired:
+        raise ValueError(f"layer {layer} mixes its kernels before a map comes out: no kernel stands beside a map")
+    caption, scale = caption.of_layer(observed), display.filled("unit").scale
+    kernel, maps, images = np.asarray(observed.kernel), np.asarray(observed.maps["filter"]), observation.images
+    rgb, dead, inside = observed.rgb, observed.dead, observed.inside.get("filter")
     norms = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1)))  # (channels, units)
-    overall = np.sqrt((norms**2).sum(axis=0))
-    shown = choose_units(count, units=units, max_units=max_units, sort=sort, norm=overall, activation=activation)
-    weights = palette.limits(kernel, scale, limits and limits[0])
-    ranges = palette.limits(maps, scale, limits and limits[1], inside)
+    shown, which = shown_units(observed, display)
+    paired = [other for other in observation.layers if other.paired]
+    weights = palette.limits(
+        kernel, scale, palette.largest(np.array([palette.largest(other.kernel) for other in paired]))
+    )
+    ranges = palette.limits(maps, scale, limit_of_maps(paired), inside)
     strongest = np.nan_to_num(norms).argmax(axis=0)
-    dead = np.zeros(count, bool) if dead is None else np.asarray(dead)
 
     groups = []
     for unit in shown:
@@ -128,7 +115,7 @@ def kernels_and_maps_figure(
         seen = kernel[..., unit] if rgb else kernel[:, :, strongest[unit], unit]
         coloured = [palette.colour_activations(each[..., unit], ranges[unit]) for each in maps]
         tiles = [draw_kernel(seen, weights[unit]), *coloured]
-        beside = [] if rgb or len(norms) == 1 else [f"ch {strongest[unit]}"]
+        beside = [] if rgb or len(norms) == 1 else [f"reads {strongest[unit]}"]
         if scale == "unit":
             beside += [f"w ±{number(weights[unit])}", f"a ±{number(ranges[unit])}"]
         groups.append(Group(str(unit), tiles, beside, bool(dead[unit])))
@@ -138,10 +125,12 @@ def kernels_and_maps_figure(
     sizes = [(kernel.shape[1] * kernel_cell, kernel.shape[0] * kernel_cell), *[(wide, high)] * len(maps)]
 
     sheet = Sheet(width=1000)
-    scale_told = "scale: unit (weights ±w, activations ±a, by square root)" if scale == "unit" else f"scale: {scale}"
-    what = "kernel: RGB" if rgb else "kernel: strongest input channel (ch)" if len(norms) > 1 else ""
+    own = "scale: each unit has its own (w: weights, a: activations, whose colours go by the square root)"
+    scale_text = own if scale == "unit" else f"scale: {scale}"
+    slices = "kernel: the slice with the largest weights, which reads the map named beside it"
+    what = "kernel: RGB, mid-grey is zero" if rgb else slices if len(norms) > 1 else ""
     shapes = f"kernels {size(kernel.shape[:3])}, maps {size(maps.shape[1:3])}"
-    facts = caption.facts(shapes, what, told(shown, count, sort), scale_told, *notes)
+    facts = caption.facts(shapes, what, which, scale_text, observation.changes_text)
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'} and the feature maps they produce", facts, 1800)
     gutter = max(cell, kernel_cell, 12) + 8
     y = draw_groups(sheet, MARGIN, y, groups, ["kernel", *images], sizes, gutter)

@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
+from convlens.visualization.display import Display, last_of_each_block
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 from convlens.visualization.tiles import cell_size
 
+if TYPE_CHECKING:
+    from convlens.interpret import Observation
+
 SIDE = 210
+USUAL = Display()
 GAP = 96
 PAD = 14  # pixels of ground around the maps of a block
 BAR = 260
@@ -31,51 +37,63 @@ class Stop:
     inside: np.ndarray | None = None
 
 
+def stops_of_image(observation: "Observation", image: int) -> list[Stop]:
+    """What an image, by its place, is at the end of each block: at the last stage that its last layer has."""
+    stops = []
+    for layer in last_of_each_block(observation.layers):
+        stage = [stage for stage in ("filter", "detect", "condense") if stage in layer.maps][-1]
+        maps, inside = np.asarray(layer.maps[stage][image]), layer.inside.get(stage)
+        stops.append(Stop(layer.name, stage, maps, layer.receptive_field, inside))
+    return stops
+
+
 def pipeline_figure(
-    image: np.ndarray,
-    stops: Sequence[Stop],
+    observation: "Observation",
+    image: int = 0,
     *,
     caption: Caption = UNKNOWN,
-    image_name: str = "",
+    display: Display = USUAL,
     strongest: int = 5,
-    scale: str = "layer",
-    limit: float | None = None,
-    shares: np.ndarray | None = None,
-    labels: Sequence[str] | None = None,
-    verdict: str = "",
-    note: str = "",
 ) -> Figure:
-    """An image, (height, width, channels) in [0, 255], through every block: the strongest units at each.
+    """An image, by its place, through every block: the `strongest` units at each.
 
-    Units are ordered by their mean activation on this image, which is written under each. `shares` are the class
-    probabilities, shape (classes,), drawn at the end with their `labels` and, if there is one, a `verdict` on them. A
-    `note` joins the title's facts.
+    Units are ordered by their mean activation on this image, which is written under each. The class probabilities,
+    where they are known, are drawn at the end.
     """
+    photo, stops, scale = (
+        observation.images[image],
+        stops_of_image(observation, image),
+        display.filled("layer").scale,
+    )
+    shares = None if observation.probabilities is None else np.asarray(observation.probabilities[image])
+    limit = palette.largest(np.array([palette.largest_inside(stop.maps, stop.inside) for stop in stops]))
     limits = [palette.limits(stop.maps, scale, limit, stop.inside) for stop in stops]
     sheet = Sheet(width=1300)
+    left_out = observation.left_out
     facts = caption.facts(
         f"the {strongest} units with the largest mean activation of each block, strongest first",
         "a block reads all maps of the one before, not only those beside it",
-        note,
+        f"{left_out} of the network's convolutions are left out" if left_out else "",
         f"scale: {scale}, colours by square root",
     )
     y = heading(sheet, "From the image to the class" if shares is not None else "Through every block", facts, 1800)
     top = y + 4 * line_height(palette.LABEL_SIZE) + 10
     note_height = line_height(palette.LABEL_SIZE)
-    factor = SIDE / max(image.shape[:2])
-    width, height = round(image.shape[1] * factor), round(image.shape[0] * factor)
+    factor = SIDE / max(photo.shape[:2])
+    width, height = round(photo.shape[1] * factor), round(photo.shape[0] * factor)
     highest = max(_tile_size(stop.maps)[1] for stop in stops)
     step = round(highest + note_height + 50)
 
     # Maps of a block stand on one ground, and arrows lead from ground to ground: no row is a chain of units.
     bottom = top + strongest * step
     middle = (top + bottom) / 2 - PAD
-    photo = middle - height / 2
-    sheet.text(MARGIN, photo - 2 * note_height - 10, "image", palette.LABEL_SIZE, weight="bold")
-    sheet.text(MARGIN, photo - note_height - 8, size(image.shape), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
-    sheet.photo(MARGIN, photo, image, width, height)
-    if image_name:
-        sheet.paragraph(MARGIN, photo + height + 6, image_name, SIDE + 10, palette.LABEL_SIZE)
+    above = middle - height / 2
+    sheet.text(MARGIN, above - 2 * note_height - 10, "image", palette.LABEL_SIZE, weight="bold")
+    sheet.text(MARGIN, above - note_height - 8, size(photo.shape), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    sheet.photo(MARGIN, above, photo, width, height)
+    image_text = observation.image_text(image)
+    if image_text:
+        sheet.paragraph(MARGIN, above + height + 6, image_text, SIDE + 10, palette.LABEL_SIZE)
 
     x = MARGIN
     for stop, ranges in zip(stops, limits, strict=True):
@@ -84,7 +102,8 @@ def pipeline_figure(
         ground[:] = palette.HATCH[0]
         sheet.paint(x - PAD, top - PAD, ground)
         _draw_arrow(sheet, x - GAP / 2, middle)
-        _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale)
+        rows = [top + row * step for row in range(strongest)]
+        _draw_stop(sheet, (x, y), rows, stop, ranges, scale)
     if scale == "global":
         signed = any(np.min(stop.maps) < 0 for stop in stops)
         limit = float(limits[0][0])
@@ -94,7 +113,8 @@ def pipeline_figure(
     footnotes(sheet, bottom, [stop.maps for stop in stops], beyond=out)
     if shares is not None:
         _draw_arrow(sheet, x + SIDE + GAP / 2, middle)
-        _draw_shares(sheet, x + SIDE + GAP, y, middle, np.asarray(shares), labels, verdict)
+        verdict = observation.verdicts[image] if observation.verdicts else ""
+        _draw_shares(sheet, (x + SIDE + GAP, y, middle), shares, caption, verdict)
     return sheet.figure()
 
 
@@ -107,8 +127,11 @@ def _strongest(maps: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(-np.nan_to_num(np.asarray(maps).mean(axis=(0, 1))), kind="stable")[:count]
 
 
-def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
-    maps = np.asarray(stop.maps)
+def _draw_stop(
+    sheet: Sheet, at: tuple[float, float], rows: Sequence[float], stop: Stop, limits: np.ndarray, scale: str
+) -> None:
+    """A block's name and size at (x, y), and below it a tile at the y of each of the `rows`."""
+    (x, y), maps = at, np.asarray(stop.maps)
     means = maps.mean(axis=(0, 1))
     count = maps.shape[-1]
     line = line_height(palette.LABEL_SIZE)
@@ -120,25 +143,23 @@ def _draw_stop(sheet, x, y, top, step, stop, ranges, strongest, scale) -> None:
         sees = f"sees {size(stop.receptive_field)} px"
         sheet.text(x, y + 2 * line, sees, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     if scale == "layer":
-        limit = number(float(ranges[0]))
-        told = f"colours ±{limit}" if maps.min() < 0 else f"colours 0 to {limit}"
-        sheet.text(x, y + 3 * line, told, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+        limit = number(float(limits[0]))
+        colours = f"colours ±{limit}" if maps.min() < 0 else f"colours 0 to {limit}"
+        sheet.text(x, y + 3 * line, colours, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     wide, high = _tile_size(maps)
-    order = _strongest(maps, strongest)
-    for place in range(strongest):
-        if place >= count:
-            sheet.empty(x, top + place * step, wide, high)
+    order = _strongest(maps, len(rows))
+    for rank, top in enumerate(rows):
+        if rank >= count:
+            sheet.empty(x, top, wide, high)
             continue
-        unit = order[place]
+        unit = order[rank]
         dead = not maps[..., unit].any()
-        sheet.tile(
-            x, top + place * step, palette.colour_activations(maps[..., unit], ranges[unit]), wide, high, dead=dead
-        )
+        sheet.tile(x, top, palette.colour_activations(maps[..., unit], limits[unit]), wide, high, dead=dead)
         note = f"{unit}: mean {number(float(means[unit]))}" if not dead else f"{unit}: dead"
         if scale == "unit":
-            note += f", ±{number(float(ranges[unit]))}"
+            note += f", ±{number(float(limits[unit]))}"
         ink = palette.DEAD_TEXT if dead else palette.QUIET_TEXT
-        sheet.text(x, top + place * step + high + 6, note, palette.LABEL_SIZE, color=ink)
+        sheet.text(x, top + high + 6, note, palette.LABEL_SIZE, color=ink)
 
 
 def _tile_size(maps: np.ndarray) -> tuple[int, int]:
@@ -148,8 +169,14 @@ def _tile_size(maps: np.ndarray) -> tuple[int, int]:
     return max(1, round(width * cell * factor)), max(1, round(height * cell * factor))
 
 
-def _draw_shares(sheet, x, least, middle, shares, labels, verdict) -> None:
-    """The largest shares, as bars, half of them above `middle`, none of it above `least`."""
+def _draw_shares(
+    sheet: Sheet, at: tuple[float, float, float], shares: np.ndarray, caption: Caption, verdict: str
+) -> None:
+    """The largest shares (classes,) as bars from x on, half of them above the middle y, none above the least.
+
+    `at` is (x, least, middle).
+    """
+    x, least, middle = at
     line = line_height(palette.LABEL_SIZE)
     row = 2 * line + 16
     order = np.argsort(-shares, kind="stable")[:8]
@@ -160,8 +187,7 @@ def _draw_shares(sheet, x, least, middle, shares, labels, verdict) -> None:
     if verdict:
         y = sheet.paragraph(x, y, verdict, BAR + 60, palette.LABEL_SIZE, color=palette.DEAD_TEXT) + 14
     for index in order:
-        label = labels[index] if labels is not None else f"class {index}"
-        text = f"{shorten(label, BAR - 60, palette.LABEL_SIZE)}  {shares[index]:.1%}"
+        text = f"{shorten(caption.class_name(index), BAR - 60, palette.LABEL_SIZE)}  {shares[index]:.1%}"
         sheet.text(x, y, text, palette.LABEL_SIZE)
         bar = np.empty((18, BAR, 3), np.uint8)
         bar[:] = palette.HATCH[0]

@@ -43,7 +43,7 @@ def draw_groups(
     columns = max(1, min(len(groups), (WIDEST + gap) // (width + gap)))
     rows = math.ceil(len(groups) / columns)
 
-    head = max(_heading_height(one, wide) for one, (wide, _) in zip(headings, sizes, strict=True))
+    head = max(_heading_height(heading, wide) for heading, (wide, _) in zip(headings, sizes, strict=True))
     for column in range(columns):
         left = x + column * (width + gap) + LABEL_WIDTH
         for text, (wide, _) in zip(headings, sizes, strict=True):
@@ -72,10 +72,10 @@ def draw_groups(
     return y + rows * row_height
 
 
-def _heading_height(one: str | np.ndarray, width: int) -> int:
-    if isinstance(one, str):
+def _heading_height(heading: str | np.ndarray, width: int) -> int:
+    if isinstance(heading, str):
         return round(line_height(palette.LABEL_SIZE))
-    return max(1, round(one.shape[0] * width / one.shape[1]))
+    return max(1, round(heading.shape[0] * width / heading.shape[1]))
 
 
 def _label(sheet: Sheet, right: float, top: float, group: Group) -> None:

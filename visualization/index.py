@@ -26,6 +26,7 @@ class Entry:
     reading: str = ""  # a sentence on how to read it
     page: str = ""  # the document that says more
     address: str = ""  # where that lies, as seen from the page; "": it is not at hand
+    words: str = ""  # of the command that it was drawn with
 
 
 def write_index(
@@ -102,12 +103,13 @@ def _card(folder: Path, entry: Entry) -> str:
     ]
     about = [entry.figure, entry.layer or "", f"unit {entry.unit}" if entry.unit is not None else "", entry.note]
     words = _text(" ".join(filter(None, about)))
+    searched = _text(" ".join(filter(None, (*about, entry.words)))).lower()
     note = f" <span>{_text(entry.note)}</span>" if entry.note else ""
     return (
-        f'<figure data-words="{words.lower()}"><a href="{_address(picture)}">'
+        f'<figure data-words="{searched}"><a href="{_address(picture)}">'
         f'<img src="{_address(picture)}" alt="{words}" loading="lazy"></a>'
         f"<figcaption><b>{_text(entry.figure)}</b>{note} <small>{' '.join(others)}</small>"
-        f"{_reading(entry)}</figcaption></figure>"
+        f"{_reading(entry)}{_drawn_with(entry)}</figcaption></figure>"
     )
 
 
@@ -122,6 +124,10 @@ def _reading(entry: Entry) -> str:
         page = f'<a href="{html.escape(quote(path))}#{html.escape(quote(anchor))}">{page}</a>'
     more = f" More: {page}." if page else ""
     return f"<p>{_text(entry.reading)}{more}</p>"
+
+
+def _drawn_with(entry: Entry) -> str:
+    return f'<p class="words"><code>{_text(entry.words)}</code></p>' if entry.words else ""
 
 
 def _address(path: Path) -> str:

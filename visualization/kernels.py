@@ -2,96 +2,99 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, told
+from convlens.visualization.caption import UNKNOWN, Caption, choose_units, footnotes, heading, size, which_units
+from convlens.visualization.display import MOST, Display, is_picture, shown_units
 from convlens.visualization.groups import Group, draw_groups
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, text_width
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, percent, text_width
 from convlens.visualization.tiles import cell_size
 
 if TYPE_CHECKING:
-    from convlens.interpret import KernelTuning
+    from convlens.interpret import KernelTuning, ObservedLayer
 
-WIDTH = 1900
+WIDTH, WIDTH_OF_SLICES = 1900, 1560  # pixels of text above and below
+SIDE = 72  # pixels of a slice
 CHANGES = (  # from which median cosine with the start, and what it says
     (0.9, "Learning hardly changed these kernels: what is seen is nearly all how they began."),
-    (0.5, "Learning changed these kernels in part; some of what is seen is how they began."),
-    (-2.0, "What is seen here was learned."),
+    (0.5, "Learning changed these kernels in part: some of what is seen is how they began."),
+    (-2.0, "Most of what these kernels began as is gone: what is seen here was learned."),
 )
+NO_START = (
+    "What these kernels began as is not known, so the picture cannot tell what was learned; a run that keeps snapshots "
+    "(training.snapshots=40) can."
+)
+SLICES = (
+    "A row is a unit: its slices with the largest weights, largest first, each with the number of the map that "
+    "it reads. The percentage is what these slices hold of the sum of all of the unit's squared weights."
+)
+USUAL = Display()
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The units of a layer that are drawn, in their order, and how."""
+
+    units: np.ndarray
+    limits: np.ndarray  # (all units of the layer,) the largest magnitude on each unit's colour scale
+    dead: np.ndarray  # (all units of the layer,)
+    scale: str
 
 
 def kernels_figure(
-    kernel: np.ndarray,
+    layer: "ObservedLayer",
     *,
     caption: Caption = UNKNOWN,
-    rgb: bool = False,
-    units: Sequence[int] | None = None,
-    max_units: int = 32,
-    max_channels: int = 16,
-    sort: str = "index",
-    scale: str = "layer",
+    display: Display = USUAL,
     limit: float | None = None,
-    activation: np.ndarray | None = None,
-    dead: np.ndarray | None = None,
-    start: np.ndarray | None = None,
-    changed: np.ndarray | None = None,
-    tuning: "KernelTuning | None" = None,
 ) -> Figure:
-    """The kernels of one convolution, shape (height, width, channels, units), and what they were before learning.
+    """The kernels of one convolution, and what they were before learning, where that is known.
 
-    With `rgb` (the layer sees a colour image) each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
-    channels. A layer that sees one channel has one signed tile a unit. Any other layer is a matrix: the strongest
-    input channels down, the units across. `limit` is the largest magnitude over all layers, for scale "global".
-    `activation` and `dead`, of shape (units,), order and mark the units. `start` is what the kernels began as, or
-    their first channels and units, drawn on the same scale; `changed` is the cosine of each with its start; `tuning`,
-    what kernels that read an image answer to, is written beside each unit.
+    Where the layer sees a colour image each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
+    channels. A layer that sees one channel has one signed tile a unit. Of any other layer each unit has a row of
+    slices: those with the largest weights, each with the number of the map that it reads. `limit` is the largest
+    magnitude over all layers, for the scale "global". What kernels that read an image answer to is written beside each
+    unit.
     """
-    kernel = np.asarray(kernel)
-    count = kernel.shape[-1]
-    norm = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
-    rank = None if tuning is None else np.argsort(tuning.order)
-    shown = choose_units(
-        count, units=units, max_units=max_units, sort=sort, norm=norm, activation=activation, rank=rank
-    )
-    ranges = palette.limits(kernel, scale, limit)
-    dead = np.zeros(count, bool) if dead is None else np.asarray(dead)
+    kernel, start, tuning = np.asarray(layer.kernel), layer.start, layer.tuning
+    caption, count = caption.of_layer(layer), kernel.shape[-1]
+    pictures, display = is_picture(kernel, layer.rgb), display.filled("unit")
+    width = WIDTH if pictures else WIDTH_OF_SLICES
+    if layer.paired:
+        shown, which = shown_units(layer, display)
+    else:  # its kernels are not its units: neither activation nor death is theirs
+        shown = choose_units(count, max_units=display.max_units or MOST)
+        which = which_units(shown, count, "index")
+    dead = layer.dead if layer.paired and layer.dead is not None else np.zeros(count, bool)
+    chosen = _Chosen(shown, palette.limits(kernel, display.scale, limit), dead, display.scale)
 
     sheet = Sheet(width=1000)
     scales = {"unit": "scale: each unit has its own", "layer": "scale: layer", "global": "scale: global"}
-    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", told(shown, count, sort), scales[scale])
-    y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, WIDTH)
-    for line in (_change(changed, kernel, start), _counts(tuning)):
+    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", which, scales[display.scale])
+    y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, width)
+    for line in (_change(layer.changed, kernel, start), _counts(tuning)):
         if line:
-            y = sheet.paragraph(MARGIN, y - 20, line, WIDTH, palette.BODY_SIZE) + 26
-    if reads_image(kernel, rgb):
-        y = _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning)
+            y = sheet.paragraph(MARGIN, y - 20, line, width, palette.BODY_SIZE) + 26
+    if pictures:
+        y = _draw_rows(sheet, y, layer, chosen)
     else:
-        y = _draw_matrix(sheet, y, kernel, shown, ranges, dead, scale, max_channels)
-        if start is not None:
-            rows = _strongest_channels(kernel, shown, max_channels)
-            sheet.text(MARGIN, y + 14, "Start: before learning", palette.BODY_SIZE, weight="bold")
-            dead_at_start = np.zeros_like(dead)
-            y = _draw_matrix(sheet, y + 56, start, shown, ranges, dead_at_start, scale, max_channels, rows)
-    if scale != "unit":
-        y = sheet.colour_bar(MARGIN, y + 10, float(ranges[0]), "weight")
-    y = _legend(sheet, y, rgb, start is not None, tuning is not None)
+        y = _draw_slices(sheet, y, kernel, start, chosen, display.max_inputs)
+    if display.scale != "unit":
+        y = sheet.colour_bar(MARGIN, y + 10, float(chosen.limits[0]), "weight")
+    y = _legend(sheet, y, width, layer)
     footnotes(sheet, y, [kernel[..., shown]], dead=bool(dead[shown].any()))
     return sheet.figure()
-
-
-def reads_image(kernel: np.ndarray, rgb: bool) -> bool:
-    """Whether each kernel (height, width, channels, units) is drawn as a picture: it sees colours, or one channel."""
-    return rgb or kernel.shape[2] == 1
 
 
 def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | None) -> str:
     """How far learning moved the kernels, in words."""
     if changed is None:
-        return "What these kernels began as is not known: the picture cannot tell what was learned."
+        return NO_START
     known = changed[np.isfinite(changed)]
     if not len(known):
         return "These kernels are zero, or began as zero."
@@ -101,42 +104,53 @@ def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | 
     middle = float(np.median(known))
     moved = next(words for least, words in CHANGES if middle >= least)
     span = f"{signed(known.min())} to {signed(known.max())}"
-    return f"Cosine with the start: {signed(middle)} in the median, {span}{part}. {moved}"
+    return (
+        f"Likeness to the start (cosine: 1 unchanged, 0 nothing in common): {signed(middle)} in the median, "
+        f"{span}{part}. {moved}"
+    )
 
 
 def _counts(tuning: "KernelTuning | None") -> str:
     if tuning is None:
         return ""
     kind = tuning.kind
-    names = ("orientation", "colour", "centre-surround")
-    counted = ", ".join(f"{int((kind == name).sum())} {name}" for name in names)
-    return f"{int((kind != '').sum())} of {len(kind)} units answer to something nameable, above chance: {counted}."
+    names = {
+        "orientation": "to edges or stripes at an angle",
+        "colour": "to one colour against another",
+        "centre-surround": "to a spot in its surround",
+    }
+    counted = ", ".join(f"{int((kind == name).sum())} {words}" for name, words in names.items())
+    return f"{int((kind != '').sum())} of {len(kind)} units answer to something that has a name: {counted}."
 
 
-def _draw_rows(sheet, y, kernel, shown, ranges, dead, rgb, scale, start, tuning) -> float:
+def _draw_rows(sheet: Sheet, y: float, layer: "ObservedLayer", chosen: _Chosen) -> float:
+    """Each unit's kernel as a picture, with its channels; returns the y below."""
+    kernel, rgb, tuning = np.asarray(layer.kernel), layer.rgb, layer.tuning
     height, width, channels, _ = kernel.shape
     cell = cell_size(max(height, width), 84, largest_cell=28)
-    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if start is not None else ""]
-    if start is not None:
+    headings = ["RGB", "R", "G", "B"] if rgb else ["learned" if layer.start is not None else ""]
+    if layer.start is not None:
         headings.insert(0, "start")
     groups = []
-    for unit in shown:
-        limit = ranges[unit]
+    for unit in chosen.units:
+        limit = chosen.limits[unit]
         tiles = [palette.colour_weights(kernel[:, :, channel, unit], limit) for channel in range(channels)]
         if rgb:
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
-        if start is not None:
-            tiles.insert(0, _start_tile(start, unit, channels, limit, rgb, (height * cell, width * cell)))
+        if layer.start is not None:
+            tiles.insert(0, _start_tile(layer, unit, limit, (height * cell, width * cell)))
         notes = [_name(tuning, unit)] if tuning is not None and _name(tuning, unit) else []
-        notes += [f"±{number(limit)}"] if scale == "unit" else []
-        groups.append(Group(str(unit), tiles, notes, bool(dead[unit])))
+        notes += [f"±{number(limit)}"] if chosen.scale == "unit" else []
+        groups.append(Group(str(unit), tiles, notes, bool(chosen.dead[unit])))
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
 
 
-def _start_tile(start, unit, channels, limit, rgb, pixels) -> np.ndarray:
-    if unit >= start.shape[-1] or start.shape[2] < channels:
+def _start_tile(layer: "ObservedLayer", unit: int, limit: float, pixels: tuple[int, int]) -> np.ndarray:
+    """What a unit's kernel was before learning; hatched, of so many `pixels`, where that was not kept."""
+    start = layer.start
+    if unit >= start.shape[-1] or start.shape[2] < layer.kernel.shape[2]:
         return palette.hatch(*pixels)
-    if rgb:
+    if layer.rgb:
         return palette.colour_rgb_kernel(start[..., unit], limit)
     return palette.colour_weights(start[:, :, 0, unit], limit)
 
@@ -146,28 +160,30 @@ def _name(tuning: "KernelTuning", unit: int) -> str:
     if kind == "orientation":
         return f"{tuning.orientation[unit]:.0f}°"
     return {
-        "colour": {"red-green": "r–g", "blue-yellow": "b–y"}.get(tuning.opposition[unit], ""),
-        "centre-surround": "c–s",
+        "colour": tuning.opposition[unit].replace("-", "–"),
+        "centre-surround": "spot",
     }.get(kind, "")
 
 
-def _legend(sheet: Sheet, y: float, rgb: bool, has_start: bool, has_tuning: bool) -> float:
-    """What the marks of kernels mean."""
+def _legend(sheet: Sheet, y: float, width: float, layer: "ObservedLayer") -> float:
+    """What the marks of kernels mean; returns the y below."""
     lines = []
-    if rgb:
+    if not is_picture(layer.kernel, layer.rgb):
+        lines.append(SLICES)
+    if layer.rgb:
         lines.append("RGB: mid-grey is zero.")
-    if has_start:
-        place = "beside" if rgb or has_tuning else "above"
-        lines.append(f"Start: before learning, in the colours of the learned kernel {place} it.")
-    if has_tuning:
+    if layer.start is not None:
+        lines.append("Start: before learning, in the range of colours of the learned kernel beside it.")
+    if layer.tuning is not None:
         lines.append(
-            "Beside a unit: the angle of the stripes that it answers to most (0° level, 90° upright), r–g or b–y where "
-            "it answers to that opposition of colours at least twice as strongly as to brightness, c–s for a centre "
-            "and its surround; nothing where none of these is stronger than in 95% of random kernels."
+            "Beside a unit, what it answers to: the angle of the stripes that it answers to most (0° level, 90° "
+            "upright); red–green or blue–yellow, where one colour against the other moves it at least twice as much as "
+            "brightness does; spot, where it is a centre against its surround; nothing where none of these is stronger "
+            "than in 95% of random kernels."
         )
     if not lines:
         return y
-    return sheet.paragraph(MARGIN, y + 6, " ".join(lines), WIDTH, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    return sheet.paragraph(MARGIN, y + 6, " ".join(lines), width, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
 
 
 def signed(value: float) -> str:
@@ -175,49 +191,47 @@ def signed(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def _strongest_channels(kernel: np.ndarray, shown: np.ndarray, most: int) -> np.ndarray:
-    strength = np.sqrt((kernel[..., shown].astype(np.float64) ** 2).sum(axis=(0, 1, 3)))
-    return np.sort(np.argsort(-strength, kind="stable")[:most])
+def _draw_slices(
+    sheet: Sheet, y: float, kernel: np.ndarray, start: np.ndarray | None, chosen: _Chosen, most: int
+) -> float:
+    """A row a unit: its slices with the largest weights, and beside them what they were; what `start` lacks is hatched.
 
-
-def _draw_matrix(sheet, y, kernel, shown, ranges, dead, scale, max_channels, rows=None) -> float:
-    """`rows` are the input channels to draw, where not the strongest; what `kernel` lacks of them is hatched."""
-    height, width, channels, units = kernel.shape
-    again = rows is not None
-    rows = rows if again else _strongest_channels(kernel, shown, max_channels)
-    cell = cell_size(max(height, width), 42, largest_cell=14)
-    gutter = cell + 8
-    left = MARGIN + 90
-    told_rows = (
-        "the same ones"
-        if again
-        else f"the {len(rows)} strongest of {channels}"
-        if len(rows) < channels
-        else f"all {channels}"
-    )
-    sheet.text(MARGIN, y, f"down: input channel, {told_rows}; across: unit", palette.LABEL_SIZE)
-    y += line_height(palette.LABEL_SIZE) + 12
-    labels = [f"{unit} ±{number(ranges[unit])}" if scale == "unit" else str(unit) for unit in shown]
-    y += max(text_width(label, palette.LABEL_SIZE) for label in labels)
-    step_x = max(width * cell + gutter, 26)
-    step_y = max(height * cell + gutter, 26)
-    for column, (unit, label) in enumerate(zip(shown, labels, strict=True)):
-        x = left + column * step_x
-        ink = palette.DEAD_TEXT if dead[unit] else palette.QUIET_TEXT
-        place = (x + width * cell / 2, y)
-        sheet.text(*place, label, palette.LABEL_SIZE, ha="center", va="bottom", color=ink, rotation=90)
-        for row, channel in enumerate(rows):
-            place = (x, y + 10 + row * step_y)
-            if channel >= channels or unit >= units:
-                sheet.empty(*place, width * cell, height * cell)
-                continue
-            colours = palette.colour_weights(kernel[:, :, channel, unit], ranges[unit])
-            sheet.tile(*place, colours, width * cell, height * cell, dead=bool(dead[unit]))
-    for row, channel in enumerate(rows):
-        middle = y + 10 + row * step_y + height * cell / 2
-        place = (left - 12, middle)
-        sheet.text(*place, str(channel), palette.LABEL_SIZE, ha="right", va="center", color=palette.QUIET_TEXT)
-    return y + 10 + len(rows) * step_y
+    Returns the y below them.
+    """
+    height, width, channels, _ = kernel.shape
+    ranges, dead = chosen.limits, chosen.dead
+    squares = np.nan_to_num((kernel.astype(np.float64) ** 2).sum(axis=(0, 1)))  # (channels, units)
+    order = np.argsort(-squares, axis=0, kind="stable")[:most]
+    held = np.take_along_axis(squares, order, axis=0).sum(axis=0) / np.maximum(squares.sum(axis=0), 1e-300)
+    cell = cell_size(max(height, width), SIDE, largest_cell=24)
+    line = line_height(palette.LABEL_SIZE)
+    step = max(width * cell, text_width(str(channels), palette.LABEL_SIZE)) + 16
+    row_height = max(height * cell + 1.6 * line, 4 * line) + 10
+    blocks = [(kernel, MARGIN + 120)] + ([] if start is None else [(start, MARGIN + 170 + len(order) * step)])
+    for name, (_, left) in zip(("learned", "start"), blocks, strict=False):
+        sheet.text(left, y, name, palette.BODY_SIZE, weight="bold")
+    y += line_height(palette.BODY_SIZE) + 12
+    for unit in chosen.units:
+        ink = palette.DEAD_TEXT if dead[unit] else palette.TEXT
+        notes = [f"±{number(ranges[unit])}"] * (chosen.scale == "unit") + [percent(held[unit])] * (
+            len(order) < channels
+        )
+        for place, text in enumerate([str(unit), *notes, *["dead"] * bool(dead[unit])]):
+            style = {"weight": "bold"} if place == 0 else {}
+            sheet.text(MARGIN + 100, y + place * line, text, palette.LABEL_SIZE, ha="right", color=ink, **style)
+        for slices, left in blocks:
+            is_dead = bool(dead[unit]) and slices is kernel
+            for place, channel in enumerate(order[:, unit]):
+                x = left + place * step
+                if channel < slices.shape[2] and unit < slices.shape[3]:
+                    colours = palette.colour_weights(slices[:, :, channel, unit], ranges[unit])
+                    sheet.tile(x, y, colours, width * cell, height * cell, dead=is_dead)
+                else:
+                    sheet.empty(x, y, width * cell, height * cell)
+                middle = x + width * cell / 2, y + height * cell + 5
+                sheet.text(*middle, str(channel), palette.LABEL_SIZE, ha="center", color=palette.QUIET_TEXT)
+        y += row_height
+    return y
 
 
 def show_kernel(
@@ -228,11 +242,13 @@ def show_kernel(
     panels: Sequence[str] = ("",),
     rgb: bool = False,
     total_channels: int | None = None,
+    reason: str = "",
 ) -> Figure:
     """One kernel, large, with its numbers printed in the cells, as `show_kernel` of the Kaggle lesson.
 
     `kernel` is (height, width), or (height, width, channels) for a panel a channel, named by `panels`. With `rgb`
-    the three channels are preceded by their RGB tile. `total_channels` says of how many these are the strongest.
+    the three channels are preceded by their RGB tile. `total_channels` says of how many these have the
+    largest weights, `reason` why this kernel is shown.
     """
     kernel = np.asarray(kernel)
     kernel = kernel[..., None] if kernel.ndim == 2 else kernel
@@ -247,8 +263,9 @@ def show_kernel(
     title = ("Kernel of " if caption.layer else "Kernel ") + " of ".join(filter(None, (name, caption.layer)))
     total_channels = total_channels or channels
     shape = f"kernel {size((height, width, total_channels) if total_channels > 1 else (height, width))}"
-    of_all = f"the {channels} strongest of {total_channels} input channels" if total_channels > channels else ""
-    y = heading(sheet, title, caption.facts(shape, of_all, "scale: unit"), 2000)
+    more = total_channels > channels
+    of_all = f"the {channels} input channels with the largest weights, of {total_channels}" if more else ""
+    y = heading(sheet, title, caption.facts(reason, shape, of_all, "scale: unit"), 2000)
     names = ["RGB", *panels] if rgb else list(panels)
     top = y + (line_height(palette.HEADING_SIZE) + 4 if any(names) else 0)
     for place, panel in enumerate(names):
@@ -270,9 +287,9 @@ def _draw_numbers(sheet, x, y, matrix, limit, texts, cell, font) -> None:
     sheet.tile(x, y, colours, width * cell, height * cell)
     for row in range(height):
         for column in range(width):
-            place = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
+            centre = (x + (column + 0.5) * cell, y + (row + 0.5) * cell)
             ink = palette.text_on(colours[row, column])
-            sheet.text(*place, texts[row, column], font, ha="center", va="center_baseline", color=ink)
+            sheet.text(*centre, texts[row, column], font, ha="center", va="center_baseline", color=ink)
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:

@@ -51,8 +51,8 @@ AGREEMENT = DIVERGING[255::-1]  # (256, 3), white to blue: where a prediction is
 def largest(values: np.ndarray) -> float:
     """The largest finite magnitude: the limit of a norm about zero; 1 where there is nothing but zeros."""
     magnitudes = np.abs(np.asarray(values, np.float64))
-    found = magnitudes.max(initial=0.0, where=np.isfinite(magnitudes))
-    return float(found) or 1.0
+    limit = magnitudes.max(initial=0.0, where=np.isfinite(magnitudes))
+    return float(limit) or 1.0
 
 
 def largest_inside(maps: np.ndarray, inside: np.ndarray | None = None) -> float:

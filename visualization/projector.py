@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -11,34 +12,33 @@ from PIL import Image
 from convlens.core.files import atomic_write, make_folder
 from convlens.visualization import palette
 
+if TYPE_CHECKING:
+    from convlens.interpret import Embedding
+
 SPRITE_SIDE = 8192  # pixels; what browsers take as one texture
 LARGEST_IMAGE = 64
 
 
-def write_projector(
-    folder: str | Path,
-    vectors: np.ndarray,
-    images: np.ndarray,
-    columns: Mapping[str, Sequence[object]],
-    *,
-    name: str = "features",
-) -> list[Path]:
-    """Write what TensorBoard's projector shows into `folder`, and return the paths.
+def write_projector(folder: str | Path, embedding: "Embedding", columns: Mapping[str, Sequence[object]]) -> list[Path]:
+    """Write what TensorBoard's projector shows of an embedding into `folder`, and return the paths.
 
-    `vectors` are (n, units), `images` (n, height, width, channels) in [0, 255], `columns` what is told of each image by
-    column, n values each, such as {"label": [...], "predicted": [...]}; the first is what points are labelled with.
+    `columns` is what each of the n images is called by column, n values each, such as {"label": [...], "predicted":
+    [...]}; the first is what points are labelled with.
     `tensorboard --logdir FOLDER` then has a tab "Projector". The files, in TensorBoard's own formats: tensors.tsv,
     metadata.tsv, sprite.png (images in rows, shrunk to fit 8192 pixels) and projector_config.pbtxt; see
     https://www.tensorflow.org/tensorboard/tensorboard_projector_plugin. Each appears whole or not at all.
 
     Raises ValueError where the numbers of vectors, images and values differ, or where there are none.
     """
-    vectors, images = np.asarray(vectors), np.asarray(images)
+    vectors, images = np.asarray(embedding.vectors), np.asarray(embedding.images)
     if vectors.ndim != 2 or not len(vectors) or not columns:
         raise ValueError(
             f"vectors of shape {vectors.shape} and {len(columns)} columns; expected (n, units), and a column"
         )
-    for what, many in (("images", len(images)), *((f"values of '{key}'", len(one)) for key, one in columns.items())):
+    for what, many in (
+        ("images", len(images)),
+        *((f"values of '{key}'", len(values)) for key, values in columns.items()),
+    ):
         if many != len(vectors):
             raise ValueError(f"{many} {what} for {len(vectors)} vectors")
     folder = Path(folder)
@@ -52,7 +52,7 @@ def write_projector(
         "metadata.tsv": _metadata(columns).encode("utf-8", "backslashreplace"),
         "sprite.png": png.getvalue(),
         # Last: TensorBoard looks for this file.
-        "projector_config.pbtxt": _CONFIG.format(name=_quoted(name), side=side),
+        "projector_config.pbtxt": _CONFIG.format(name=_quoted(embedding.layer), side=side),
     }
     for file, content in contents.items():
         atomic_write(folder / file, content)

@@ -1,6 +1,6 @@
 """ReLU, and what it removes."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,34 +8,40 @@ from matplotlib.ticker import MaxNLocator
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, heading
+from convlens.visualization.display import Display, among_which, reasons, units_alive
 from convlens.visualization.sheet import MARGIN, Sheet, number
 
+if TYPE_CHECKING:
+    from convlens.interpret import Observation
+
+UNITS = 3
+USUAL = Display()
 WIDTH, GRAPH, HISTOGRAM = 1160, 420, 300
 
 
 def relu_figure(
-    pre_activations: Sequence[np.ndarray],
-    *,
-    units: Sequence[int],
-    reasons: Sequence[str] | None = None,
-    caption: Caption = UNKNOWN,
-    images: int = 1,
-    limit: float | None = None,
+    observation: "Observation", layer: str, *, caption: Caption = UNKNOWN, display: Display = USUAL
 ) -> Figure:
-    """The graph of ReLU, and under it, on the same axis, the histogram of each unit's pre-activations.
+    """The graph of ReLU, and under it, on the same axis, the histogram of some units' pre-activations, and why these.
 
-    `pre_activations` holds an array of any shape for each of `units`: its values at filter, over all places of
-    `images` images; `reasons` say why each of these units is shown. The part left of zero is what ReLU removes; its
-    share of all values is written beside it. The axis reaches to `limit`, by default to the largest magnitude; values
-    beyond it, and those that are not finite, are left out of the graph, and counted.
+    Shown are the most, the middle and the least active unit that is alive, or those that were asked for. The part left
+    of zero is what ReLU removes; its share of all values is written beside it. The axis reaches to the largest
+    magnitude in cells that no padding reaches; values beyond it, and those that are not finite, are left out of the
+    graph, and counted.
     """
-    flat = [np.asarray(values, np.float64).ravel() for values in pre_activations]
+    observed, images = observation.layer(layer), len(observation.images)
+    caption, units = caption.of_layer(observed), units_alive(observed, display, UNITS)
+    why = reasons(observed, display, units)
+    filtered = np.asarray(observed.maps["filter"])[..., units]
+    limit = palette.largest_inside(filtered, observed.inside.get("filter"))
+    flat = [np.asarray(filtered[..., place], np.float64).ravel() for place in range(len(units))]
     finite = [values[np.isfinite(values)] for values in flat]
-    limit = 1.05 * (limit or palette.largest(np.concatenate(finite)))
+    limit = 1.05 * limit
     sheet = Sheet(width=WIDTH + 2 * MARGIN)
     places = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
-    chosen = "the strongest, the middle and the weakest unit alive" if reasons and len(set(reasons)) == 3 else ""
-    facts = caption.facts(chosen, places, "scale: the same for these units")
+    few = display.units is None and len(units) == UNITS
+    which = f"the most active, the middle and the least active unit {among_which(observed, display)}".rstrip()
+    facts = caption.facts(which if few else "", places, "scale: the same for these units")
     y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", facts, WIDTH)
 
     left, wide = MARGIN + 110, WIDTH - 110
@@ -47,8 +53,7 @@ def relu_figure(
     _dress(axes, limit)
     y += 30 + GRAPH + 70
 
-    reasons = reasons or [""] * len(flat)
-    for unit, values, all_values, reason in zip(units, finite, flat, reasons, strict=True):
+    for unit, values, all_values, reason in zip(units, finite, flat, why, strict=True):
         axes = sheet.axes(left, y, wide, HISTOGRAM)
         counts, edges = np.histogram(values, bins=80, range=(-limit, limit))  # an even count: an edge lies at zero
         inks = [palette.NEGATIVE if edge < -1e-12 * limit else palette.POSITIVE for edge in edges[:-1]]
@@ -59,10 +64,9 @@ def relu_figure(
         _dress(axes, limit)
         removed = np.mean(values <= 0) if values.size else 0.0
         style = {"transform": axes.transAxes, "fontsize": palette.BODY_SIZE, "va": "top", "parse_math": False}
-        told = f"ReLU removes {removed:.1%}" + (" (dead here)" if removed == 1 else "")
-        axes.text(0.02, 0.95, told, color=palette.NEGATIVE, ha="left", **style)
-        if reason:
-            axes.text(0.02, 0.8, f"unit {unit}: {reason}", color=palette.QUIET_TEXT, ha="left", **style)
+        share = f"ReLU removes {removed:.1%}" + (" (dead here)" if removed == 1 else "")
+        axes.text(0.02, 0.95, share, color=palette.NEGATIVE, ha="left", **style)
+        axes.text(0.02, 0.8, f"unit {unit}: {reason}", color=palette.QUIET_TEXT, ha="left", **style)
         axes.text(0.98, 0.95, f"keeps {1 - removed:.1%}", color=palette.POSITIVE, ha="right", **style)
         missing = len(all_values) - len(values)
         outside = int((np.abs(values) > limit).sum())

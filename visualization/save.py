@@ -14,15 +14,18 @@ from convlens.visualization.palette import without_glyph_warnings
 DPI = 200
 
 
-def save_figure(figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Path) -> list[Path]:
+def save_figure(
+    figure: Figure, arrays: Mapping[str, np.ndarray], path: str | Path, texts: Mapping[str, str] | None = None
+) -> list[Path]:
     """Write `path`.png at 200 dpi, `path`.svg and `path`.npz, and return the three paths.
 
-    Each file appears whole or not at all, also after a crash. The same figure gives the same bytes.
+    Each file appears whole or not at all, also after a crash. The same figure gives the same bytes. `texts` are written
+    into the PNG, by their keywords, in Latin-1.
     """
     path = Path(path)
     make_folder(path.parent)
     # Flat colours compress as well at a low level, in a third of the time.
-    png = {"format": "png", "dpi": DPI, "pil_kwargs": {"compress_level": 4}}
+    png = {"format": "png", "dpi": DPI, "pil_kwargs": {"compress_level": 4}, "metadata": dict(texts or {})}
     svg = {"format": "svg", "dpi": DPI, "metadata": {"Date": None}}
     with rc_context({"svg.hashsalt": "convlens"}), without_glyph_warnings():
         return [

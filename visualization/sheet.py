@@ -227,6 +227,25 @@ def shorten(text: object, width: float, size: float, weight: str = "normal") -> 
     return text[:low] + "…"
 
 
+def shorten_middle(text: object, width: float, size: float, weight: str = "normal") -> str:
+    """Text on one line, without its middle where it is wider than `width` pixels: a path keeps its file's name."""
+    text = plain(text)
+    if len(text) <= 400 and text_width(text, size, weight) <= width:
+        return text
+    low, high = 0, min(len(text) - 1, 400)
+    while low < high:
+        kept = (low + high + 1) // 2
+        fits = text_width(_without_middle(text, kept), size, weight) <= width
+        low, high = (kept, high) if fits else (low, kept - 1)
+    return _without_middle(text, low)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    """So many characters of a text, a third of them from its start."""
+    start = kept // 3
+    return f"{text[:start]}…{text[len(text) - (kept - start) :]}"
+
+
 def wrap(text: str, width: float, size: float, weight: str = "normal") -> list[str]:
     """Text in lines no wider than `width` pixels; a word that is wider alone is shortened."""
     lines: list[str] = []

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,6 +12,9 @@ from convlens.visualization.caption import UNKNOWN, Caption, choose_units, headi
 from convlens.visualization.overlays import rgb
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 from convlens.visualization.tiles import enlarge
+
+if TYPE_CHECKING:
+    from convlens.interpret import UnitStatistics
 
 ROW, BAR_HEIGHT, GAP = 34, 20, 36
 UNIT_WIDTH, BAR_WIDTH, NUMBERS_WIDTH, CLASS_WIDTH, TWIN_WIDTH = 60, 150, 200, 190, 250
@@ -25,28 +29,22 @@ BY_CHANCE = 0.01  # a class is named where chance would set one so far apart les
 
 
 def unit_statistics_figure(
-    table: np.ndarray,
-    correlation: np.ndarray,
-    cosine: np.ndarray | None = None,
+    statistics: "UnitStatistics",
     *,
     caption: Caption = UNKNOWN,
-    images: int | None = None,
-    split: str = "",
-    labels: Sequence[str] | None = None,
     units: Sequence[int] | None = None,
     max_units: int = 48,
     sort: str = "index",
 ) -> Figure:
     """The statistics of a layer's units as a table with bars, beside the matrix of who is like whom.
 
-    `table` is a structured array, a row a unit, with the fields active, mean, maximum, selectivity, preferred_class,
-    dead, twin, twin_correlation and, if known, preference_p: a class is named only where that is below BY_CHANCE.
-    `correlation` (units, units) is of maps, `cosine` of kernels: the
-    matrix shows the former above its diagonal, the latter below. `labels` are class names, `images` says on how many
-    the table is based. `sort` is one of SORTS.
+    A class is named only where chance would rarely set one so far apart: where `preference_p` is below BY_CHANCE. The
+    matrix shows the correlation of maps above its diagonal and, where it is known, the cosine of kernels below. `units`
+    asks for certain ones; `sort` is one of SORTS. Raises ValueError for another one.
     """
     if sort not in SORTS:
         raise ValueError(f"sort={sort!r}; expected one of {', '.join(SORTS)}")
+    table = statistics.table()
     count = len(table)
     shown = choose_units(count, units=units, max_units=count)
     if sort != "index":
@@ -56,21 +54,21 @@ def unit_statistics_figure(
 
     sheet = Sheet(width=1500)
     dead = int(table["dead"].sum())
-    on = f"{images:,} images" + (f" of {split}" if split else "") if images else ""
     some = f"{len(shown)} of {count} units" if len(shown) < count else f"all {count} units"
-    facts = caption.facts(on, f"{some}, {SORTS[sort]}", f"{dead} dead" if dead else "none dead")
-    y = heading(sheet, f"The units of {caption.layer or 'a layer'}", facts, 1900)
+    dead_units = f"{dead} dead" if dead else "none dead"
+    facts = caption.facts(caption.images(statistics.images), f"{some}, {SORTS[sort]}", dead_units)
+    y = heading(sheet, f"The units of {caption.layer or statistics.layer}", facts, 1900)
     has_classes = bool((table["preferred_class"] >= 0).any())
-    right, bottom = _draw_table(sheet, y, table, shown, labels, has_classes)
-    if has_classes and "preference_p" in table.dtype.names:
+    strongest = palette.largest(table["maximum"])
+    right, bottom = _draw_table(sheet, y, table[shown], strongest, caption if has_classes else None)
+    if has_classes:
         bottom = sheet.paragraph(
             MARGIN, bottom + 10, NAMED, right - MARGIN, palette.LABEL_SIZE, color=palette.QUIET_TEXT
         )
-    side_bottom = _draw_matrix(sheet, right + 80, y, correlation, cosine, table["dead"])
+    side_bottom = _draw_matrix(sheet, right + 80, y, statistics)
     if dead:
         note = "dead: never above zero on these images; other images may wake the unit"
-        place = max(bottom, side_bottom) + 16
-        sheet.text(MARGIN, place, note, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
+        sheet.text(MARGIN, max(bottom, side_bottom) + 16, note, palette.LABEL_SIZE, color=palette.DEAD_TEXT)
     return sheet.figure()
 
 
@@ -80,10 +78,15 @@ NAMED = (
 )
 
 
-def _draw_table(sheet, y, table, shown, labels, has_classes) -> tuple[float, float]:
-    """Returns the right edge and the bottom."""
+def _draw_table(
+    sheet: Sheet, y: float, rows: np.ndarray, strongest: float, caption: Caption | None
+) -> tuple[float, float]:
+    """The rows of units, bars up to the layer's `strongest` activation; returns the right edge and the bottom.
+
+    Classes are left out where there is no caption to name them.
+    """
     line = line_height(palette.LABEL_SIZE)
-    strongest = palette.largest(table["maximum"])
+    has_classes = caption is not None
     widths = [UNIT_WIDTH, BAR_WIDTH + 90, BAR_WIDTH + NUMBERS_WIDTH]
     widths += [*([BAR_WIDTH + 70 + CLASS_WIDTH] * has_classes), TWIN_WIDTH]
     heads = ["unit", "share of time active", f"mean and maximum, to {number(strongest)}"]
@@ -92,11 +95,10 @@ def _draw_table(sheet, y, table, shown, labels, has_classes) -> tuple[float, flo
     for left, head in zip(lefts, heads, strict=True):
         sheet.text(left, y, head, palette.LABEL_SIZE, weight="bold")
     y += line + 14
-    for unit in shown:
-        row = table[unit]
+    for row in rows:
         middle = {"va": "center"}
         ink = palette.DEAD_TEXT if row["dead"] else palette.TEXT
-        sheet.text(lefts[0], y + ROW / 2, str(unit), palette.LABEL_SIZE, color=ink, **middle)
+        sheet.text(lefts[0], y + ROW / 2, str(row["unit"]), palette.LABEL_SIZE, color=ink, **middle)
         top = y + (ROW - BAR_HEIGHT) / 2
         _bar(sheet, lefts[1], top, float(row["active"]))
         beside = "dead" if row["dead"] else _percent(float(row["active"]))
@@ -106,26 +108,27 @@ def _draw_table(sheet, y, table, shown, labels, has_classes) -> tuple[float, flo
         )
         if not row["dead"]:
             both = f"{float(row['mean']):.2g} · {number(float(row['maximum']))}".replace("-", "−")
-            place = lefts[2] + BAR_WIDTH + 12, y + ROW / 2
-            sheet.text(*place, both, palette.LABEL_SIZE, color=palette.QUIET_TEXT, **middle)
+            beside = lefts[2] + BAR_WIDTH + 12, y + ROW / 2
+            sheet.text(*beside, both, palette.LABEL_SIZE, color=palette.QUIET_TEXT, **middle)
             if has_classes:
-                _draw_class(sheet, lefts[3], y, top, row, labels)
+                _draw_class(sheet, lefts[3], y, row, caption)
             if row["twin"] >= 0:
                 strong = row["twin_correlation"] >= 0.95
-                told = f"{row['twin']}  ({float(row['twin_correlation']):.2f})" + (" duplicate" if strong else "")
+                twin = f"{row['twin']}  ({float(row['twin_correlation']):.2f})" + (" duplicate" if strong else "")
                 style = {"color": palette.DEAD_TEXT if strong else palette.QUIET_TEXT, **middle}
-                sheet.text(lefts[-1], y + ROW / 2, told.replace("-", "−"), palette.LABEL_SIZE, **style)
+                sheet.text(lefts[-1], y + ROW / 2, twin.replace("-", "−"), palette.LABEL_SIZE, **style)
         y += ROW
     return lefts[-1] + widths[-1], y
 
 
-def _draw_class(sheet, x, y, top, row, labels) -> None:
-    _bar(sheet, x, top, float(np.nan_to_num(row["selectivity"])))
-    name = labels[row["preferred_class"]] if labels is not None else f"class {row['preferred_class']}"
-    by_chance = "preference_p" in row.dtype.names and not row["preference_p"] < BY_CHANCE
-    told = f"{float(row['selectivity']):.2f}  {'–' if by_chance else shorten(name, CLASS_WIDTH, palette.LABEL_SIZE)}"
+def _draw_class(sheet: Sheet, x: float, y: float, row: np.void, caption: Caption) -> None:
+    """How selective a unit is and, unless chance may have chosen it, the class that it prefers."""
+    _bar(sheet, x, y + (ROW - BAR_HEIGHT) / 2, float(np.nan_to_num(row["selectivity"])))
+    by_chance = not row["preference_p"] < BY_CHANCE
+    name = "–" if by_chance else shorten(caption.class_name(row["preferred_class"]), CLASS_WIDTH, palette.LABEL_SIZE)
+    text = f"{float(row['selectivity']):.2f}  {name}"
     ink = palette.QUIET_TEXT if by_chance else palette.TEXT
-    sheet.text(x + BAR_WIDTH + 12, y + ROW / 2, told, palette.LABEL_SIZE, va="center", color=ink)
+    sheet.text(x + BAR_WIDTH + 12, y + ROW / 2, text, palette.LABEL_SIZE, va="center", color=ink)
 
 
 def _bar(sheet: Sheet, x: float, y: float, share: float, reach: float | None = None) -> None:
@@ -139,13 +142,15 @@ def _bar(sheet: Sheet, x: float, y: float, share: float, reach: float | None = N
     sheet.paint(x, y, bar)
 
 
-def _draw_matrix(sheet, x, y, correlation, cosine, dead) -> float:
+def _draw_matrix(sheet: Sheet, x: float, y: float, statistics: "UnitStatistics") -> float:
+    """Which unit is like which; returns the y below."""
     line = line_height(palette.LABEL_SIZE)
-    units = len(correlation)
+    cosine, dead = statistics.cosine, statistics.dead
+    units = len(dead)
     title = "who is like whom: maps above the diagonal" + (", kernels below" if cosine is not None else " and below")
     sheet.text(x, y, title, palette.LABEL_SIZE, weight="bold")
     y += line + 14
-    values = np.array(correlation, float)
+    values = np.array(statistics.correlation, float)
     if cosine is not None:
         lower = np.tril_indices(units, -1)
         values[lower] = cosine[lower]
@@ -159,12 +164,14 @@ def _draw_matrix(sheet, x, y, correlation, cosine, dead) -> float:
     for unit in range(0, units, step):
         centre = unit * cell + cell / 2
         ink = palette.DEAD_TEXT if dead[unit] else palette.QUIET_TEXT
-        place = x + margin - 10, y + line + centre
-        sheet.text(*place, str(unit), palette.LABEL_SIZE, ha="right", va="center", color=ink)
+        sheet.text(
+            x + margin - 10, y + line + centre, str(unit), palette.LABEL_SIZE, ha="right", va="center", color=ink
+        )
         if cell * step >= 1.6 * line or unit % (2 * step) == 0:
-            place = x + margin + centre, y + line - 6
-            sheet.text(*place, str(unit), palette.LABEL_SIZE, ha="center", va="bottom", color=ink)
-    label = "correlation of maps" + (", cosine of kernels" if cosine is not None else "")
+            above = x + margin + centre, y + line - 6
+            sheet.text(*above, str(unit), palette.LABEL_SIZE, ha="center", va="bottom", color=ink)
+    what = "of maps (correlation)" + (" and of kernels (cosine)" if cosine is not None else "")
+    label = f"likeness {what}: 1 alike, 0 nothing in common, −1 opposite"
     return sheet.colour_bar(x + margin, y + line + units * cell + 24, 1.0, label)
 
 

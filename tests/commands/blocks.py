@@ -19,11 +19,12 @@ def taken_for_granted() -> dict[str, object]:
     batches = list(run.data.sample("test", 8, 16, masks=True))
     return {
         "model": run.model,
-        "one": run.model,
-        "other": second.model,
+        "first": run.model,
+        "second": second.model,
         "batches": batches,
         "images": batches[0][0][:2],
         "names": run.data.info.parts,
+        "labels": run.labels,
     }
 
 

@@ -150,3 +150,13 @@ def unquoted_patterns(line: str) -> str:
     """The first character that a shell, bash or zsh, would not hand on as it stands; empty where there is none."""
     left = re.search(r"[\[\]{}*?]", QUOTED.sub("", line))
     return left[0] if left else ""
+
+
+def headings(text):
+    """The anchors that a Markdown page has for its headings, as GitHub names them."""
+    anchors = []
+    for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        count = sum(re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", other) is not None for other in anchors)
+        anchors.append(f"{anchor}-{count}" if count else anchor)
+    return anchors

@@ -13,8 +13,8 @@ from convlens.configs.composition import _paths, compose, groups, groups_of, sec
 from convlens.configs.typed_words import annotation_of
 from convlens.core import program
 from convlens.core.errors import MOST_SHOWN, UserError, nearest, unknown
-from convlens.gallery.meanings import FIGURE_MEANINGS, GROUP_MEANINGS, help_lines
-from convlens.gallery.registry import FIGURES, GROUPS
+from convlens.gallery import registry
+from convlens.gallery.help_lines import help_lines
 
 SCHEMAS = {"train": Train, "evaluate": Evaluate, "visualize": Visualize}
 KEYS = {name: {*_paths(schema), *groups_of(name)} for name, schema in SCHEMAS.items()}
@@ -188,7 +188,7 @@ def test_all_choices_are_shown_or_where_they_are():
     names = [f"name{number}" for number in range(MOST_SHOWN)]
     assert unknown("name", "x", names, where="a.txt").endswith(f"name{MOST_SHOWN - 1}.")
     assert unknown("name", "x", [*names, "one more"], where="a.txt").endswith(f"... ({MOST_SHOWN + 1} in all: a.txt).")
-    assert len(FIGURES) + len(GROUPS) < MOST_SHOWN
+    assert len(registry.figures()) + len(registry.groups()) < MOST_SHOWN
 
 
 def test_only_what_is_alike_is_a_guess():
@@ -212,9 +212,9 @@ def test_help_has_the_meaning_of_every_key_and_every_choice(script):
 def test_help_of_visualize_has_a_line_for_every_figure_group_and_kernel():
     from convlens.interpret import named_kernels
 
-    assert (set(FIGURE_MEANINGS), set(GROUP_MEANINGS)) == (set(FIGURES), set(GROUPS))
-    first_words = {line.split(maxsplit=1)[0] for line in help_lines() if line.startswith(" ")}
-    assert {*FIGURES, *GROUPS, *named_kernels()} <= first_words
+    lines = {line.split(maxsplit=1)[0]: line for line in help_lines() if line.startswith(" ")}
+    assert {*registry.figures(), *registry.groups(), *named_kernels()} <= set(lines)
+    assert all(lines[name].endswith(f" {figure.shows}") for name, figure in registry.figures().items())
     assert all(len(line) <= 120 for line in help_lines())
 
 

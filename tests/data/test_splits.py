@@ -9,7 +9,7 @@ import pytest
 from convlens.configs import Data
 from convlens.core.errors import UserError
 from convlens.data import open_dataset
-from convlens.data.splits import SPLIT_NAMES, carve_missing
+from convlens.data.splits import SPLIT_NAMES, carve_missing, kept_classes
 
 SAVED_RUNS = Path(__file__).resolve().parents[1] / "saved_runs"
 VALIDATION_NAMES = SPLIT_NAMES["validation"]
@@ -50,9 +50,33 @@ def test_what_is_there_stays_and_its_carving_is_not_told():
     assert carved(validation=own, test=own)[1] == []
 
 
-def test_a_class_that_is_too_small_to_carve_from_is_named():
-    with pytest.raises(UserError, match="'even' has too few images to carve from, 2"):
-        carved(4)
+# A row: images of each class, the share, what there is beside 'train', and the line.
+TOO_SMALL = [
+    ((2, 9), 0.1, (), "Class 'a' has 2 images; at least 3 are needed: one to train on, one for validation and one "
+                      "for test. Add images, or keep such classes in train alone, to be learned and never"),
+    ((9, 1), 0.1, ("test",), "Class 'b' has 1 image; at least 2 are needed: one to train on, one for validation. Add "),
+    ((2, 1), 0.1, (), "Class 'b' has 1 image; at least 3 are needed: one to train on, one for validation and one for "
+                      "test. 1 more class has too few as well. Add images"),
+    ((4, 40), 0.5, (), "Class 'a' has 4 images: a share of 0.5 takes 2 for validation and as many for test, "
+                       "and none is left to train on. 1 more class has too few as well. Add images, or lower the "
+                       "share: data.validation_share=0.25"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("counts", "share", "there", "line"), TOO_SMALL)
+def test_a_class_that_is_too_small_is_named_with_what_it_has_what_it_needs_and_what_helps(counts, share, there, line):
+    labels = np.repeat([0, 1], counts)
+    splits = {role: Numbers(labels, range(len(labels))) for role in ("train", *there)}
+    with pytest.raises(UserError) as caught:
+        carve_missing(splits, [str(number) for number in range(len(labels))], share, ("a", "b"), "numbers")
+    assert str(caught.value).startswith(line)
+
+
+def test_classes_that_say_nothing_are_answered_with_what_to_do():
+    with pytest.raises(UserError, match="names 'cat' twice; name each class once"):
+        kept_classes(["cat", "dog"], ["cat", "dog", "cat"])
+    with pytest.raises(UserError, match="Only one class found, 'cat'; .* Add images of another class"):
+        kept_classes(["cat"], None)
 
 
 def test_the_pictures_of_a_saved_run_have_the_roles_that_they_had():

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from convlens.configs import Train, Visualize
-from convlens.gallery.material import Material
-from convlens.gallery.registry import chosen_figures, planned
+from convlens.gallery.inputs import FigureInputs
+from convlens.gallery.planning import planned
+from convlens.gallery.registry import chosen_figures
 from convlens.gallery.saving import drawn
 
 
@@ -92,23 +93,23 @@ def photo(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def material_of():
+def inputs_of():
     """What figures are made from, of a run or of a model file's path."""
 
-    def material(network, figures, **choices):
+    def inputs(network, figures, **choices):
         run = None if isinstance(network, Path) else network
         where = {"a" if "b" in choices else "run": str(run.path)} if run else {"model": str(network)}
-        return Material(Visualize(**where, figures=figures, **choices), run, chosen_figures(figures))
+        return FigureInputs(Visualize(**where, figures=figures, **choices), run, chosen_figures(figures))
 
-    return material
+    return inputs
 
 
 @pytest.fixture(scope="session")
-def arrays_of(material_of):
+def arrays_of(inputs_of):
     """The arrays behind every figure that is drawn, by the figure's name; nothing is written."""
 
     def arrays(network, figures, **choices):
-        plans = planned(material_of(network, figures, **choices))
+        plans = planned(inputs_of(network, figures, **choices))
         return {name: behind for plan in plans for name, _, behind in drawn(plan)}
 
     return arrays

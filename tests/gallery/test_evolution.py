@@ -7,7 +7,7 @@ from PIL import Image
 from convlens import interpret
 from convlens.core.errors import UserError
 from convlens.gallery.evolution import write_animations
-from convlens.gallery.registry import planned
+from convlens.gallery.planning import planned
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def test_the_figure_holds_kernels_and_maps_of_every_epoch(photos_run, snapshots,
     np.testing.assert_allclose(arrays["maps"], [of_image[0] for of_image in maps], atol=1e-3)
 
 
-def test_the_animation_has_a_frame_an_epoch(photos_run, snapshots, material_of, tmp_path):
-    (path,) = write_animations(material_of(photos_run, ["evolution"]), tmp_path)
+def test_the_animation_has_a_frame_an_epoch(photos_run, snapshots, inputs_of, tmp_path):
+    (path,) = write_animations(inputs_of(photos_run, ["evolution"]), tmp_path)
     with Image.open(path) as animation:
         assert path.name == "evolution-block1_conv1.gif" and animation.n_frames == 3
 
@@ -44,6 +44,6 @@ def test_a_damaged_snapshot_is_named(photos_run, snapshots, arrays_of):
         arrays_of(photos_run, ["evolution"])
 
 
-def test_a_run_without_snapshots_says_how_to_keep_them(cars_run, material_of):
+def test_a_run_without_snapshots_says_how_to_keep_them(cars_run, inputs_of):
     with pytest.raises(UserError, match="training.snapshots=40"):
-        planned(material_of(cars_run, ["evolution"]))
+        planned(inputs_of(cars_run, ["evolution"]))

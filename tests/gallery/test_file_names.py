@@ -7,7 +7,7 @@ import pytest
 
 from convlens.gallery.file_names import FileNames, file_name
 from convlens.gallery.index import entry
-from convlens.gallery.registry import Plan
+from convlens.gallery.planning import Plan
 from convlens.gallery.saving import save
 from convlens.visualization import Drawing, show_kernel
 

@@ -1,13 +1,12 @@
 """A picture's place on the page follows from its name."""
 
-import re
 from html.parser import HTMLParser
 
 import pytest
 
-from convlens.gallery.captions import CAPTIONS, DOCS, caption_of
-from convlens.gallery.index import TYPED, entry, write_page
-from convlens.gallery.registry import FIGURES
+from convlens.gallery.index import DOCS, TYPED, entry, explanation, write_page
+from convlens.gallery.registry import figures
+from tests.commands.documents import headings
 
 
 @pytest.mark.parametrize(
@@ -38,22 +37,13 @@ def test_the_page_shows_every_picture_of_the_folder(tmp_path):
     assert all(name in page for name in names)
 
 
-def headings(text):
-    """The anchors that a Markdown page has for its headings, as GitHub names them."""
-    anchors = []
-    for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
-        anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-        count = sum(re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", other) is not None for other in anchors)
-        anchors.append(f"{anchor}-{count}" if count else anchor)
-    return anchors
-
-
-def test_every_figure_has_a_sentence_and_a_heading_in_the_documents():
-    assert set(CAPTIONS) == {*FIGURES, "confusion_matrix"}
-    for sentence, page, heading in CAPTIONS.values():
-        assert sentence.endswith(".") and len(sentence) < 120
+def test_pictures_of_the_other_commands_are_explained_too_and_those_of_strangers_are_not():
+    assert explanation("mistakes_test") == explanation("mistakes")
+    assert explanation("mistakes")[0] == figures()["mistakes"].reading
+    for figure in ("confusion_matrix_test", "kernels"):
+        page, _, heading = explanation(figure)[1].partition("#")
         assert heading in headings((DOCS / page).read_text())
-    assert caption_of("mistakes_test") == CAPTIONS["mistakes"] and caption_of("of a stranger") is None
+    assert explanation("of a stranger") is None
 
 
 class Cards(HTMLParser):
@@ -87,8 +77,8 @@ def test_each_figure_says_how_it_is_read_and_leads_to_its_page(tmp_path):
         (tmp_path / name).touch()
     cards = Cards(write_page(tmp_path, "Figures").read_text())
     for picture, text in zip(cards.pictures, cards.texts, strict=True):
-        caption = caption_of(entry(picture.removeprefix("./")).figure)
-        assert caption is None or (caption[0] in text and f"docs/{caption[1]}" in text)
+        known = explanation(entry(picture.removeprefix("./")).figure)
+        assert known is None or (known[0] in text and f"docs/{known[1].partition('#')[0]}" in text)
     assert len(cards.links) == 3
     for link in cards.links:
         path, _, anchor = link.partition("#")
@@ -96,7 +86,7 @@ def test_each_figure_says_how_it_is_read_and_leads_to_its_page(tmp_path):
 
 
 def test_where_the_documents_are_not_at_hand_the_page_names_them_without_a_link(tmp_path, monkeypatch):
-    monkeypatch.setattr("convlens.gallery.captions.DOCS", tmp_path / "nowhere")
+    monkeypatch.setattr("convlens.gallery.index.DOCS", tmp_path / "nowhere")
     (tmp_path / "kernels-a.png").touch()
     cards = Cards(write_page(tmp_path, "Figures").read_text())
     assert not cards.links and "docs/reading-the-pictures.md" in cards.texts[0]

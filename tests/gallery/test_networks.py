@@ -5,16 +5,20 @@ import pytest
 
 from convlens import interpret
 from convlens.core.errors import UserError
+from convlens.gallery.planning import planned
 from convlens.gallery.projector import write_projector
+from convlens.gallery.registry import groups
+from convlens.gallery.saving import drawn
 
 
 def test_an_image_is_not_its_own_neighbour_and_neighbours_are_named_by_their_place_in_the_split(photos_run, arrays_of):
     figures = arrays_of(photos_run, ["networks"], image=[4], images=8, layers=["block2_conv1"])
-    assert set(figures) == {"architecture", "neighbours-block2_conv1", "confusion_examples", "mistakes"}
+    assert {name.partition("-")[0] for name in figures} == set(groups()["networks"]) - {"evolution", "projector"}
     near = figures["neighbours-block2_conv1"]
     assert set(near["index"][0]) <= set(range(0, 16, 2)) - {4}
     images, _, _ = photos_run.data.examples("test", near["index"][0])
     np.testing.assert_array_equal(near["neighbours"][0], images)
+    assert near["names"][0].tolist() == photos_run.data.examples("test", near["index"][0])[2]
     assert figures["architecture"]["parameters"].sum() == photos_run.model.count_params()
 
 
@@ -43,6 +47,9 @@ def test_mistakes_and_confusions_are_those_of_the_network_and_their_images_those
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:6]
     made = figures["mistakes"]
     assert made["index"].tolist() == wrong.tolist()
+    assert made["names"].tolist() == photos_run.data.examples("test", wrong)[2]
+    assert confused["names"].tolist() == photos_run.data.examples("test", confused["index"])[2]
+    assert (photos_run.data.labels("test")[wrong] == ["night" in name for name in made["names"]]).all()
     np.testing.assert_allclose(
         made["said"], interpret.grad_cam(photos_run.model, images[wrong], predicted[wrong]), atol=1e-5
     )
@@ -51,11 +58,18 @@ def test_mistakes_and_confusions_are_those_of_the_network_and_their_images_those
     )
 
 
-def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run, material_of, tmp_path):
+def test_under_each_mistake_stands_the_name_of_its_file(photos_run, inputs_of):
+    (plan,) = planned(inputs_of(photos_run, ["mistakes"]))
+    ((_, figure, arrays),) = drawn(plan)
+    words = {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))}
+    assert len(arrays["names"]) and set(arrays["names"]) <= words
+
+
+def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run, inputs_of, tmp_path):
     from convlens.models import feature_extractor
 
-    material = material_of(photos_run, ["projector"], out=str(tmp_path))
-    assert list(write_projector(material, tmp_path)) == [tmp_path / "projector"]
+    inputs = inputs_of(photos_run, ["projector"], out=str(tmp_path))
+    assert list(write_projector(inputs, tmp_path)) == [tmp_path / "projector"]
     rows = (tmp_path / "projector/tensors.tsv").read_text().splitlines()
     vectors = np.array([row.split("\t") for row in rows], float)
     images, _, _ = photos_run.data.examples("test", list(range(16)))
@@ -66,6 +80,6 @@ def test_the_projector_shows_the_features_of_each_image_of_the_split(photos_run,
     assert table[0] == "label\tindex" and table[1] == "day\t0" and table[16] == "night\t15"
 
 
-def test_the_projector_of_two_layers_is_refused(photos_run, material_of, tmp_path):
+def test_the_projector_of_two_layers_is_refused(photos_run, inputs_of, tmp_path):
     with pytest.raises(UserError, match="shows one layer, not 2"):
-        next(write_projector(material_of(photos_run, ["projector"], layers=["block1_conv1", "head_dense1"]), tmp_path))
+        next(write_projector(inputs_of(photos_run, ["projector"], layers=["block1_conv1", "head_dense1"]), tmp_path))

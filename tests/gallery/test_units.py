@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convlens import interpret
+from convlens.gallery.registry import groups
 from convlens.gallery.unit_statistics import write_table
 
 
@@ -16,8 +17,9 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, ar
     monkeypatch.setattr(interpret, "unit_pass", lambda *a, **k: passed.append(a) or collectors_of(*a, **k))
     figures = arrays_of(cars_run, ["units"], images=20, layers=["block2_conv1"])
     assert len(passed) == 1
+    assert {name.partition("-")[0] for name in figures} == set(groups()["units"])
     layered = ("unit_statistics", "top_patches", "concepts", "ablation")
-    assert set(figures) == {f"{figure}-block2_conv1" for figure in layered} | {"receptive_field", "kernel_spectrum"}
+    assert set(figures) >= {f"{figure}-block2_conv1" for figure in layered} | {"receptive_field", "kernel_spectrum"}
 
     columns = zip(*cars_run.data.sample("test", 64, 20, masks=True), strict=True)
     images, labels, masks = (np.concatenate(column) for column in columns)
@@ -46,10 +48,10 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, ar
     assert effective[13:21, 13:21].sum() == pytest.approx(effective.sum()) and effective.any()
 
 
-def test_the_table_of_all_units_is_written_as_csv(cars_run, material_of, tmp_path):
-    material = material_of(cars_run, ["unit_statistics"], images=20, layers=["block2_conv1"])
-    (path,) = write_table(material, tmp_path / "new")
+def test_the_table_of_all_units_is_written_as_csv(cars_run, inputs_of, tmp_path):
+    inputs = inputs_of(cars_run, ["unit_statistics"], images=20, layers=["block2_conv1"])
+    (path,) = write_table(inputs, tmp_path / "new")
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    table = interpret.unit_table(material.unit_results.statistics)
+    table = interpret.unit_table(inputs.unit_results.statistics)
     assert [float(row["maximum"]) for row in rows] == table["maximum"].tolist()

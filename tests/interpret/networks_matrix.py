@@ -30,7 +30,7 @@ def methods(model, other, split, layer):
     yield "architecture", lambda: [(one.parameters, one.multiply_adds) for one in architecture(model).layers]
     yield "similarity", lambda: comparison().similarity
     yield "matched units", lambda: comparison().units[layer, layer].correlation
-    yield "answers", lambda: comparison().answers.both.sum()
+    yield "answers", lambda: comparison().agreement.both.sum()
     yield "neighbours", lambda: nearest_neighbours(model, split["image"][:2], split, layer, count=3).distances
     yield "embedding", lambda: embedding(model, split, layer, most=5).vectors
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -57,10 +59,10 @@ SILENCED_WEIGHTS = {  # by whose absence a unit of the layer is zero for certain
 
 @pytest.mark.parametrize("layer", SILENCED_WEIGHTS)
 def test_silencing_a_unit_does_what_taking_away_its_weights_does(model, split, layer):
-    found = ablate(model, split, layer, batch_size=32)
-    assert found.images == 70
-    np.testing.assert_allclose(found.intact.accuracy, [scores(model, split)[0]])
-    for unit in found.units:
+    ablation = ablate(model, split, layer, batch_size=32)
+    assert ablation.images == 70
+    np.testing.assert_allclose(ablation.intact.accuracy, [scores(model, split)[0]])
+    for unit in ablation.units:
         without = keras.models.clone_model(model)
         without.set_weights(model.get_weights())
         for name in SILENCED_WEIGHTS[layer]:
@@ -70,20 +72,31 @@ def test_silencing_a_unit_does_what_taking_away_its_weights_does(model, split, l
                 array[..., unit] = 0
             cut.set_weights(weights)
         accuracy, by_class, loss = scores(without, split)
-        assert found.silenced.accuracy[unit] == pytest.approx(accuracy)
-        np.testing.assert_allclose(found.silenced.class_accuracy[unit], by_class)
-        assert found.silenced.loss[unit] == pytest.approx(loss, rel=1e-4)
+        assert ablation.silenced.accuracy[unit] == pytest.approx(accuracy)
+        np.testing.assert_allclose(ablation.silenced.class_accuracy[unit], by_class)
+        assert ablation.silenced.loss[unit] == pytest.approx(loss, rel=1e-4)
 
 
 def test_changes_are_after_less_before_and_the_most_needed_unit_comes_first(model, split):
-    found = ablate(model, split, "conv1")
+    ablation = ablate(model, split, "conv1")
     accuracy, by_class, loss = scores(model, split)
-    np.testing.assert_allclose(found.accuracy_change, found.silenced.accuracy - accuracy, atol=1e-9)
-    np.testing.assert_allclose(found.class_change, found.silenced.class_accuracy - np.array(by_class), atol=1e-9)
-    ranked = found.ranked()
-    assert (np.diff(found.accuracy_change[ranked]) >= 0).all()
-    equal = np.diff(found.accuracy_change[ranked]) == 0
-    assert (np.diff(found.loss_change[ranked])[equal] <= 0).all()
+    np.testing.assert_allclose(ablation.accuracy_change, ablation.silenced.accuracy - accuracy, atol=1e-9)
+    np.testing.assert_allclose(ablation.class_change, ablation.silenced.class_accuracy - np.array(by_class), atol=1e-9)
+    ranked = ablation.ranked()
+    assert (np.diff(ablation.accuracy_change[ranked]) >= 0).all()
+    equal = np.diff(ablation.accuracy_change[ranked]) == 0
+    assert (np.diff(ablation.loss_change[ranked])[equal] <= 0).all()
+
+
+def test_the_arrays_hold_the_most_needed_unit_first_and_what_is_left_of_shares(model, split):
+    ablation = ablate(model, split, "conv1")
+    together = ablate_shares(model, split, "conv1", ablation.units[ablation.ranked()], shares=(0, 0.5), repeats=3)
+    arrays = replace(ablation, together=together).arrays()
+    assert set(ablation.arrays()) == {"units", "accuracy_change", "class_change", "loss_change"}
+    assert set(arrays) == {*ablation.arrays(), "counts", "ordered", "random"}
+    np.testing.assert_array_equal(arrays["units"], ablation.units[ablation.ranked()])
+    np.testing.assert_array_equal(arrays["class_change"][0], ablation.class_change[ablation.ranked()[0]])
+    assert arrays["random"].shape == (3, 2)
 
 
 def test_only_the_units_that_are_asked_for_are_silenced_and_in_that_order(model, split):
@@ -94,24 +107,24 @@ def test_only_the_units_that_are_asked_for_are_silenced_and_in_that_order(model,
 
 def test_shares_begin_at_the_network_as_it_is_and_end_at_a_layer_that_says_nothing(model, split):
     order = ablate(model, split, "conv1").ranked()
-    found = ablate_shares(model, split, "conv1", order, shares=(0, 0.5, 1), repeats=3, seed=4)
-    assert found.counts.tolist() == [0, 3, 6]
-    assert found.ordered.accuracy[0] == pytest.approx(scores(model, split)[0])
-    random = found.random.accuracy.reshape(3, 3)
-    assert (random[:, 0] == found.ordered.accuracy[0]).all() and (random[:, 2] == found.ordered.accuracy[2]).all()
-    assert found.ordered.accuracy[2] == pytest.approx(1 / CLASSES, abs=0.02)  # one answer for every image
+    ablation = ablate_shares(model, split, "conv1", order, shares=(0, 0.5, 1), repeats=3, seed=4)
+    assert ablation.counts.tolist() == [0, 3, 6]
+    assert ablation.ordered.accuracy[0] == pytest.approx(scores(model, split)[0])
+    random = ablation.random.accuracy.reshape(3, 3)
+    assert (random[:, 0] == ablation.ordered.accuracy[0]).all() and (random[:, 2] == ablation.ordered.accuracy[2]).all()
+    assert ablation.ordered.accuracy[2] == pytest.approx(1 / CLASSES, abs=0.02)  # one answer for every image
     again = ablate_shares(model, split, "conv1", order, shares=(0, 0.5, 1), repeats=3, seed=4)
-    np.testing.assert_array_equal(again.random.loss, found.random.loss)
+    np.testing.assert_array_equal(again.random.loss, ablation.random.loss)
 
 
 def test_the_first_share_of_an_order_is_the_first_units_silenced_together(model, split):
-    found = ablate_shares(model, split, "conv1", [5, 2, 0, 1, 3, 4], shares=(1 / 3,), repeats=0)
+    ablation = ablate_shares(model, split, "conv1", [5, 2, 0, 1, 3, 4], shares=(1 / 3,), repeats=0)
     without = keras.models.clone_model(model)
     without.set_weights(model.get_weights())
     kernel, bias = without.get_layer("conv1").get_weights()
     kernel[..., [5, 2]] = bias[[5, 2]] = 0
     without.get_layer("conv1").set_weights([kernel, bias])
-    assert found.ordered.loss[0] == pytest.approx(scores(without, split)[2], rel=1e-4)
+    assert ablation.ordered.loss[0] == pytest.approx(scores(without, split)[2], rel=1e-4)
 
 
 def test_what_leads_only_to_the_silenced_layer_is_computed_once(model, split, monkeypatch):

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from convlens.core.errors import ModelError
 from convlens.interpret.assignment import best_assignment
-from convlens.interpret.comparison import compare, kernel_difference
+from convlens.interpret.comparison import UnitMatch, arranged_kernels, compare, matched_kernels
 from convlens.models import feature_maps
 
 layers = keras.layers
@@ -139,16 +139,16 @@ def test_a_unit_that_never_changes_correlates_with_nothing_and_takes_nobodys_par
     assert match.matches.tolist() == list(range(6))
 
 
-def test_answers_are_counted_by_class_and_by_who_is_right(images, labels):
+def test_predictions_are_counted_by_class_and_by_who_is_right(images, labels):
     one, other = network(0), network(1)
-    answers = compare(one, other, {"image": images, "label": labels}, batch_size=16).answers
+    agreement = compare(one, other, {"image": images, "label": labels}, batch_size=16).agreement
     predicted = [model.predict(images, verbose=0).argmax(axis=1) for model in (one, other)]
     right = [found == labels for found in predicted]
-    np.testing.assert_allclose(answers.accuracy, [side.mean() for side in right])
+    np.testing.assert_allclose(agreement.accuracy, [side.mean() for side in right])
     for kind in range(3):
-        np.testing.assert_allclose(answers.class_accuracy[:, kind], [side[labels == kind].mean() for side in right])
-    assert answers.both[1, 0] == (right[0] & ~right[1]).sum() and answers.both.sum() == 40
-    assert compare(one, other, images).answers is None
+        np.testing.assert_allclose(agreement.class_accuracy[:, kind], [side[labels == kind].mean() for side in right])
+    assert agreement.both[1, 0] == (right[0] & ~right[1]).sum() and agreement.both.sum() == 40
+    assert compare(one, other, images).agreement is None
 
 
 def test_similarity_does_not_depend_on_a_short_last_batch(images):
@@ -174,12 +174,14 @@ def test_kernels_are_put_in_each_others_order_before_they_are_subtracted():
     orders = {"conv1": np.array([3, 1, 0, 5, 4, 2]), "conv2": np.random.default_rng(3).permutation(8)}
     other = permuted(model, orders)
     kernels = [side.get_layer("conv2").get_weights()[0] for side in (model, other)]
-    arranged, difference = kernel_difference(*kernels, np.argsort(orders["conv2"]), np.argsort(orders["conv1"]))
-    np.testing.assert_array_equal(arranged, kernels[0])
-    assert not difference.any()
-    assert np.isnan(kernel_difference(*kernels, np.array([-1, *range(1, 8)]))[1][..., 0]).all()
+    match = UnitMatch(("conv2", "conv2"), np.eye(8), np.argsort(orders["conv2"]), True)
+    matched = matched_kernels(*kernels, match, np.argsort(orders["conv1"]))
+    np.testing.assert_array_equal(matched.second, kernels[0])
+    assert not matched.difference.any()
+    assert set(matched.arrays()) == {"kernel", "other", "difference", "matches", "strengths"}
+    assert np.isnan(arranged_kernels(*kernels, np.array([-1, *range(1, 8)]))[..., 0]).all()
     with pytest.raises(ValueError, match="differ in more than their units"):
-        kernel_difference(kernels[0], kernels[0][:, :, :3])
+        arranged_kernels(kernels[0], kernels[0][:, :, :3])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (4, 9), (9, 4), (40, 40), (0, 3)])

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
 
+from convlens import interpret
 from convlens.core.errors import ModelError
 from convlens.interpret.concepts import BINS, ConceptsCollector, bin_edges, concept_scores, enlarge, strong_places
 from convlens.interpret.receptive_field import receptive_field
@@ -141,3 +142,16 @@ def test_scores_without_masks_or_names_are_refused(split):
         ConceptsCollector(NAMES, 1.5)
     with pytest.raises(ValueError, match="labelled parts are road, wheel"):
         concept_scores(detectors(), split, NAMES)["conv"].ranked("door")
+
+
+def test_detectors_are_strong_where_the_part_is_that_they_detect(split):
+    model = detectors()
+    collectors = [ConceptsCollector(NAMES, 0.3), interpret.PatchesCollector(4)]
+    scores, patches = (by_layer["conv"] for by_layer in interpret.unit_pass(model, split, collectors=collectors))
+    assert scores.images == 40 and scores.share == 0.3
+    shown = interpret.detectors(model, scores, patches, [2, 0], count=3)
+    assert shown.units == (2, 0) and [images.shape for images in shown.images] == [(3, 24, 24, 3)] * 2
+    for strong, masks in zip(shown.strong, shown.masks, strict=True):
+        np.testing.assert_array_equal(strong, masks)  # an overlap of 1
+        assert masks.any()
+    assert interpret.detectors(model, scores, patches, []).images == []

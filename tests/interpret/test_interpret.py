@@ -74,7 +74,7 @@ def test_an_embedding_of_the_first_images_is_done_when_it_has_them(model, split)
         lambda: interpret.unpack_snapshot(b"nothing"),
         lambda: interpret.stack_snapshots([interpret.Snapshot(1, {}, {})], "kernels", "conv"),
         lambda: interpret.kernel_spectrum(np.zeros((3, 3))),
-        lambda: interpret.kernel_difference(np.zeros((3, 3, 1, 1)), np.zeros((5, 5, 1, 1))),
+        lambda: interpret.arranged_kernels(np.zeros((3, 3, 1, 1)), np.zeros((5, 5, 1, 1))),
         lambda: interpret.PatchesCollector(0),
         lambda: interpret.ConceptsCollector([]),
         lambda: best_assignment(np.array([[np.nan]])),

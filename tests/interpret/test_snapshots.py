@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convlens.interpret.snapshots import cosine_with_start, pack_snapshot, stack_snapshots, unpack_snapshot
+from convlens.interpret.snapshots import cosine_with_start, evolution, pack_snapshot, stack_snapshots, unpack_snapshot
 
 
 def kernel(seed=0, shape=(3, 3, 5, 7), scale=1.0):
@@ -83,3 +83,21 @@ def test_damaged_bytes_are_refused():
     for damaged in (b"", b"not a zip", content[: len(content) // 2]):
         with pytest.raises(ValueError, match="not a snapshot"):
             unpack_snapshot(damaged)
+
+
+def test_an_evolution_holds_a_layers_kernels_and_first_maps_in_the_order_of_epochs():
+    weights, maps = [kernel(seed) for seed in range(3)], np.ones((2, 6, 6, 7), np.float32)
+    maps[1] = 5
+    packed = [pack_snapshot(epoch, {"conv": weights[epoch]}, {"conv": maps * epoch}) for epoch in (2, 0, 1)]
+    result = evolution([unpack_snapshot(content) for content in packed], "conv")
+    assert result.epochs == (0, 1, 2) and result.maps.shape == (3, 6, 6, 7)
+    np.testing.assert_allclose(result.maps[:, 0, 0, 0], [0, 1, 2], rtol=1e-3)
+    medians = [np.median(cosine_with_start(result.kernels[epoch], result.kernels[0])) for epoch in range(3)]
+    np.testing.assert_allclose(result.changed, medians)
+    assert result.changed[0] == pytest.approx(1) and set(result.arrays()) == {"epochs", "kernels", "maps", "changed"}
+
+
+def test_an_evolution_without_its_beginning_or_its_maps_says_nothing_of_them():
+    packed = [pack_snapshot(epoch, {"conv": kernel(epoch)}) for epoch in (1, 2)]
+    result = evolution([unpack_snapshot(content) for content in packed], "conv")
+    assert result.changed is None and result.maps is None and set(result.arrays()) == {"epochs", "kernels"}

@@ -8,7 +8,7 @@ import pytest
 from convlens.core.errors import ModelError
 from convlens.interpret.concepts import ConceptsCollector
 from convlens.interpret.patches import PatchesCollector
-from convlens.interpret.spectrum import kernel_spectrum, random_spectrum
+from convlens.interpret.spectrum import kernel_spectrum, layer_spectrum, random_spectrum
 from convlens.interpret.unit_pass import Batch, UnitLayer, unit_pass
 from convlens.interpret.unit_statistics import (
     StatisticsCollector,
@@ -233,6 +233,15 @@ def test_a_kernels_singular_values_are_the_roots_of_its_gram_matrix():
     expected = np.sqrt(np.linalg.eigvalsh(flat @ flat.T)[::-1])
     np.testing.assert_allclose(kernel_spectrum(kernel).singular_values, expected)
     assert random_spectrum(kernel, 1).singular_values.sum() == random_spectrum(kernel, 1).singular_values.sum()
+
+
+def test_a_layers_spectrum_stands_beside_that_of_random_kernels_under_its_name():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 5))
+    spectrum = layer_spectrum("inner/conv", kernel, seed=1)
+    arrays = spectrum.arrays()
+    assert set(arrays) == {"inner:conv", "inner:conv:random"}
+    np.testing.assert_array_equal(arrays["inner:conv"], kernel_spectrum(kernel).singular_values)
+    np.testing.assert_array_equal(arrays["inner:conv:random"], random_spectrum(kernel, 1).singular_values)
 
 
 def test_a_kernel_of_zeros_has_no_direction():

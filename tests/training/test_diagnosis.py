@@ -38,6 +38,7 @@ AT_CHANCE = rows([0.25, 0.26, 0.25, 0.26], [0.25, 0.27, 0.24, 0.25], [1.4, 1.4, 
 BY_HEART = rows([0.5, 0.8, 0.95, 0.99], [0.4, 0.5, 0.55, 0.6], [1.2, 1.5, 2.5, 4.0])
 EXPLODING = rows([0.5, 0.6, 0.5, 0.6], [0.5, 0.6, 0.5, 0.6], [1.2, 1.0, 9.0, 1.0])
 NO_TRAM = np.array([[90, 0, 0, 0], [0, 90, 0, 10], [20, 30, 0, 30], [0, 5, 0, 90]])
+TEN_OF_TWELVE = np.array([[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, 3, 0], [1, 1, 0, 1]])
 
 
 def configured(*words):
@@ -61,7 +62,7 @@ NOT_WELL = [
         {"matrix": NO_TRAM, "trained_on": np.array([900, 900, 100, 900])},
         "for tram, though there are some. Try training.class_weights=balanced.",
     ),
-    ({"cosine": 0.98}, "The kernels of block1_conv1 are nearly those of the start (median cosine 0.98)"),
+    ({"cosine": 0.98}, "The kernels of block1_conv1 are nearly those of the start (median cosine 0.98, 1 is"),
     ({"cosine": 0.98}, "Try model.first_stddev=0.01, with larger kernels: model.first_kernel_size=7."),
     (
         {"cosine": 0.98, "config": configured("model=resnet")},
@@ -90,10 +91,17 @@ def test_what_is_to_be_tried_is_a_configuration(different, said):
         assert "debug" in word or advised != Train() and advised != config
 
 
+def test_of_few_test_images_it_is_said_how_little_their_accuracy_is_known():
+    (line,) = diagnose(replace(HEALTHY, matrix=TEN_OF_TWELVE))
+    assert "of 12 images only, 10 of them right" in line and "from 0.55 to 0.95" in line
+
+
 @pytest.mark.parametrize(
     "different",
     [
         {},
+        {"rows": EXPLODING, "config": configured("training.keep=last")},  # the rate rises, and falls again
+        {"rows": EXPLODING, "validated_on": 12},  # a few sure mistakes
         {"cosine": None},
         {"cosine": 0.98, "config": Train(init_from="runs/cars/latest")},
         {"cosine": 0.98, "config": configured("training.freeze_base=true")},

@@ -26,6 +26,18 @@ def scored():
     return evaluate_model(model, batches, CLASSES), probabilities, labels
 
 
+def test_the_first_mistakes_come_with_their_images(scored):
+    evaluation, _, _ = scored
+    wrong = evaluation.mistakes(3)
+    images = np.arange(3)[:, None, None, None] * np.ones((1, 4, 4, 3))
+    mistakes = evaluation.shown_mistakes(images)
+    assert mistakes.images is images and mistakes.index.tolist() == evaluation.indices[wrong].tolist()
+    assert (mistakes.true != mistakes.predicted).all() and (np.diff(mistakes.confidence) <= 0).all()
+    assert set(mistakes.arrays()) == {"images", "true", "predicted", "confidence", "index"}
+    named = evaluation.shown_mistakes(images, ["a.jpg", "b/c.jpg", "caf\udce9.png"])
+    assert named.arrays()["names"].tolist() == ["a.jpg", "b/c.jpg", "caf\udce9.png"]
+
+
 def test_accuracy_loss_top5_and_matrix(scored):
     evaluation, probabilities, labels = scored
     assert evaluation.images == 101

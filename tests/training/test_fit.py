@@ -200,7 +200,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_the_last_good_model_stays(sta
 
     training = data.training
     data.training = lambda *arguments, **named: turn_bad(training(*arguments, **named))
-    with pytest.raises(UserError, match=r"loss became nan in epoch 2, step 2; the best model \(epoch 1"):
+    with pytest.raises(UserError, match=r"loss became nan in step 2 of epoch 2; the best model \(epoch 1"):
         fitted(run, model, data, config)
     assert run.epoch == 1
     assert all(np.isfinite(weight).all() for weight in run.model.get_weights())
@@ -209,7 +209,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_the_last_good_model_stays(sta
 
 def test_a_learning_rate_that_breaks_the_last_step_saves_nothing(start):
     run, model, data, config = start(epochs=1, limit_batches=1, optimizer={"name": "sgd", "learning_rate": 1e38})
-    with pytest.raises(UserError, match="validation loss became nan in epoch 1, step 1; nothing is saved"):
+    with pytest.raises(UserError, match="validation loss became nan in step 1 of epoch 1; nothing is saved"):
         fitted(run, model, data, config)
     assert not run.model_path.exists()
 

@@ -110,11 +110,37 @@ def test_the_side_is_one_that_half_of_the_photographs_have():
 
 
 def test_a_line_says_at_which_size_photographs_are_used_and_what_another_one_costs():
-    (line, chosen) = lines(sizes=[(3000, 4000)] * 5, side=128)
+    line, chosen, more = lines(sizes=[(3000, 4000)] * 5, side=128)
     assert "128 x 128: half of them have 3000 pixels or more" in line
     assert "96 would take about" in line and "160 would take about" in line
-    assert "100 photographs" in chosen and "training.epochs=" in chosen
+    assert "100 photographs" in chosen and "training.epochs=" in more
     assert lines(sizes=[(32, 32)] * 5, side=32)[0].endswith("32 x 32: their own size.")
+
+
+# A row: what stands in the lines where it was chosen, and the words after which it was not.
+CHOSEN = [
+    ("120 epochs (the fewer photographs, the more)", ["training.epochs=7"]),
+    ("batches of 16", ["training.batch_size=9"]),
+    ("muon with a rate of 0.01", ["training.optimizer.name=adamw"]),
+    ("a rate that ends at zero", ["training.schedule.name=constant"]),
+    ("blocks of 32, 64, 128, 256 kernels", ["model.filters=[8,8]"]),
+    ("mirrored", ["data.augment.flip=true"]),
+    ("shifted by up to 4 pixels", ["data.augment.crop=2"]),
+    ("the last epoch's model is kept", ["training.keep=best"]),
+]
+
+
+@pytest.mark.parametrize(("said", "words"), CHOSEN)
+def test_lines_say_all_that_was_chosen_and_nothing_that_was_typed(said, words):
+    both = lines(sizes=[(32, 32)] * 5, side=32)[1:]
+    assert len(both) == 2 and said in " ".join(both)
+    assert said not in " ".join(lines(*words, sizes=[(32, 32)] * 5, side=32)[1:])
+
+
+def test_where_all_was_typed_nothing_is_said_to_be_chosen():
+    words = ["training.epochs=7", "training.batch_size=9", "training.optimizer.name=adamw", "model=resnet"]
+    words += ["data.augment={flip: true, crop: 2}", "training.keep=best", "training.schedule.name=constant"]
+    assert not any("chosen" in line.lower() for line in lines(*words, sizes=[(32, 32)], side=32))
 
 
 def test_a_line_says_how_many_photographs_are_enlarged():

@@ -182,7 +182,7 @@ def test_a_training_that_became_nan_within_an_epoch_resumes_from_good_weights(tr
     run, model, data, config = training(epochs=3)
     good = data.training
     data.training = lambda *given, **named: poisoned_from(4, good(*given, **named))
-    with pytest.raises(UserError, match="loss became nan in epoch 2, step 2"):
+    with pytest.raises(UserError, match="loss became nan in step 2 of epoch 2"):
         fit_model(Session(config, run, data), model)
 
     state = newest_checkpoint(run.checkpoints_dir, print)
@@ -211,7 +211,7 @@ def test_a_state_that_is_not_finite_is_never_saved(training, monkeypatch, part):
 
     good = data.training
     data.training = lambda *given, **named: spoil(good(*given, **named))
-    with pytest.raises(UserError, match="epoch 1, step [12]; nothing is saved"):
+    with pytest.raises(UserError, match="step [12] of epoch 1; nothing is saved"):
         fit_model(Session(config, run, data), model)
     assert all(not state.not_finite() for state in saved)
 

@@ -37,8 +37,8 @@ def logged(tmp_path_factory, array_data):
     def picture(name):
         return lambda array, *rest: drawn.append((name, array.shape, *rest)) or np.zeros((5, 7, 3), "uint8")
 
-    def figure(matrix, classes):
-        drawn.append(("confusion", matrix, classes))
+    def figure(confusion):
+        drawn.append(("confusion", confusion.matrix, confusion.classes))
         return Figure(figsize=(1, 1))
 
     drawings = Drawings(kernels=picture("kernels"), maps=picture("maps"), confusion=figure)

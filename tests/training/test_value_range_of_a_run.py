@@ -31,9 +31,9 @@ def test_training_drawing_and_features_see_the_same_pixels(tmp_path):
     expected = np.clip((values - low) * 255 / (high - low), 0, 255)
     np.testing.assert_allclose(pixels[0, ..., 0], expected, atol=1 / 257)
 
-    from convlens.gallery.material import Material
+    from convlens.gallery.inputs import FigureInputs
 
-    drawn = Material(Visualize(image=[str(root / name), 0]), run, ["feature_maps"]).images
+    drawn = FigureInputs(Visualize(image=[str(root / name), 0]), run, ["feature_maps"]).images
     np.testing.assert_array_equal(drawn[0], drawn[1])
     layer = "block1_conv1"
     from_file = feature_maps(run.model, [root / name], value_range=run.config.data.value_range)[layer]["filter"]

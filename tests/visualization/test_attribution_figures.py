@@ -1,11 +1,13 @@
 """Pictures of attribution tell the truth about the arrays behind them."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from convlens.interpret import Curves, Explanations, Maximization, Randomisation, StrongestImages
 from convlens.visualization import palette
 from convlens.visualization.attribution import (
     attribution_figure,
@@ -13,7 +15,7 @@ from convlens.visualization.attribution import (
     overlaid,
     randomisation_figure,
 )
-from convlens.visualization.caption import Caption
+from convlens.visualization.caption import UNKNOWN, Caption
 from convlens.visualization.maximization import maximization_figure
 
 SIDE = 16
@@ -38,9 +40,10 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
 
 
-def explained(images, maps, **more):
+def explained(images, maps, true=None, caption=UNKNOWN):
     logits = np.array([[2.0, 0.0], [0.0, 1.0]])
-    return attribution_figure(images, maps, targets=[0, 0], logits=logits, labels=["car", "truck"], **more)
+    explanations = Explanations(images, logits, np.array([0, 0]), maps, true)
+    return attribution_figure(explanations, caption=replace(caption, labels=["car", "truck"]))
 
 
 def test_a_map_without_negative_values_is_drawn_from_zero_and_a_signed_one_about_zero(images):
@@ -94,34 +97,45 @@ def test_maps_coarser_than_the_image_are_drawn_as_blocks(images):
 
 
 def test_curves_are_sorted_best_first_with_their_areas():
-    shares = np.linspace(0, 1, 5)
     falling, rising = np.tile([1.0, 0.2, 0.1, 0.0, 0.0], (3, 1)), np.tile([0.0, 0.8, 0.9, 1.0, 1.0], (3, 1))
-    curves = {"bad": (rising, falling), "good": (falling, rising)}
-    said = texts(deletion_insertion_figure(curves, shares, reference=(falling, rising)))
+    bad, good = (Curves(np.linspace(0, 1, 5), *pair) for pair in ((rising, falling), (falling, rising)))
+    said = texts(deletion_insertion_figure({"bad": bad, "good": good}, reference=good))
     assert said.index("good") < said.index("bad")
     assert "insertion 0.80" in said and "deletion 0.20" in said
 
 
 def test_a_randomised_map_states_its_similarity(images):
-    maps = {"saliency": np.random.default_rng(0).random((2, SIDE, SIDE))}
-    figure = randomisation_figure(
-        images[0], {"saliency": maps["saliency"][0]}, maps, {"saliency": np.array([0.25, -0.5])}, ["logits", "conv1"]
-    )
-    assert {"similarity 0.25", "similarity −0.50", "logits", "conv1", "trained"} <= set(texts(figure))
+    maps = np.random.default_rng(0).random((2, 1, SIDE, SIDE))
+    check = Randomisation(("logits", "conv1"), np.array([[0.25], [-0.5]]), maps[0], maps)
+    figure = randomisation_figure(images[0], {"Saliency": check})
+    assert {"similarity 0.25", "similarity −0.50", "logits", "conv1", "trained", "Saliency"} <= set(texts(figure))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_made_images_are_shown_with_unit_activation_and_the_best_real_image(channels):
     made = np.full((5, SIDE, SIDE, channels), -1.0)
     real = np.full((5, SIDE, SIDE, channels), 1.0)
-    figure = maximization_figure(
-        made, np.arange(5.0), [f"unit {unit}" for unit in range(5)], best=real, best_activations=-np.arange(5.0),
-        value_range=(-1, 1), caption=Caption(layer="conv1"),
-    )  # fmt: skip
+    activations, units = np.arange(5.0), np.arange(5)
+    result = Maximization("conv1", units, None, (-1, 1), made, activations, np.zeros((1, 5)))
+    figure = maximization_figure(result, real=StrongestImages(real, -activations))
     said = texts(figure)
     assert {"unit 4", "4", "−4", "What would excite conv1 most"} <= set(said)
     picture = pixels(figure)
     assert has_colour(picture, (0, 0, 0)) and has_colour(picture, palette.HATCH[0])
+
+
+def test_images_made_for_classes_bear_their_names():
+    made = Maximization(None, np.array([1, 0]), None, (0, 255), np.zeros((2, 4, 4, 3)), np.zeros(2), np.zeros((1, 2)))
+    written = texts(maximization_figure(made, caption=Caption(labels=["car", "truck"])))
+    assert written.index("truck") < written.index("car") and any("logit" in text for text in written)
+
+
+def test_maps_of_few_strong_pixels_are_coloured_by_square_root_and_say_so(images):
+    maps = {name: np.random.default_rng(0).random((2, SIDE, SIDE)) for name in ("grad_cam", "saliency")}
+    written = texts(explained(images, maps))
+    assert {"Grad-CAM", "Saliency √"} <= set(written) and any("by square root" in text for text in written)
+    written = texts(explained(images, {"grad_cam": maps["grad_cam"]}))
+    assert not any("√" in text for text in written)
 
 
 def test_a_long_name_keeps_its_place(images):

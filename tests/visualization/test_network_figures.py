@@ -1,15 +1,27 @@
 """Figures of whole networks: their layout, their norms, and what they tell."""
 
 import random as python_random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from convlens.interpret import (
+    Agreement,
+    Architecture,
+    Comparison,
+    ConfusionExamples,
+    Evolution,
+    LayerCost,
+    MatchedKernels,
+    Neighbours,
+    UnitMatch,
+)
 from convlens.visualization import palette
 from convlens.visualization.architecture import architecture_figure
-from convlens.visualization.architecture_plan import Step, rows_of, stops_of
+from convlens.visualization.architecture_plan import rows_of, stops_of
 from convlens.visualization.caption import Caption
 from convlens.visualization.comparison import class_accuracy_figure, layer_similarity_figure, matched_units_figure
 from convlens.visualization.confusion_examples import confusion_examples_figure
@@ -36,11 +48,15 @@ def shows(figure: Figure, colour) -> bool:
     return bool((pixels(figure) == np.asarray(colour)).all(axis=-1).any())
 
 
+def network(layers, image_shape=(16, 16, 3)):
+    return Architecture(image_shape, tuple(layers))
+
+
 def step(name, kind="Conv2D", shape=(16, 16, 8), sources=(), parameters=10, cost=1000, kernel=(3, 3), field=(3, 3)):
     if kind not in ("Conv2D", "Dense"):
         parameters, cost = 0, 0
     kernel = kernel if kind in ("Conv2D", "MaxPooling2D") else ()
-    return Step(name, kind, shape, kernel, parameters, cost, field, sources)
+    return LayerCost(name, kind, shape, kernel, parameters, cost, field, sources)
 
 
 def residual(units):
@@ -74,7 +90,7 @@ def random_network(seed):
 @pytest.mark.parametrize("seed", range(25))
 def test_no_two_stops_share_a_place_and_none_stands_before_what_feeds_it(seed, fold):
     steps = random_network(seed)
-    stops = stops_of((16, 16, 3), steps, fold=fold)
+    stops = stops_of(network(steps), fold=fold)
     places = [(stop.column, stop.lane) for stop in stops]
     assert len(set(places)) == len(places)
     assert all(stops[source].column < stop.column for stop in stops for source in stop.sources)
@@ -87,18 +103,18 @@ def test_no_two_stops_share_a_place_and_none_stands_before_what_feeds_it(seed, f
 
 @pytest.mark.parametrize("seed", range(4))
 def test_any_network_is_drawn(seed):
-    drawn = architecture_figure((16, 16, 3), random_network(seed))
+    drawn = architecture_figure(network(random_network(seed)))
     assert pixels(drawn).shape[2] == 3
 
 
 def test_residual_units_that_are_alike_are_drawn_once_with_their_sums():
-    stops = stops_of((16, 16, 3), residual(20))
-    assert [stop.step.name for stop in stops] == ["image", "stem", "unit0_conv1", "unit0_conv2", "mean", "logits"]
+    stops = stops_of(network(residual(20)))
+    assert [stop.name for stop in stops] == ["image", "stem", "unit0_conv1", "unit0_conv2", "mean", "logits"]
     assert [stop.repeated[1] for stop in stops] == [1, 1, 20, 20, 1, 1]
-    assert stops[3].parameters == 200 and stops[3].merges == [("+", [1])] and stops[2].told == ["ReLU"]
-    drawn = architecture_figure((16, 16, 3), residual(20))
+    assert stops[3].parameters == 200 and stops[3].merges == [("+", [1])] and stops[2].folded == ["ReLU"]
+    drawn = architecture_figure(network(residual(20)))
     assert "20 × (sums below)" in texts(drawn)
-    assert "unit19_conv2" in texts(architecture_figure((16, 16, 3), residual(20), fold=False))
+    assert "unit19_conv2" in texts(architecture_figure(network(residual(20)), fold=False))
 
 
 def test_a_branch_stands_beside_the_longest_way():
@@ -109,7 +125,7 @@ def test_a_branch_stands_beside_the_longest_way():
         step("shortcut", sources=(0,)),
         step("add", "Add", sources=(2, 3)),
     ]
-    stops = {stop.step.name: stop for stop in stops_of((16, 16, 3), steps)}
+    stops = {stop.name: stop for stop in stops_of(network(steps))}
     assert [stops[name].lane for name in ("stem", "conv1", "conv2", "shortcut")] == [0, 0, 0, 1]
     assert stops["shortcut"].column == stops["conv1"].column
     assert len(stops["conv2"].merges) == 1 and not stops["shortcut"].merges
@@ -117,7 +133,7 @@ def test_a_branch_stands_beside_the_longest_way():
 
 def test_boxes_are_to_scale():
     steps = [step("a", shape=(32, 32, 10), sources=(-1,)), step("b", shape=(16, 16, 40), sources=(0,))]
-    axes = architecture_figure((32, 32, 3), steps).axes[0]
+    axes = architecture_figure(network(steps, (32, 32, 3))).axes[0]
     fronts = [(patch.get_width(), patch.get_height()) for patch in axes.patches if hasattr(patch, "get_height")]
     (_, image), (short, high), (long, low) = fronts
     assert high == pytest.approx(image) and high == pytest.approx(2 * low) and long == pytest.approx(4 * short)
@@ -125,20 +141,30 @@ def test_boxes_are_to_scale():
 
 def test_an_unknown_cost_is_told():
     steps = [step("own", "Own", sources=(-1,))]
-    steps = [Step(**{**vars(steps[0]), "parameters": 5, "multiply_adds": None})]
-    told = " ".join(texts(architecture_figure((16, 16, 3), steps)))
+    steps = [replace(steps[0], parameters=5, multiply_adds=None)]
+    told = " ".join(texts(architecture_figure(network(steps))))
     assert "MAC unknown" in told and "at least 0 multiply-accumulates" in told
 
 
 def test_similarity_frames_each_rows_best_and_hatches_what_is_not_known():
-    drawn = layer_similarity_figure(
-        np.array([[0.9, 0.1], [np.nan, np.nan]]), AWKWARD[:2], AWKWARD[2:4], names=AWKWARD[4:6]
-    )
+    drawn = layer_similarity_figure(comparison([[0.9, 0.1], [np.nan, np.nan]], AWKWARD[:2], AWKWARD[2:4]))
     assert len(drawn.axes[0].lines) == 1 and shows(drawn, palette.HATCH[1])
     assert {"0.90", "0.10"} <= set(texts(drawn))
-    assert layer_similarity_figure(np.eye(90), ["layer"] * 90, ["layer"] * 90).get_size_inches().max() < 25
-    with pytest.raises(ValueError, match="for 2 and 1 layers"):
-        layer_similarity_figure(np.eye(2), ["a", "b"], ["a"])
+    assert any(text.startswith("40 images") for text in texts(drawn))
+    many = layer_similarity_figure(comparison(np.eye(90), ["layer"] * 90, ["layer"] * 90), names=AWKWARD[4:6])
+    assert many.get_size_inches().max() < 25
+
+
+def comparison(similarity, layers, second_layers):
+    return Comparison((tuple(layers), tuple(second_layers)), 40, np.array(similarity), {}, None)
+
+
+def matched(kernel, second, strengths, matches):
+    """Kernels of units that correlate with their partners as strongly as `strengths` say, and less with others."""
+    correlation = np.zeros((len(matches), len(matches)))
+    for unit, partner in enumerate(matches):
+        correlation[unit, partner] = strengths[unit]
+    return MatchedKernels(UnitMatch(("conv", "conv"), correlation, np.array(matches), True), kernel, second)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 40])
@@ -146,9 +172,7 @@ def test_kernels_and_their_difference_share_one_norm(channels):
     kernel = np.random.default_rng(0).normal(size=(3, 3, channels, 4))
     other = -kernel
     other[..., 3] = np.nan
-    drawn = matched_units_figure(
-        kernel, other, np.array([0.2, 0.9, 0.5, np.nan]), np.array([2, 0, 1, -1]), rgb=channels == 3
-    )
+    drawn = matched_units_figure(matched(kernel, other, [0.2, 0.9, 0.5, np.nan], [2, 0, 1, -1]), rgb=channels == 3)
     told = texts(drawn)
     assert [text for text in told if " ~ " in text and "·" not in text] == ["1 ~ 0", "2 ~ 1", "0 ~ 2", "3 ~ none"]
     # The differences are twice as large as the kernels, and on the same norm.
@@ -158,32 +182,32 @@ def test_kernels_and_their_difference_share_one_norm(channels):
 
 def test_both_figures_of_a_comparison_say_which_is_taken_from_which():
     kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 4))
-    units = matched_units_figure(kernel, kernel, np.ones(4), np.arange(4), names=("old", "new"))
-    accuracy = np.array([[0.5, 0.9], [0.6, 0.7]])
-    classes = class_accuracy_figure(
-        accuracy, np.array([10, 10]), ["cat", "dog"], np.array([[3, 3], [5, 9]]), names=("old", "new")
-    )
+    units = matched_units_figure(matched(kernel, kernel, np.ones(4), np.arange(4)), names=("old", "new"))
+    result = Agreement(np.array([[[5, 5], [1, 9]], [[6, 4], [3, 7]]]), np.array([[3, 3], [5, 9]]))
+    classes = class_accuracy_figure(result, names=("old", "new"), caption=Caption(labels=["cat", "dog"]))
     for drawn in (units, classes):
         written = texts(drawn)
         assert "new − old" in written and "difference" not in written
-    assert any(text.startswith("−20.0 pp") for text in texts(classes))  # dog: 0.7 − 0.9
+    assert any(text.startswith("−20.0 points") for text in texts(classes))  # dog: 0.7 − 0.9
 
 
 def test_class_accuracy_tells_the_largest_difference_first():
-    accuracy = np.array([[0.5, 0.9, np.nan], [0.6, 0.5, np.nan]])
-    drawn = class_accuracy_figure(accuracy, np.array([10, 20, 0]), ["cat", "dog", "emu"], np.array([[3, 5], [10, 12]]))
+    first, second = [[5, 5, 0], [2, 18, 0], [0, 0, 0]], [[6, 4, 0], [10, 10, 0], [0, 0, 0]]
+    result = Agreement(np.array([first, second]), np.array([[3, 5], [10, 12]]))
+    drawn = class_accuracy_figure(result, caption=Caption(labels=["cat", "dog", "emu"]))
     told = texts(drawn)
     assert [name for name in told if name in ("cat", "dog", "emu")] == ["dog", "cat", "emu"]
-    assert "−40.0 pp   of 20" in told and "no images" in told
+    assert "−40.0 points   of 20" in told and "no images" in told
     assert {"both right: 12 (40.0%)", "only A right: 10 (33.3%)", "only B right: 5 (16.7%)"} <= set(told)
 
 
 def test_neighbours_of_another_class_are_red():
-    images = np.random.default_rng(0).integers(0, 256, (2, 3, 9, 12, 1)).astype(np.uint8)
-    drawn = neighbours_figure(
-        images[:, 0], images, np.full((2, 3), 0.25), labels=AWKWARD[:2], query_classes=[0, 1],
-        classes=np.array([[0, 0, 1], [1, 1, 1]]), names=AWKWARD[2:4], images=1000, split="test",
-    )  # fmt: skip
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 12, 1)).astype(np.uint8)
+    rows = np.array([[0, 0, 1], [1, 1, 1]])
+    near = Neighbours("conv", images, 1000, np.full((2, 3), 0.25), rows, rows, images, np.array([0, 1]))
+    caption = Caption(split="test", labels=AWKWARD[:2])
+    drawn = neighbours_figure(near, query_classes=[0, 1], names=AWKWARD[2:4], caption=caption)
+    assert "among 1,000 images of test" in " ".join(texts(drawn))
     red = [text for text in drawn.texts if text.get_color() == palette.POSITIVE]
     assert len(red) == 2 and "83% of the neighbours" in " ".join(texts(drawn))
 
@@ -192,7 +216,8 @@ def test_a_confusion_shows_its_images_and_counts():
     images = np.stack([np.full((4, 4, 3), value, np.uint8) for value in (10, 90, 200)])
     examples = np.full((2, 2, 4), -1)
     examples[0, 0, 0], examples[0, 1, :2] = 0, (1, 2)
-    drawn = confusion_examples_figure(np.array([[1, 2], [0, 0]]), images, examples, AWKWARD[:2])
+    confusions = ConfusionExamples(np.array([[1, 2], [0, 0]]), examples, images, np.arange(3))
+    drawn = confusion_examples_figure(confusions, caption=Caption(labels=AWKWARD[:2]))
     assert all(shows(drawn, (value,) * 3) for value in (10, 90, 200))
     assert "2  (67%)" in texts(drawn) and "no images" in texts(drawn)
 
@@ -201,8 +226,11 @@ def test_of_many_classes_those_with_mistakes_are_shown():
     matrix = np.diag(np.full(20, 5))
     matrix[17, 18] = 3
     examples = np.full((20, 20, 1), 0)
-    drawn = confusion_examples_figure(matrix, np.zeros((1, 4, 4, 3), np.uint8), examples, [f"c{n}" for n in range(20)])
+    confusions = ConfusionExamples(matrix, examples, np.zeros((1, 4, 4, 3), np.uint8), np.zeros(1, int))
+    drawn = confusion_examples_figure(confusions, caption=Caption(labels=[f"c{n}" for n in range(20)]))
     assert {"c17", "c18"} <= set(texts(drawn)) and "12 of 20 classes" in " ".join(texts(drawn))
+    with pytest.raises(ValueError, match="2 labels for 20 classes"):
+        confusion_examples_figure(confusions, caption=Caption(labels=["c1", "c2"]))
 
 
 def grown(channels=3):
@@ -216,20 +244,18 @@ def test_all_epochs_share_one_norm():
     kernels[:, 0, 0, 0, 0] = [1, 2, 4, 100]
     maps = np.ones((4, 6, 6, 5)) * np.array([1, 2, 4, 9])[:, None, None, None]
     for place, value in enumerate((1, 2, 4)):
-        drawn = evolution_frame(kernels, [0, 1, 2, 3], place, maps=maps)
+        drawn = evolution_frame(Evolution("conv", (0, 1, 2, 3), kernels, maps), place)
         assert shows(drawn, palette.colour_weights(np.array(value), 100.0))
         assert shows(drawn, palette.colour_activations(np.array(value), 9.0))
-    assert "epoch 0 (not trained yet)" in texts(evolution_frame(kernels, [0, 1, 2, 3], 0))
-    assert "epoch 2 of 3" in texts(evolution_frame(kernels, [0, 1, 2, 3], 2))
+    assert "epoch 0 (not trained yet)" in texts(evolution_frame(Evolution("conv", (0, 1, 2, 3), kernels), 0))
+    assert "epoch 2 of 3" in texts(evolution_frame(Evolution("conv", (0, 1, 2, 3), kernels), 2))
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png"])
 def test_an_animation_has_a_frame_an_epoch_and_holds_the_last(tmp_path, suffix):
-    image = np.zeros((6, 6, 3), np.uint8)
-    options = {"maps": np.random.default_rng(0).normal(size=(4, 6, 6, 5)), "image": image, "rgb": True, "seconds": 0.2}
-    path = write_evolution(
-        tmp_path / f"made/conv.{suffix}", grown(), [0, 1, 5, 9], **options, caption=Caption(layer="c")
-    )
+    maps = np.random.default_rng(0).normal(size=(4, 6, 6, 5))
+    result = Evolution("c", (0, 1, 5, 9), grown(), maps, image=np.zeros((6, 6, 3), np.uint8), reads_colour=True)
+    path = write_evolution(tmp_path / f"made/conv.{suffix}", result, seconds=0.2)
     with Image.open(path) as animation:
         assert animation.n_frames == 4 and animation.info["loop"] == 0
         lasting = []
@@ -243,9 +269,9 @@ def test_an_animation_has_a_frame_an_epoch_and_holds_the_last(tmp_path, suffix):
 
 def test_what_cannot_be_animated_is_refused(tmp_path):
     with pytest.raises(ValueError, match="does not end in"):
-        write_evolution(tmp_path / "conv.mp4", grown(), range(4))
+        write_evolution(tmp_path / "conv.mp4", Evolution("conv", (0, 1, 2, 3), grown()))
     with pytest.raises(ValueError, match="3 epochs for kernels of 4"):
-        write_evolution(tmp_path / "conv.gif", grown(), [0, 1, 2])
+        write_evolution(tmp_path / "conv.gif", Evolution("conv", (0, 1, 2), grown()))
     assert not list(tmp_path.iterdir())
 
 
@@ -253,5 +279,8 @@ def test_kernels_keep_the_same_input_in_every_frame():
     kernels = np.zeros((2, 2, 2, 3, 1), np.float32)
     kernels[0, ..., 1, 0], kernels[1, ..., 2, 0] = 5, 4  # at the end the third input is the strongest
     strong = palette.colour_weights(np.array(4.0), 5.0)
-    shown = [(pixels(evolution_frame(kernels, [1, 2], place)) == strong).all(axis=-1).sum() for place in (0, 1)]
+    shown = [
+        (pixels(evolution_frame(Evolution("conv", (1, 2), kernels), place)) == strong).all(axis=-1).sum()
+        for place in (0, 1)
+    ]
     assert shown[1] - shown[0] > 5000  # the colour bar has that colour too

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convlens.interpret import Embedding
 from convlens.visualization.index import Entry, write_index
 from convlens.visualization.projector import write_projector
 
 AWKWARD = ["tab\tand\nnewline", 'a "quote" \\ slash', "<b>&amp;</b>", "自動車", "\u2028\x0b", "", "#?%:.."]
+
+
+def points(vectors, images, layer="features"):
+    return Embedding(layer, vectors, images, None)
 
 
 def served(folder, path, **query):
@@ -30,7 +35,7 @@ def served(folder, path, **query):
 def test_tensorboard_reads_what_is_written(tmp_path, shape):
     random = np.random.default_rng(0)
     vectors, images = random.normal(size=(7, 5)), random.integers(0, 256, shape).astype(np.uint8)
-    paths = write_projector(tmp_path, vectors, images, {"label": AWKWARD, "index": range(7)}, name=AWKWARD[1])
+    paths = write_projector(tmp_path, points(vectors, images, AWKWARD[1]), {"label": AWKWARD, "index": range(7)})
     assert {path.name for path in paths} == {path.name for path in tmp_path.iterdir()}
 
     (info,) = served(tmp_path, "/info", run=".").json["embeddings"]
@@ -55,17 +60,18 @@ def test_tensorboard_reads_what_is_written(tmp_path, shape):
 
 def test_a_label_that_is_no_text_is_written_with_its_bytes_escaped(tmp_path):
     images = np.zeros((1, 4, 4, 3), np.uint8)
-    write_projector(tmp_path / "new" / "folder", np.zeros((1, 2)), images, {"label": ["caf\udce9"], "index": [0]})
+    write_projector(tmp_path / "new/folder", points(np.zeros((1, 2)), images), {"label": ["caf\udce9"], "index": [0]})
     assert b"caf\\udce9\t0\n" in (tmp_path / "new" / "folder" / "metadata.tsv").read_bytes()
 
 
 def test_a_single_column_has_no_header(tmp_path):
-    write_projector(tmp_path, np.eye(2), np.zeros((2, 4, 4, 1), np.uint8), {"label": ["a", "b"]})
+    write_projector(tmp_path, points(np.eye(2), np.zeros((2, 4, 4, 1), np.uint8)), {"label": ["a", "b"]})
     assert (tmp_path / "metadata.tsv").read_text() == "a\nb\n"
 
 
 def test_many_images_fit_into_one_sprite(tmp_path):
-    write_projector(tmp_path, np.zeros((20_000, 1)), np.zeros((20_000, 64, 64, 1), np.uint8), {"n": range(20_000)})
+    many = points(np.zeros((20_000, 1)), np.zeros((20_000, 64, 64, 1), np.uint8))
+    write_projector(tmp_path, many, {"n": range(20_000)})
     with Image.open(tmp_path / "sprite.png") as sprite:
         assert max(sprite.size) <= 8192
     assert "single_image_dim: 57" in (tmp_path / "projector_config.pbtxt").read_text()
@@ -74,9 +80,9 @@ def test_many_images_fit_into_one_sprite(tmp_path):
 def test_what_does_not_belong_together_is_refused(tmp_path):
     images = np.zeros((2, 4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="3 values of 'label' for 2 vectors"):
-        write_projector(tmp_path, np.eye(2), images, {"label": "abc"})
+        write_projector(tmp_path, points(np.eye(2), images), {"label": "abc"})
     with pytest.raises(ValueError, match="2 images for 3 vectors"):
-        write_projector(tmp_path, np.eye(3), images, {"label": "abc"})
+        write_projector(tmp_path, points(np.eye(3), images), {"label": "abc"})
     assert not list(tmp_path.iterdir())
 
 

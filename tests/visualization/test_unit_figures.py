@@ -1,22 +1,37 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
-import numpy.lib.recfunctions
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from convlens.interpret import (
+    Ablation,
+    ConceptScores,
+    Detectors,
+    KernelSpectrum,
+    LayerSpectrum,
+    ReceptiveField,
+    Scores,
+    ShareAblation,
+    TopPatches,
+    UnitStatistics,
+    UnitView,
+    UnitViews,
+)
 from convlens.visualization import Caption, palette, save_figure
 from convlens.visualization.ablation import ablation_figure
 from convlens.visualization.concepts import concepts_figure
 from convlens.visualization.overlays import DIMNESS, boxed_tile, crop_tile, masked_tile, rgb
 from convlens.visualization.patches import top_patches_figure
-from convlens.visualization.receptive_field import Sight, receptive_field_figure
-from convlens.visualization.spectrum import Spectrum, kernel_spectrum_figure
+from convlens.visualization.receptive_field import receptive_field_figure
+from convlens.visualization.spectrum import kernel_spectrum_figure
 from convlens.visualization.unit_statistics import unit_statistics_figure
 
 CAPTION = Caption("run cars/1", "block1_conv1", 7, (5, 5))
 CLASSES = ["car $x$", "lorry\nlong", "自動車"]
+OF_TEST = replace(CAPTION, split="test", labels=CLASSES)
 GREY = np.full((16, 24, 3), 100, np.uint8)
 INK = rgb(palette.POSITIVE)
 
@@ -36,94 +51,101 @@ def shows(figure: Figure, colour) -> bool:
     return area(figure, colour) > 0
 
 
-def table(units=6, dead=(2,)):
+def statistics(units=6, dead=(2,), classes=True, correlation=None, cosine=None, **derived):
+    """Statistics of random units; `derived` are properties that the test knows better."""
     random = np.random.default_rng(0)
-    fields = ("active", "mean", "maximum", "selectivity", "twin_correlation")
-    whole = ("preferred_class", "twin")
-    rows = np.zeros(units, [*((name, "f8") for name in fields), *((name, "i4") for name in whole), ("dead", "?")])
-    for name in fields:
-        rows[name] = random.uniform(0.1, 0.9, units)
-    rows["twin"], rows["preferred_class"] = (np.arange(units) + 1) % units, 1
-    rows["dead"][list(dead)] = True
-    rows["selectivity"][list(dead)] = np.nan
-    return rows
+    active, mean, maximum = random.uniform(0.1, 0.9, (3, units))
+    active[list(dead)] = 0
+    class_mean = random.uniform(0.1, 0.9, (3, units)) if classes else None
+    if correlation is None:
+        correlation = random.uniform(-0.9, 0.9, (units, units))
+        correlation[list(dead)] = correlation[:, list(dead)] = np.nan
+    result = UnitStatistics("block1_conv1", 300, active, active, mean, maximum, class_mean, correlation, cosine)
+    vars(result).update(derived)
+    return result
 
 
 def test_a_class_is_named_only_where_chance_would_rarely_prefer_one():
-    rows = np.lib.recfunctions.append_fields(
-        table(dead=()), "preference_p", [0.5, 0.009, 1, 0, 0.011, 0.3], usemask=False
+    result = statistics(
+        dead=(),
+        preferred_class=np.array([0, 1, 0, 2, 0, 0]),
+        preference_p=np.array([0.5, 0.009, 1, 0, 0.011, 0.3]),
     )
-    rows["preferred_class"] = [0, 1, 0, 2, 0, 0]
-    drawn = unit_statistics_figure(rows, correlation(dead=()), labels=["a car", "a van", "a bus"])
-    written = texts(drawn)
+    written = texts(unit_statistics_figure(result, caption=Caption(labels=["a car", "a van", "a bus"])))
     assert sum("a van" in text for text in written) == 1 and sum("a bus" in text for text in written) == 1
     assert not any("a car" in text for text in written)
     assert sum(text.endswith("  –") for text in written) == 4
     assert any("Welch" in text for text in written)
 
 
-def correlation(units=6, dead=(2,)):
-    values = np.random.default_rng(0).uniform(-0.9, 0.9, (units, units))
-    values[list(dead)] = values[:, list(dead)] = np.nan
-    return values
-
-
-def patches(units=3, ranks=4, channels=3, size=5, **options):
+def patches(units=3, ranks=4, channels=3, size=5):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (7, 16, 24, channels)).astype(np.uint8)
     corners = random.integers(-2, 14, (units, ranks, 2))
-    boxes = np.concatenate([corners, corners + size], axis=-1)
     values = np.sort(random.uniform(1, 9, (units, ranks)))[:, ::-1]
     values[-1] = 0
     rows = random.integers(0, 7, (units, ranks))
-    return top_patches_figure(images, rows, boxes, values, caption=CAPTION, **options)
+    boxes = np.concatenate([corners, corners + size], axis=-1)
+    return TopPatches("conv", None, values, rows, corners, boxes, rows, images, np.arange(7) % 3, None)
 
 
-def concepts(units=(2, 0), **options):
+def concepts(units=(2, 0), share=0.005):
     iou = np.array([[0.1, 0.02], [0.01, 0.03], [0.05, 0.3]])
     images = [np.random.default_rng(0).integers(0, 256, (3, 16, 24, 3)).astype(np.uint8)] * len(units)
     strong = [np.random.default_rng(unit).random((3, 16, 24)) > 0.5 for unit in units]
-    parts = [np.zeros((3, 16, 24), bool)] * len(units)
-    return concepts_figure(iou, ["wheel", "window $x$"], units, images, strong, parts, caption=CAPTION, **options)
-
-
-def sights(count=7, effective=True):
-    seen = np.random.default_rng(0).random((16, 24)) if effective else None
-    return [Sight(f"block{index}_conv1", (-2, 3, 8, 13), (8, 8), (1, 4), seen, 6.2) for index in range(count)]
-
-
-def ablation(units=30, classes=3, curves=True, **options):
-    random = np.random.default_rng(0)
-    changes = random.uniform(-0.1, 0.02, (units, classes))
-    changes[:, -1] = np.nan
-    extra = {"counts": np.array([0, 2, 4]), "ordered": np.array([0.9, 0.5, 0.1])} if curves else {}
-    extra |= {"random": random.uniform(0.1, 0.9, (5, 3))} if curves else {}
-    return ablation_figure(
-        np.arange(units), changes[:, 0], changes, changes[:, 0], intact=0.9, caption=CAPTION, **extra, **options
+    masks = [np.zeros((3, 16, 24), bool)] * len(units)
+    scores = ConceptScores(
+        "conv", None, 300, share, ("wheel", "window $x$"), iou, np.ones(3), np.full(3, share), np.full(2, 0.1)
     )
+    return scores, Detectors(units, images, strong, masks)
+
+
+def views(count=7, effective=True):
+    seen = np.random.default_rng(0).random((16, 24)) if effective else None
+    fields = [
+        ReceptiveField(f"block{index}_conv1", (16, 24), (8, 8), (10, 10), (2, 2), (-4, -5)) for index in range(count)
+    ]
+    return UnitViews(tuple(UnitView(field, (1, 4), seen) for field in fields), 3)
+
+
+def ablation(units=30, classes=3, curves=True, images=300):
+    random = np.random.default_rng(0)
+    left = random.uniform(0.8, 0.92, (units, classes))
+    left[:, -1] = np.nan
+    counts = np.array([0, 2, 4])
+    ordered, drawn = scores(np.array([[0.9], [0.5], [0.1]])), scores(random.uniform(0.1, 0.9, (15, 1)))
+    together = ShareAblation("conv", counts, units, ordered, drawn, 5) if curves else None
+    intact = scores(np.full((1, classes), 0.9))
+    return Ablation("block1_conv1", np.arange(units), images, intact, scores(left), together)
+
+
+def scores(class_accuracy, loss=0.0):
+    """Of networks that classify so well in each class, NaN for one without images."""
+    return Scores(class_accuracy[:, 0], class_accuracy, np.broadcast_to(loss, len(class_accuracy)))
 
 
 def spectra(count=5):
-    values = np.linspace(3, 0, 8)
-    return [Spectrum(f"block{index}_conv1", (27, 8), values, 6.1, 0.2, values / 2, 7.5, 0.1) for index in range(count)]
+    learned, random = (KernelSpectrum((27, 8), values, np.eye(8)) for values in (LEARNED, LEARNED / 2))
+    return [LayerSpectrum(f"block{index}_conv1", learned, random) for index in range(count)]
+
+
+LEARNED = np.array([4.0, 4, 0, 0, 0, 0, 0, 0])
 
 
 FIGURES = {
-    "unit_statistics": lambda: unit_statistics_figure(
-        table(), correlation(), correlation(), caption=CAPTION, images=300, split="test", labels=CLASSES
-    ),
+    "unit_statistics": lambda: unit_statistics_figure(statistics(cosine=np.eye(6)), caption=OF_TEST),
     "statistics of many units without classes or kernels": lambda: unit_statistics_figure(
-        table(300, ()), correlation(300, ()), caption=CAPTION, sort="active"
+        statistics(300, (), classes=False), caption=CAPTION, sort="active"
     ),
-    "top_patches": lambda: patches(labels=(CLASSES * 3)[:7], split="test"),
-    "patches in grey": lambda: patches(channels=1),
-    "patches of whole images": lambda: patches(size=40),
-    "receptive_field": lambda: receptive_field_figure(GREY, sights(), caption=CAPTION, note="mean over 3 images"),
-    "receptive field without gradients": lambda: receptive_field_figure(GREY[..., :1], sights(1, False)),
-    "concepts": lambda: concepts(share=0.005, split="test"),
-    "ablation": lambda: ablation(labels=CLASSES, images=300, split="test"),
-    "ablation of one unit without curves": lambda: ablation(1, 2, False),
-    "ablation for 200 classes": lambda: ablation(classes=200),
+    "top_patches": lambda: top_patches_figure(patches(), caption=OF_TEST),
+    "patches in grey": lambda: top_patches_figure(patches(channels=1), caption=CAPTION),
+    "patches of whole images": lambda: top_patches_figure(patches(size=40), caption=CAPTION, sort="index"),
+    "receptive_field": lambda: receptive_field_figure(GREY, views(), caption=CAPTION),
+    "receptive field without gradients": lambda: receptive_field_figure(GREY[..., :1], views(1, False)),
+    "concepts": lambda: concepts_figure(*concepts(), caption=OF_TEST),
+    "ablation": lambda: ablation_figure(ablation(), caption=OF_TEST),
+    "ablation of one unit without curves": lambda: ablation_figure(ablation(1, 2, False), caption=CAPTION),
+    "ablation for 200 classes": lambda: ablation_figure(ablation(classes=200), caption=CAPTION),
     "kernel_spectrum": lambda: kernel_spectrum_figure(spectra(), caption=CAPTION),
     "one spectrum": lambda: kernel_spectrum_figure(spectra(1)),
 }
@@ -147,26 +169,27 @@ def test_titles_name_run_epoch_layer_and_receptive_field(name):
 
 
 def test_the_table_marks_dead_units_and_duplicates_and_drops_none():
-    rows = table()
-    rows["twin_correlation"][4] = 0.97
-    figure = unit_statistics_figure(rows, correlation(), labels=CLASSES)
-    told = texts(figure)
-    assert told.count("dead") == 1 and any(text == "5  (0.97) duplicate" for text in told)
-    assert {str(unit) for unit in range(6)} <= set(told)
+    correlation = np.full((6, 6), 0.3)
+    correlation[4, 5] = correlation[5, 4] = 0.97
+    written = texts(unit_statistics_figure(statistics(correlation=correlation), caption=OF_TEST))
+    assert written.count("dead") == 1 and {"5  (0.97) duplicate", "4  (0.97) duplicate"} <= set(written)
+    assert {str(unit) for unit in range(6)} <= set(written)
 
 
 def test_the_table_is_sorted_by_what_is_asked_for():
-    rows = table(dead=())
-    told = texts(unit_statistics_figure(rows, correlation(dead=()), sort="active"))
-    shares = [f"{share:.0%}" for share in np.sort(rows["active"])[::-1]]
-    assert [text for text in told if text in shares] == shares
+    result = statistics(dead=())
+    written = texts(unit_statistics_figure(result, sort="active"))
+    shares = [f"{share:.0%}" for share in np.sort(result.active)[::-1]]
+    assert [text for text in written if text in shares] == shares
     with pytest.raises(ValueError, match="expected one of index, active"):
-        unit_statistics_figure(rows, correlation(), sort="name")
+        unit_statistics_figure(result, sort="name")
 
 
 def test_maps_stand_above_the_diagonal_and_kernels_below():
     maps, kernels = np.full((4, 4), 0.8), np.full((4, 4), -0.4)
-    both, alone = (unit_statistics_figure(table(4, ()), maps, cosine) for cosine in (kernels, None))
+    both, alone = (
+        unit_statistics_figure(statistics(4, (), correlation=maps, cosine=cosine)) for cosine in (kernels, None)
+    )
     red, blue = (palette.colour_weights(np.array(value), 1.0) for value in (0.8, -0.4))
     half = 6 * 40**2  # pixels of the cells on one side of the diagonal; the colour bar holds some more
     assert half <= area(both, red) < 1.5 * half and half <= area(both, blue) < 1.5 * half
@@ -196,40 +219,57 @@ def test_a_part_is_outlined_and_the_unit_s_places_keep_their_colour():
 
 
 def test_a_dead_unit_has_no_patches():
-    figure = patches()
+    figure = top_patches_figure(patches())
     assert texts(figure).count("dead") == 1 and shows(figure, palette.HATCH[0])
 
 
 def test_patches_are_told_with_their_strength_and_class():
-    figure = top_patches_figure(
-        GREY[None], np.zeros((1, 1), int), np.array([[[0, 0, 3, 3]]]), np.array([[2.5]]), labels=["lorry"]
+    place = np.zeros((1, 1), int)
+    result = TopPatches(
+        "conv",
+        None,
+        np.array([[2.5]]),
+        place,
+        place[..., None],
+        np.array([[[0, 0, 3, 3]]]),
+        place,
+        GREY[None],
+        [1],
+        None,
     )
-    assert "2.5 lorry" in texts(figure)
+    assert "2.5 lorry" in texts(top_patches_figure(result, caption=Caption(labels=["car", "lorry"])))
+    assert "2.5" in texts(top_patches_figure(result))
 
 
 def test_a_receptive_field_states_its_size_also_in_the_padding():
-    told = texts(receptive_field_figure(GREY, sights(1)))
-    assert "sees 10×10 px" in told and "matters: about 6×6 px" in told
+    told = texts(receptive_field_figure(GREY, views(1)))
+    assert "sees 10×10 px" in told and "matters: about 19×19 px" in told
+    assert any("mean over units and 3 images" in text for text in told)
 
 
 def test_concepts_state_the_overlap_with_the_best_part_first():
-    told = texts(concepts(share=0.02))
+    told = texts(concepts_figure(*concepts(share=0.02)))
     assert [text for text in told if text.startswith("unit ")] == ["unit 2: window $x$  0.30", "unit 0: wheel  0.10"]
     assert "detectors by part: wheel 1, window $x$ 1" in " ".join(told)
     assert "2 of 3 units overlap a part by 4% or more" in " ".join(told)
+    assert "the top 2.0% of a unit's activations" in " ".join(told)
 
 
 def test_ablation_states_changes_in_points_and_colours_classes_on_one_norm_about_zero():
-    changes = np.array([[-0.2, 0.1], [0.0, 0.05]])
-    figure = ablation_figure(np.array([4, 1]), np.array([-0.05, 0.0]), changes, np.array([0.1, -0.0001]), intact=0.8)
-    told = texts(figure)
-    assert {"−5.0 pp", "0 pp", "+0.100", "0"} <= set(told)
-    for change in changes.ravel():
-        assert shows(figure, palette.colour_weights(np.array(change), 0.2))
+    intact = Scores(np.array([0.8]), np.array([[0.8, 0.6]]), np.array([1.0]))
+    silenced = Scores(np.array([0.8, 0.75]), np.array([[0.8, 0.65], [0.6, 0.7]]), np.array([0.9999, 1.1]))
+    result = Ablation("conv", np.array([1, 4]), 20, intact, silenced)
+    written = texts(ablation_figure(result))
+    assert {"−5.0 points", "0 points", "+0.100", "0"} <= set(
+        written
+    ) and "What the network loses without a unit of conv" in written
+    assert written.index("4") < written.index("1")  # the most needed first
+    for change in (-0.2, 0.1, 0.0, 0.05):
+        assert shows(ablation_figure(result), palette.colour_weights(np.array(change), 0.2))
 
 
 def test_ablation_shows_what_is_left_of_accuracy_beside_units_drawn_at_random():
-    axes = ablation().axes[-1]
+    axes = ablation_figure(ablation()).axes[-1]
     ordered = axes.lines[1]
     np.testing.assert_allclose(ordered.get_xydata(), [[0, 0.9], [2, 0.5], [4, 0.1]])
 
@@ -238,4 +278,4 @@ def test_a_spectrum_is_drawn_beside_that_of_random_weights():
     figure = kernel_spectrum_figure(spectra(1))
     random, learned = figure.axes[0].lines
     np.testing.assert_allclose(learned.get_ydata(), 2 * random.get_ydata())
-    assert "effective rank 6.1 (random 7.5) of 8" in texts(figure)
+    assert "effective rank 2.0 (random 2.0) of 8" in texts(figure)

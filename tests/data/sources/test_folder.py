@@ -131,7 +131,7 @@ def test_a_broken_link_is_named_before_the_first_step(photos):
         ({**SPLIT, "test/cow": 6}, {}, "'cow' is in .*/test but not in .*/train"),
         ({**SPLIT, "train/cow": 6}, {}, "'cow' is in .*/train but not in .*/val"),
         ({"cat": 20}, {}, "Only one class found, 'cat'"),
-        ({"cat": 20, "dog": 2}, {}, "'dog' has too few images"),
+        ({"cat": 20, "dog": 2}, {}, "'dog' has 2 images; at least 3 are needed"),
         ({"test/cat": 2, "test/dog": 2}, {}, "has a folder 'test' but no folder 'train'"),
         ({"cat": 20, "dog": 20}, {"classes": ["cat", "dgo"]}, "'dgo'. Did you mean 'dog'"),
         (SPLIT, {"splits": {"test": "tset"}}, "data.splits.test=tset.*Did you mean 'test'"),

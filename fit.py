@@ -40,8 +40,8 @@ def fit(
 
     ```python
     run = convlens.fit(model, (images, labels), ["training.epochs=5", "training.batch_size=32"])
-    run.metrics                                        # a row an epoch
-    convlens.draw("kernels", model=run.model)          # the best epoch's; `model` itself ends as the last one's
+    run.metrics  # a row an epoch
+    convlens.draw("feature_maps", model=run.model, images=images[:2])  # the best epoch's; `model` is the last one's
     ```
 
     Training begins with the weights that the model has; frozen layers stay frozen. As with every run, its folder in

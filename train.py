@@ -26,6 +26,7 @@ from convlens.training.saved_model import lasting_name
 from convlens.training.sweep import summarize
 
 if TYPE_CHECKING:
+    from convlens.interpret.snapshots import Snapshot
     from convlens.training import Evaluation, Session
 
 DEAD_ON = 500  # images on which a unit must be zero to be called dead
@@ -143,7 +144,7 @@ def _evaluate_best(session: "Session") -> "Evaluation":
 def _report(session: "Session", evaluation: "Evaluation", started: float) -> None:
     """Says what a person would notice of the training, how well it did and what to do next."""
     from convlens.core.progress import progress_bar
-    from convlens.interpret import unit_statistics, unpack_snapshot
+    from convlens.interpret import unit_statistics
     from convlens.interpret.snapshots import first_layer_cosine
     from convlens.models import conv_layers
     from convlens.training.diagnosis import diagnose, outcome_of
@@ -154,11 +155,21 @@ def _report(session: "Session", evaluation: "Evaluation", started: float) -> Non
     if conv_layers(run.model):
         with progress_bar("Looking for dead units", len(data.spread("validation", DEAD_ON))) as progress:
             statistics = unit_statistics(run.model, data.sample("validation", 64, DEAD_ON), progress=progress)
-    start = unpack_snapshot(run.read_snapshot(run.snapshots[0])) if 0 in run.snapshot_epochs else None
-    outcome = outcome_of(run, data, evaluation.matrix, *first_layer_cosine(run.model, start))
+    first_layer = first_layer_cosine(run.model, start_of(run))
+    outcome = outcome_of(run, data, evaluation.matrix, *first_layer)
     for line in [*dead_units(run.model, statistics), *diagnose(outcome)]:
         session.warn(line)
     session.console.print(summary(run, evaluation, time.perf_counter() - started))
+
+
+def start_of(run: Run) -> "Snapshot | None":
+    """The untrained network of a run; None where it is not kept, or damaged."""
+    from convlens.interpret import unpack_snapshot
+
+    try:
+        return unpack_snapshot(run.read_snapshot(run.snapshots[0])) if 0 in run.snapshot_epochs else None
+    except UserError:  # kept by an earlier training, and damaged since: that does not undo this one
+        return None
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -24,6 +24,7 @@ from benchmarks.measuring import Row, rate_of, take_turns
 from benchmarks.workers import prepared
 from convlens.configs import Train
 from convlens.configs.composition import compose
+from convlens.core.quiet import quietly
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
@@ -232,4 +233,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

@@ -403,7 +403,8 @@ class Train(Section):
     @classmethod
     def _name_is_a_folder(cls, name):
         if name is not None and (not name or name.startswith(".") or "/" in name or "\0" in name or len(name) > 100):
-            raise ValueError(f"name={name!r} cannot be a folder's name; use letters, digits, '-' and '_'")
+            shown = repr(name if len(name) <= 100 else f"{name[:97]}...")
+            raise ValueError(f"name={shown} cannot be a folder's name; use letters, digits, '-' and '_', 100 at most")
         return name
 
 

@@ -181,8 +181,8 @@ def _pack(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
 def first_layer_cosine(model: "keras.Model", start: Snapshot | None) -> tuple[str, float | None]:
     """The first convolution that was trained, and the median of the cosines of its kernels with those of `start`.
 
-    `start` is a snapshot of the model before its training. The cosine is None where the layer's kernels are not in it;
-    the name is empty where no convolution was trained.
+    `start` is a snapshot of the model before its training. The cosine is None where the layer's kernels are not in it,
+    or have another shape there; the name is empty where no convolution was trained.
     """
     from convlens.models import conv_layers
 
@@ -191,6 +191,9 @@ def first_layer_cosine(model: "keras.Model", start: Snapshot | None) -> tuple[st
     if first is None or start is None:
         return "", None
     kernels = start.kernels.get(first.name)
-    cosines = np.array([]) if kernels is None else cosine_with_start(first.kernel, kernels)
+    try:
+        cosines = np.array([]) if kernels is None else cosine_with_start(first.kernel, kernels)
+    except UserError:  # the start of another network
+        cosines = np.array([])
     known = cosines[np.isfinite(cosines)]
     return first.name, float(np.median(known)) if len(known) else None

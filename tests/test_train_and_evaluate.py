@@ -97,6 +97,7 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos):
 def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept(tmp_path):
     from convlens.interpret import unpack_snapshot
     from convlens.interpret.snapshots import first_layer_cosine
+    from convlens.train import start_of
     from convlens.training import Run
 
     (saved,) = (ROOT / "tests" / "saved_runs" / "finished").iterdir()
@@ -107,7 +108,14 @@ def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept
     assert layer == "block1_conv1" and 0 < cosine < 0.99999
     opposite = unpack_snapshot(pack_snapshot(0, {"block1_conv1": -3 * kernels}))
     assert first_layer_cosine(run.model, opposite) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
-    assert first_layer_cosine(run.model, None) == ("", None)
+    # A start of another network, and one that is no file to be read, undo no training that is done.
+    other = unpack_snapshot(pack_snapshot(0, {"block1_conv1": np.ones((5, 5, 3, 4))}))
+    assert first_layer_cosine(run.model, other) == ("block1_conv1", None)
+    assert start_of(run).epoch == 0
+    os.truncate(run.snapshots[0], 50 * 2**30)
+    assert start_of(run) is None and first_layer_cosine(run.model, None) == ("", None)
+    run.drop_snapshot(0)
+    assert start_of(run) is None
 
 
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):

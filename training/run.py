@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # of a run's files, written into its run.json; runs of before there was a number are of format 0
 # Bytes that are read of a file. The confusion matrix of 2,000 classes takes 40 MB.
 FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**28
-SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes
+SCORES, LABELS, LABEL = 5_000_000, 200_000, 4096  # numbers in evaluation.json; classes, and characters of a name
 
 
 class Run(RunPaths):
@@ -133,8 +133,11 @@ class Run(RunPaths):
             raise UserError(f"{path} is missing: the run cannot name its classes.")
         content = self._read_summed(path, LABELS_BYTES, "names of classes, one a line")
         lines = content.decode("utf-8", "surrogateescape").split("\n", LABELS + 1)
-        if not 1 < len(lines) <= LABELS + 1 or lines[-1]:
-            raise UserError(f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line each.")
+        if not 1 < len(lines) <= LABELS + 1 or lines[-1] or max(map(len, lines)) > LABEL:
+            raise UserError(
+                f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line of at most {LABEL:,} "
+                "characters each."
+            )
         return tuple(re.sub(r"\\(.)", lambda m: _ESCAPED.get(m[1], m[1]), line) for line in lines[:-1])
 
     @functools.cached_property
@@ -304,7 +307,8 @@ class Run(RunPaths):
             ours = (self.architecture_path, self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
                 for unfinished in unfinished_writes(path):
-                    unfinished.unlink()
+                    if unfinished.is_symlink() or not unfinished.is_dir():
+                        unfinished.unlink()
             yield
         except BlockingIOError:
             raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None
@@ -347,6 +351,9 @@ class Run(RunPaths):
         for name in FOLDERS:
             if (self.path / name).exists() and not (self.path / name).is_dir():
                 raise UserError(f"{self.path / name} is a file; expected a folder of a run.")
+        for path in self.snapshots:
+            if path.is_dir():
+                raise UserError(f"{path} is not a regular file; expected a snapshot of an epoch.")
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""

@@ -66,5 +66,5 @@ def _refuse_saved_places(run: "Run", typed: dict[str, Any]) -> None:
 
 
 def _few(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:5])
+    shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:5])
     return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"

@@ -1,6 +1,7 @@
 """What lies where in the folder of a run, `runs/<name>/<unique id>`."""
 
 import os
+import re
 from pathlib import Path
 
 FILES = (
@@ -17,6 +18,7 @@ FOLDERS = (
     *("checkpoints", "snapshots", "figures", "exports", "tensorboard"),
     *(f"tensorboard/{split}" for split in ("train", "validation", "test")),
 )
+_SNAPSHOT = re.compile(r"epoch-[0-9]{5,12}\.npz")
 
 
 class RunPaths:
@@ -96,13 +98,17 @@ class RunPaths:
 
     @property
     def snapshots(self) -> list[Path]:
-        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
-        return sorted((self.path / "snapshots").glob("epoch-*.npz"))
+        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`.
+
+        Files of other names beside them, such as copies, are none.
+        """
+        files = (self.path / "snapshots").glob("epoch-*.npz")
+        return sorted((file for file in files if _SNAPSHOT.fullmatch(file.name)), key=_epoch_of)
 
     @property
     def snapshot_epochs(self) -> list[int]:
         """The epochs of which there are snapshots, in their order; 0 is the untrained network."""
-        return [int(path.stem.removeprefix("epoch-")) for path in self.snapshots]
+        return [_epoch_of(path) for path in self.snapshots]
 
     def snapshot_path(self, epoch: int) -> Path:
         return self.path / "snapshots" / f"epoch-{epoch:05d}.npz"
@@ -111,3 +117,7 @@ class RunPaths:
         """The files that training only appends to, with their size in bytes."""
         files = [self.log_path, *(self.tensorboard_dir / "train").glob("*"), *self.tensorboard_dir.glob("validation/*")]
         return {str(file.relative_to(self.path)): file.stat().st_size for file in files if file.is_file()}
+
+
+def _epoch_of(snapshot: Path) -> int:
+    return int(snapshot.stem.removeprefix("epoch-"))

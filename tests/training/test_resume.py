@@ -149,6 +149,31 @@ def test_what_a_killed_process_left_unfinished_is_removed_before_training(run):
     assert [path.name for path in run.path.glob(".*")] == [".0123abcd.evaluation.json"]
 
 
+def test_a_folder_in_the_place_of_what_was_left_unfinished_stays(run):
+    (run.path / ".0123abcd.labels.txt").mkdir()
+    with run.locked():
+        pass
+    assert (run.path / ".0123abcd.labels.txt").is_dir()
+
+
+def test_of_what_is_no_folder_among_checkpoints_only_the_name_is_removed(run):
+    folder, state = run.checkpoints_dir, State(0, 1, False, {"model.0": np.zeros((2, 2))})
+    folder.mkdir()
+    run.write_snapshot(0, b"a whole one")
+    (folder / "1-epoch0-step1").write_text("no checkpoint")
+    (folder / "2-epoch0-step1").symlink_to("../snapshots")
+    for _ in range(2):
+        write_checkpoint(folder, state)
+    assert sorted(path.name for path in folder.iterdir()) == ["000003-epoch0-step1", "000004-epoch0-step1"]
+    assert run.snapshot_epochs == [0]
+
+
+def test_no_checkpoint_is_written_under_a_number_by_which_it_would_not_be_found(run):
+    (run.checkpoints_dir / f"{10**9 - 1}-epoch0-step1").mkdir(parents=True)
+    with pytest.raises(UserError, match="999999999-epoch0-step1 has the last number"):
+        write_checkpoint(run.checkpoints_dir, State(0, 1, False, {"model.0": np.zeros((2, 2))}))
+
+
 def test_a_second_ctrl_c_stops_at_once():
     interruption = Interruption()
     before = signal.getsignal(signal.SIGTERM)

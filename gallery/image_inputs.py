@@ -42,7 +42,7 @@ class ImageInputs(SplitInputs):
 
     @cached_property
     def images(self) -> np.ndarray:
-        """The images that the user wants to look at, as the model takes them: (n, height, width, channels), 0 to 255."""
+        """The images that the user wants to look at, in the form that the model takes, (n, height, width, channels)."""
         from convlens.data import fit_image
         from convlens.models.inspection.graph import image_shape
 

@@ -129,9 +129,8 @@ def _chosen(keys: set[str], config: Train, images: int) -> list[str]:
     if phrases:
         lines.append(f"Chosen for {images:,} photographs to train on: {', '.join(phrases)}.")
     phrases = [words for key, words in changes.items() if key in keys]
-    phrases = (
-        [f"photographs are {' and '.join(phrases)} at random, so that they are not learned by heart"] if phrases else []
-    )
+    if phrases:
+        phrases = [f"photographs are {' and '.join(phrases)} at random, so that they are not learned by heart"]
     if "training.keep" in keys:
         phrases.append("the last epoch's model is kept, for few validation images would choose by chance")
     if phrases:

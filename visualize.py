@@ -85,8 +85,8 @@ def folder_of(config: Visualize, run: Run | None) -> Path:
     if config.out:
         return Path(config.out)
     if config.b:
-        other = Run.open(config.b)
-        return run.figures_dir / f"beside-{other.name}-{other.id}"
+        second = Run.open(config.b)
+        return run.figures_dir / f"beside-{second.name}-{second.id}"
     return run.figures_dir if run and (config.run or config.kernel is None) else Path("figures")
 
 

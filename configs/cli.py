@@ -256,21 +256,21 @@ def _run_job(words: list[str], environment: dict[str, str]) -> tuple[int, bool]:
 
     Ctrl-C reaches the job itself, and other signals are passed on to it; here we only wait for it to end in order.
     """
-    asked: list[int] = []
+    signals: list[int] = []
     process: subprocess.Popen | None = None
 
     def pass_on(number, frame):
-        asked.append(number)
+        signals.append(number)
         if process and number != signal.SIGINT:
             process.send_signal(number)
 
     with stopping.signals_to(pass_on):
         process = subprocess.Popen(words, env=environment)
-        for number in asked:  # it came before the job did
+        for number in signals:  # it came before the job did
             process.send_signal(number)
         code = process.wait()
     # A process that a signal ended has its number, negative; in a shell it has 128 more.
-    return (code if code >= 0 else 128 - code), bool(asked)
+    return (code if code >= 0 else 128 - code), bool(signals)
 
 
 def _combinations(overrides: list[str], script: str = "train") -> list[list[str]]:

@@ -58,8 +58,8 @@ def matched_units(inputs: "FigureInputs") -> "Iterator[Drawing]":
         def draw(layer=layer, info=info):
             units = inputs.comparison.units
             # Channels can be put side by side only where both read the same layer, each in an order of its own.
-            before = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
-            channels = before.matches if before and info.kind == "Conv2D" and info.groups == 1 else None
+            previous_match = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
+            channels = previous_match.matches if previous_match and info.kind == "Conv2D" and info.groups == 1 else None
             kernels = interpret.kernels_of(info), interpret.kernels_of(second_layers[layer])
             matched = interpret.matched_kernels(*kernels, units[layer, layer], channels)
             figure = visualization.matched_units_figure(

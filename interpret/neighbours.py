@@ -107,10 +107,10 @@ def features_layer(model: keras.Model) -> str:
     """
     graph = Inspection(model).graph()
     dense = [at for at, node in enumerate(graph.nodes) if isinstance(node.layer, keras.layers.Dense)]
-    before = graph.nodes[: dense[-1]] if dense else []
+    before_logits = graph.nodes[: dense[-1]] if dense else []
     vectors = [
         node
-        for node in before
+        for node in before_logits
         if [len(shape) for shape in node.output_shapes] == [2] and not isinstance(node.layer, UNCHANGED)
     ]
     candidates = vectors or graph.convolutions()

@@ -197,8 +197,8 @@ def effective_receptive_field(
         return [images[image], chosen[unit].astype(np.int32)]
 
     total = np.zeros((len(chosen), *images.shape[1:3]))
-    name, passes = ("slopes", layer, row, column), len(chosen) * len(images)
-    for rows, (steepness,) in inspection.stream(name, slopes, passes, pairs, batch_size, progress):
+    name, gradient_count = ("slopes", layer, row, column), len(chosen) * len(images)
+    for rows, (steepness,) in inspection.stream(name, slopes, gradient_count, pairs, batch_size, progress):
         np.add.at(total, rows // len(images), steepness)
     return (total / len(images)).astype(np.float32)
 

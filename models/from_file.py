@@ -46,7 +46,7 @@ def file_input(path: str | os.PathLike) -> tuple[int | None, int | None, int]:
     shape = layers[inputs[0]].get("batch_shape") or config.get("build_input_shape") or ()
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise ModelError(
-            f"{path} takes {_shown(shape)}; expected images of shape (batch, height, width, channels) with 1 or 3 "
+            f"{path} takes {_shape_text(shape)}; expected images of shape (batch, height, width, channels) with 1 or 3 "
             "channels."
         )
     return tuple(shape[1:])
@@ -96,7 +96,7 @@ def _read_for(file: str, image_shape: tuple[int, ...]) -> "keras.Model":
     model = read_model(file)
     if len(model.output_shape) != 2:
         raise ModelError(
-            f"{file} gives outputs of shape {_shown(model.output_shape)}; expected a number for each class, "
+            f"{file} gives outputs of shape {_shape_text(model.output_shape)}; expected a number for each class, "
             "(batch, classes)."
         )
     return model
@@ -251,5 +251,5 @@ def sides(shape: Sequence[int | None]) -> str:
     return " x ".join("any" if side is None else str(side) for side in shape)
 
 
-def _shown(shape: Sequence[int | None]) -> str:
+def _shape_text(shape: Sequence[int | None]) -> str:
     return f"({', '.join('any' if side is None else str(side) for side in shape)})"

@@ -72,10 +72,10 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     A crash at any moment leaves the checkpoints before it as they were. Raises `UserError` when the disk is full,
     saying how much space is missing, and `Damaged` when what the disk gives back is not what was written.
     """
-    before = checkpoints(folder)
-    number = _number(before[0]) + 1 if before else 1
+    earlier = checkpoints(folder)
+    number = _number(earlier[0]) + 1 if earlier else 1
     if number > LAST:
-        raise UserError(f"{before[0]} has the last number that a checkpoint can have; remove it.")
+        raise UserError(f"{earlier[0]} has the last number that a checkpoint can have; remove it.")
     path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
     values = {"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}
     files = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}

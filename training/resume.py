@@ -132,10 +132,10 @@ def _with_more_epochs(run: Run, epochs: int) -> Train:
 
 def check_data(run: Run, fingerprint: str) -> None:
     """Raises `UserError` where the dataset is not the one that the run has been learning from."""
-    before = run.facts["dataset"]["fingerprint"]
-    if fingerprint != before:
+    saved = run.facts["dataset"]["fingerprint"]
+    if fingerprint != saved:
         raise UserError(
-            f"The data is not what run {run.path} was started with: its fingerprint is {fingerprint}, it was {before}. "
+            f"The data is not what run {run.path} was started with: its fingerprint is {fingerprint}, it was {saved}. "
             f"Restore the data, or start a new run from the old weights: {word('init_from', run.path)}"
         )
 

@@ -268,12 +268,12 @@ class Run(RunPaths):
         # A second Model over the same graph: Keras saves the compile state of a compiled one, and loading it then
         # needs every custom schedule and metric.
         bare = keras.Model(model.inputs, model.outputs, name=model.name)
-        before = self.best
+        previous_best = self.best
 
         def write(path: Path) -> None:
             bare.save(path)
             # Told before the file has its name: killed in between, the run still knows the model that it has.
-            self.write_facts(best={"epoch": epoch, **scores, "sha256": _sha256(path)}, best_before=before)
+            self.write_facts(best={"epoch": epoch, **scores, "sha256": _sha256(path)}, best_before=previous_best)
 
         # Beside the weights, what describes the layers takes as much as measured on our networks.
         size = 4 * bare.count_params() + 4_000 * len(bare.layers)
@@ -384,8 +384,8 @@ class Run(RunPaths):
         content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
         present = self._sum_there(path)
         # A file that is damaged already stays refused.
-        before = [digest for digest in present if digest in sums.get(path.name, [])]
-        self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
+        previous_digests = [digest for digest in present if digest in sums.get(path.name, [])]
+        self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *previous_digests]})
         atomic_write(path, content)
 
     def _sum_there(self, path: Path) -> list[str]:

@@ -37,8 +37,8 @@ class Snapshots(keras.callbacks.Callback):
         self.kernels = kernel_variables(self.model)
         self.maps = detected_maps(self.model) if self.kernels else None
         kept = [] if self.begins else self.run.snapshot_epochs
-        before = next((epoch for epoch in kept if epoch), 1)
-        self.every = before * max(1, round(self.params["epochs"] / (self.most * before)))
+        first_kept = next((epoch for epoch in kept if epoch), 1)
+        self.every = first_kept * max(1, round(self.params["epochs"] / (self.most * first_kept)))
         if self.begins:
             self._keep(0)
         for epoch in kept:

@@ -53,10 +53,10 @@ class FolderSource:
         self._left_out: Counter = Counter()
         folders = self._role_folders(config.splits)
         files = self._find_images(folders)
-        found = sorted({name for classes in files.values() for name in classes})
+        class_names = sorted({name for classes in files.values() for name in classes})
         if config.classes is None:
-            self._refuse_other_layouts(folders, found)
-        self.classes = kept_classes(found, config.classes)
+            self._refuse_other_layouts(folders, class_names)
+        self.classes = kept_classes(class_names, config.classes)
         refuse_same_words(self.classes)
         self._train_only = known_classes("data.train_only", config.train_only, self.classes)
         self._refuse_uneven_classes(folders, files)

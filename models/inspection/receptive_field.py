@@ -98,11 +98,11 @@ def window_span(layer: keras.Layer, span: Span, length: int, side: int) -> Span:
     else:
         kernel, dilation = layer.pool_size[side], 1
     stride, extent = layer.strides[side], (kernel - 1) * dilation + 1
-    before = 0
+    padded = 0
     if layer.padding == "same":
         outputs = -(-length // stride)
-        before = max((outputs - 1) * stride + extent - length, 0) // 2
-    return Span(span.size + (extent - 1) * span.stride, span.stride * stride, span.start - before * span.stride)
+        padded = max((outputs - 1) * stride + extent - length, 0) // 2
+    return Span(span.size + (extent - 1) * span.stride, span.stride * stride, span.start - padded * span.stride)
 
 
 def _union(node: Node, fields: list[Field]) -> Field | None:

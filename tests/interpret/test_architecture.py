@@ -63,9 +63,10 @@ def test_the_same_network_costs_the_same_however_it_is_nested():
     inner = keras.Sequential([keras.Input((9, 9, 3)), *parts()], name="inner")
     images = keras.Input((9, 9, 3))
     nested = keras.Model(images, layers.Dense(2)(inner(images)))
-    one, other = architecture(flat), architecture(nested)
+    flat_network, other = architecture(flat), architecture(nested)
     costs = [
-        [(layer.kind, layer.parameters, layer.multiply_adds) for layer in network.layers] for network in (one, other)
+        [(layer.kind, layer.parameters, layer.multiply_adds) for layer in network.layers]
+        for network in (flat_network, other)
     ]
     assert costs[0] == costs[1]
     assert other.layers[0].name == "inner/conv" and other.parameters == nested.count_params()

@@ -144,11 +144,11 @@ def prepare() -> None:
     require_locks()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
-    logging.getLogger("tensorflow").addFilter(_is_no_hint)
+    logging.getLogger("tensorflow").addFilter(_is_not_retracing_advice)
     choose_backend()
 
 
-def _is_no_hint(record: logging.LogRecord) -> bool:
+def _is_not_retracing_advice(record: logging.LogRecord) -> bool:
     """False for TensorFlow's advice about retracing: several trainings in one process have to retrace."""
     return "tf.function retracing" not in str(record.msg)
 
@@ -214,11 +214,11 @@ def _split(words: Sequence[str], name: str, schema: type[Section]) -> tuple[set[
     """Separates flags from overrides; raises UserError for an unknown flag."""
     for position, word in enumerate(words):
         if word.startswith("-") and word not in FLAGS:
-            raise UserError(_no_flag(word, words[position + 1 :], name, schema))
+            raise UserError(_unknown_flag_message(word, words[position + 1 :], name, schema))
     return {word for word in words if word in FLAGS}, [word for word in words if word not in FLAGS]
 
 
-def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Section]) -> str:
+def _unknown_flag_message(flag: str, following: Sequence[str], name: str, schema: type[Section]) -> str:
     """The message for an unknown flag, which is often a key written as in other programs: `--lr 0.1`."""
     typed, _, value = flag.lstrip("-").partition("=")
     key = key_meant(name, schema, typed.replace("-", "_"))

@@ -40,13 +40,13 @@ def memory_to_decode(pixels: int) -> Iterator[None]:
         yield
     finally:
         if pixels >= LARGE:
-            _give_back()
+            _return_memory()
         with _turn:
             _in_work -= pixels
             _turn.notify_all()
 
 
-def _give_back() -> None:
+def _return_memory() -> None:
     """Returns freed memory to the system, which glibc otherwise keeps for this thread alone."""
     with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such function
         ctypes.CDLL(None).malloc_trim(0)

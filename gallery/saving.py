@@ -34,7 +34,7 @@ def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) ->
                 if not written:
                     _say(f"Drawing into {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
                 path = folder / files.of(name)
-                replaced += _make_way(path, plan.words)
+                replaced += _remove_companions(path, plan.words)
                 save_figure(figure, arrays, path, as_text(plan.words) if plan.words else None)
                 _say(f"  {path.name}.png")
                 progress(written := written + 1)
@@ -53,7 +53,7 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _make_way(path: Path, words: str) -> bool:
+def _remove_companions(path: Path, words: str) -> bool:
     """Removes the files of a picture that these words did not draw, and returns whether other words drew it.
 
     Whenever drawing is stopped, a picture never stands beside the arrays or the animation of another.

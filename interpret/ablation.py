@@ -144,14 +144,16 @@ def ablate_shares(
 
 
 class _Silencer:
-    """A network whose layer's maps are computed once, and given to the rest with some units at zero."""
+    """A network whose maps of one layer are computed once; the layers behind it are run with some units set to zero."""
 
     def __init__(self, network: Network, layer: str):
         self._network, self._layer = network, layer
         self.units = self._node(network.graph()).output_shapes[0][-1]
 
     def scores(self, batches: Any, keep: np.ndarray, batch_size: int, progress: Progress | None) -> tuple[Scores, int]:
-        """The scores for each row of `keep` (m, units), ones and zeros by which units are multiplied; images seen."""
+        """The scores for each row of `keep` (m, units), ones and zeros that multiply the units, and the number of
+        images.
+        """
         classes, total = self._network.classes, image_count(batches)
         right, seen, loss = np.zeros((len(keep), classes)), np.zeros(classes), np.zeros(len(keep))
         for images, labels, _ in labelled_batches(batches, batch_size, self._network.image_shape):

@@ -155,7 +155,7 @@ def _multiply_adds(node: Node, has_weights: bool) -> int | None:
 
 
 def _of_convolution(layer: keras.Layer, inputs: int, outputs: int) -> int:
-    """A kernel's weights are each used once at every place: of the output, or of the input of a transposed one."""
+    """Each weight of a kernel is used once in every cell of the output or, if it is transposed, of the input."""
     if isinstance(layer, SEPARABLE):
         return outputs * (math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape))
     return math.prod(layer.kernel.shape) * (inputs if isinstance(layer, TRANSPOSED) else outputs)

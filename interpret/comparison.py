@@ -244,7 +244,7 @@ def _hsic(first: np.ndarray, second: np.ndarray) -> float:
 
 
 class _Moments:
-    """Sums from which the correlations of one layer's units with another's follow."""
+    """Sums from which the correlations between the units of two layers are computed."""
 
     def __init__(self):
         self._count = 0
@@ -307,7 +307,7 @@ def _pairs(sides: Sequence[_Side], pairs: Sequence[tuple[str, str]] | None) -> l
 
 
 def _full_batches(batches: Any) -> Any:
-    """The same, but what is too few for an estimate is put to the batch before."""
+    """The same batches, but one that is too small for an estimate is joined to the batch before it."""
     held = None
     for batch in batches:
         if held is None:

@@ -1,4 +1,4 @@
-"""Which unit is a wheel detector: how well each unit's strong places cover each labelled part."""
+"""Which unit is a wheel detector: how well each unit's strong cells cover each labelled part."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ BINS = OCTAVES << STEP_BITS
 
 @dataclass(frozen=True)
 class ConceptScores:
-    """How well the strong places of each unit of a layer cover each labelled part of the images."""
+    """How well the strong cells of each unit of a layer cover each labelled part of the images."""
 
     layer: str
     field: ReceptiveField
@@ -164,7 +164,9 @@ def bin_edges() -> np.ndarray:
 
 
 def _tally(values: np.ndarray, parts: np.ndarray | None, counts: np.ndarray) -> None:
-    """Count `values` (places, units) above zero into `counts` (units, BINS), or (parts, units, BINS) by place."""
+    """Counts `values` (cells, units) above zero into `counts` (units, BINS), or (parts, units, BINS) by the part of
+    each cell.
+    """
     bits = np.ascontiguousarray(values, np.float32).view(np.int32)
     bins = np.clip((bits >> SHIFT) - FIRST, 0, BINS - 1)
     bins += np.arange(values.shape[1], dtype=np.int32) * BINS

@@ -1,4 +1,4 @@
-"""Kernels drawn up by hand: a library of classics, and reading one that a person typed."""
+"""Classic kernels by name, and reading a kernel that a person typed."""
 
 import ast
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What would excite a unit most: an image made for it, by climbing its activation from seeded noise."""
+"""What would excite a unit most: an image made for it by gradient ascent, starting from seeded noise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ def strongest_images(
 
 
 class _Goal:
-    """The numbers that an image may be made to make large, one a unit."""
+    """The activations that an image is optimized for, one for each unit."""
 
     def __init__(self, network: Network, layer: str | None, cell: tuple[int, int] | None, size: tuple[int, int]):
         self._network, self._layer, self._cell = network, layer, cell
@@ -177,7 +177,7 @@ class _Goal:
                 raise ModelError(f"unit {unit} does not exist; {owner} 0 to {self.units - 1}")
 
     def of(self, images: Any, values: list[Any], through_relus: Callable | None = None) -> Any:
-        """Shape (batch, units); to be traced by the backend."""
+        """The activations, shape (batch, units); traced by the backend."""
         changes = self._network.changes(images.shape[1:3], through_relus=through_relus, unrectified=self._node)
         logits, maps = self._network.forward(images, values, changes, at=self._node)
         if maps is None:

@@ -1,4 +1,4 @@
-"""How images lie in the feature space of a layer: their vectors, and who is near whom."""
+"""Images as vectors in the feature space of a layer, and the nearest ones to each."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

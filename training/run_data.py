@@ -27,8 +27,8 @@ def open_run_data(run: "Run", location: DataLocation) -> "Dataset":
     dataset = open_dataset(run.config.data.model_copy(update=typed))
     if dataset.info.classes != run.labels:
         raise UserError(
-            f"The dataset is not the one that run {run.path} learned: it has {_few(dataset.info.classes)}, "
-            f"the run knows {_few(run.labels)}."
+            f"The dataset is not the one that run {run.path} learned: it has {_shortened_list(dataset.info.classes)}, "
+            f"the run knows {_shortened_list(run.labels)}."
         )
     return dataset
 
@@ -65,6 +65,6 @@ def _refuse_saved_places(run: "Run", typed: dict[str, Any]) -> None:
             )
 
 
-def _few(names: tuple[str, ...]) -> str:
+def _shortened_list(names: tuple[str, ...]) -> str:
     shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:5])
     return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"

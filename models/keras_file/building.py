@@ -45,10 +45,10 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            initializers = list(_taken_out(config))
+            initializers = list(_without_initializers(config))
             with keras.StatelessScope(initialize_variables=False):
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-            _give_back(model, initializers)
+            _restore_initializers(model, initializers)
             check_names(model)
             _check_tensors(model)
             _check_shapes(model, expected)
@@ -66,7 +66,9 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
     return model
 
 
-def _taken_out(saved: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+def _without_initializers(
+    saved: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str, Any]]:
     """Replaces each layer's initializers by zeros, and returns them with their places.
 
     The file has the weights: random ones would be made in vain, and orthogonal ones take the cube of their size.
@@ -77,10 +79,10 @@ def _taken_out(saved: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
         for key in [key for key, value in options.items() if key.endswith("_initializer") and value is not None]:
             yield where, key, options[key]
             options[key] = _ZEROS
-        yield from _taken_out(layer, where)
+        yield from _without_initializers(layer, where)
 
 
-def _give_back(model: "keras.Model", initializers: list[tuple[tuple[str, ...], str, Any]]) -> None:
+def _restore_initializers(model: "keras.Model", initializers: list[tuple[tuple[str, ...], str, Any]]) -> None:
     import keras
 
     for where, key, initializer in initializers:

@@ -33,7 +33,7 @@ def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.
     Raises ModelError, with a one-line reason, if the file is damaged, hostile or not a model.
     """
     path = Path(path)
-    with _judged(path) as (archive, config, expected):
+    with _checked_archive(path) as (archive, config, expected):
         if sha256 is not None:
             archive.check_sum(sha256)
         with tempfile.TemporaryDirectory(prefix="convlens-") as folder:
@@ -42,21 +42,21 @@ def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.
 
 def read_description(path: str | os.PathLike) -> dict[str, Any]:
     """What a `.keras` file says of its layers, judged; its weights are not read. Raises ModelError as `read_model`."""
-    with _judged(Path(path)) as (_, config, _):
+    with _checked_archive(Path(path)) as (_, config, _):
         return config
 
 
 def has_sum(path: str | os.PathLike, sha256: str) -> bool:
     """Whether a model file has this SHA-256 sum; what `read_model` would refuse unread has none."""
     try:
-        with _judged(Path(path)) as (archive, _, _):
+        with _checked_archive(Path(path)) as (archive, _, _):
             return archive.has_sum(sha256)
     except ModelError:
         return False
 
 
 @contextmanager
-def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
+def _checked_archive(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
     """An open file with its configuration and the weights it must hold, all checked."""
     if other_format(path):
         raise ModelError(other_format(path))

@@ -193,7 +193,7 @@ def in_eight_bits(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
 
 
 def _turned(values: np.ndarray, upright: Image.Image) -> np.ndarray:
-    """Values as the file has them, turned as its EXIF data says; `upright` was turned already and is without."""
+    """Values from the file, rotated as its EXIF data says; `upright` is already rotated and has no EXIF rotation."""
     orientation = upright.info.get(_TURNED, 1)
     if orientation >= 5:
         values = values.swapaxes(0, 1)

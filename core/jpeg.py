@@ -32,7 +32,7 @@ def jpeg_damage(encoded: bytes, mode: str) -> str | None:
 
 
 def _warning(encoded: bytes, mode: str) -> str:
-    """The first warning of libjpeg, which decodes all codes but only the brightness of each block."""
+    """The first warning of libjpeg, which decodes all codes, but only the brightness of each block."""
     colours = "CMYK" if mode == "CMYK" else "GRAY"
     try:
         simplejpeg.decode_jpeg(encoded, colours, min_height=1, min_width=1, min_factor=8, strict=True)

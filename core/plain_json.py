@@ -1,4 +1,4 @@
-"""JSON that is nothing but data, read within limits: a key once, finite numbers, whole text, no endless nesting."""
+"""Reads JSON that is nothing but data, within limits: unique keys, finite numbers, valid text, bounded nesting."""
 
 import json
 import math
@@ -54,7 +54,10 @@ def parse_json(raw: bytes, *, depth: int = DEPTH, values: int = VALUES, errors: 
 
 
 def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keys and values; of a key that is there twice, another reader might take the other value."""
+    """A group's keys and values.
+
+    Raises `UserError` for a key that occurs twice: another reader might take the other value.
+    """
     group = dict(pairs)
     if len(group) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -81,7 +84,7 @@ def _whole_number(text: str) -> int:
 
 
 def _check_values(value: Any, most: int, errors: str) -> None:
-    """Refuses what is nested too deeply and, where `errors` says how text was read, a half of a character."""
+    """Refuses nesting that is too deep and, where `errors` says how text was decoded, half of a surrogate pair."""
     level, depth = [value], 0
     while level:
         depth += 1

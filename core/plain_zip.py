@@ -1,4 +1,4 @@
-"""A zip archive whose directory is judged before it is read, and whose members are read within what it says."""
+"""A zip archive whose directory is checked before its members are read, and whose members are read only within it."""
 
 import encodings.cp437  # noqa: F401  of old names: zipfile would import it while a file is read
 import zipfile
@@ -87,7 +87,7 @@ def _check_member(member: zipfile.ZipInfo) -> None:
 
 
 def _check_offsets(members: list[zipfile.ZipInfo], end: int) -> None:
-    """Members lie one after another: what two share would be counted twice, what lies between them is not theirs."""
+    """Refuses members that overlap, which would be counted twice, and bytes between members, which belong to none."""
     members = sorted(members, key=lambda member: member.header_offset)
     starts = [member.header_offset for member in members]
     ends = [member.header_offset + member.compress_size for member in members]

@@ -116,12 +116,12 @@ def install_line(extra: str = "") -> str:
 
 
 def spoken_name(command: str) -> str:
-    """How a command calls itself before what it says of a mistake: `train.py` or `convlens train`."""
+    """The command's name in error messages: `train.py` or `convlens train`."""
     return f"convlens {command}" if _program.scripts is None else f"{command}.py"
 
 
 def job(command: str) -> tuple[list[str], dict[str, str]]:
-    """The first words of a process that runs a command as this process does, and what its environment must say."""
+    """The first words of the command line of a process that runs a command as this one does, and its environment."""
     if _program.scripts is not None:
         words = [sys.executable, sys.argv[0]]
     else:

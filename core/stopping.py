@@ -17,7 +17,7 @@ _is_command = False
 
 
 def begin() -> None:
-    """To be called first in the process of a command: from here on Ctrl-C ends it in one line, imports included."""
+    """Called first in the process of a command: from here on Ctrl-C ends it in one line, even during imports."""
     global _is_command
     if _is_command:
         return
@@ -29,7 +29,7 @@ def begin() -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt inside the block, and ends a command at once after it."""
+    """Inside the block Ctrl-C raises KeyboardInterrupt; after it, Ctrl-C ends a command at once."""
     previous = signal.getsignal(signal.SIGINT)
     if not _is_command or previous in (signal.SIG_IGN, None) or not _in_main_thread():
         yield

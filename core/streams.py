@@ -11,7 +11,7 @@ from typing import Any
 
 
 class _Lasting(io.FileIO):
-    """Standard output or error: what can no longer be written is dropped, so that no work ends over it."""
+    """Standard output or error that drops what can no longer be written, so that a lost terminal ends no training."""
 
     fault: OSError | None = None  # of the first write that failed
 
@@ -96,7 +96,7 @@ def lasting_streams() -> Iterator[None]:
 
 
 def lost(name: str = "stdout") -> str:
-    """Why what was printed on a stream did not arrive; an empty text where it did, as far as is known."""
+    """Why printed output did not arrive on a stream; an empty string if it did, as far as is known."""
     if name in _closed:
         return "it is closed"
     fault = _lasting[name].fault if name in _lasting else None

@@ -67,7 +67,7 @@ def architecture_figure(
 
 
 class _Drawing:
-    """The stops of a network with the scales that they share."""
+    """The stops of a network, with the scales that they share."""
 
     def __init__(self, stops: list[Stop]):
         self.stops = stops
@@ -176,7 +176,7 @@ class _Drawing:
         axes.add_patch(Polygon(face, facecolor=side, **style))
 
     def _lines(self, stop: Stop) -> list[tuple[str, str, str]]:
-        """What stands under a box: text, colour, weight."""
+        """The labels under a box: text, colour, weight."""
         lines = [(stop.name.rsplit("/", 1)[-1], palette.TEXT, "bold"), (size(stop.shape), palette.TEXT, "normal")]
         if not stop.kind:
             return lines

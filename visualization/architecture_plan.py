@@ -115,7 +115,7 @@ def _stops(architecture: "Architecture") -> list[Stop]:
 
 
 def _by_column(stops: list[Stop]) -> list[Stop]:
-    """The same in the order of columns: branches are computed in an order that depends on what stands before them."""
+    """The stops in the order of columns: the order in which branches are computed depends on what precedes them."""
     _set_columns_and_lanes(stops)
     order = sorted(range(len(stops)), key=lambda index: (stops[index].column, -stops[index].lane))
     now = {old: new for new, old in enumerate(order)}
@@ -154,14 +154,14 @@ def _folded(stops: list[Stop]) -> list[Stop]:
 
 
 def _kind_and_sources(stop: Stop, index: int) -> tuple:
-    """What makes two stops alike: what they are, and how far back their sources are."""
+    """What two stops must have in common to be alike: their kind, and how far back their sources are."""
     merges = tuple((symbol, tuple(index - source for source in sources)) for symbol, sources in stop.merges)
     back = tuple(index - source for source in stop.sources)
     return stop.kind, stop.shape, stop.kernel, tuple(stop.folded), back, merges
 
 
 def _repetition(signatures: Sequence[tuple], index: int, meets: Sequence[bool]) -> tuple[int, int]:
-    """Length and number of the alike units that start at a place and hold the most stops.
+    """Length and number of the repeated units of stops that start at `index` and cover the most stops.
 
     Where ways meet in a unit, they do so at its end: a residual unit is drawn whole, not from its middle on.
     """

@@ -1,4 +1,4 @@
-"""What a network takes for what, with the images themselves in the cells."""
+"""A confusion matrix with the images themselves in its cells."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ def confusion_examples_figure(confusions: "ConfusionExamples", *, caption: Capti
 
 
 def _cell_side(classes: int, image_side: int) -> int:
-    """Pixels of a cell: about what there is room for, and such that four small images keep whole pixels."""
+    """Pixels of a cell: about as many as fit, and such that four small images keep whole pixels."""
     side = int(np.clip(1900 // classes, 150, 300))
     frame = 2 * FRAME + 3 * GAP
     whole = frame + 2 * image_side * max(1, round((side - frame) / 2 / image_side))

@@ -1,4 +1,4 @@
-"""What a person chooses of a figure: which units it shows, in which order, and who shares a colour scale."""
+"""What the user chooses of a figure: which units it shows, in which order, and which tiles share a colour scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MOST, MOST_DEEP = 32, 16  # units of a layer that are shown: a deep one takes mo
 
 @dataclass(frozen=True)
 class Display:
-    """Which units are shown, in which order, and on whose colour scale; None is what suits the figure."""
+    """Which units are shown, in which order, and on which colour scale; None stands for the figure's own choice."""
 
     units: Sequence[int] | None = None  # certain ones
     max_units: int | None = None
@@ -32,7 +32,7 @@ def is_picture(kernel: np.ndarray, rgb: bool) -> bool:
 
 
 def shown_units(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
-    """The units that figures of many units show, in order, and the words for them in a title: the same in all."""
+    """The units that figures of many units show, in order, and the words for them in a title."""
     units, sort = _ranked(layer, display)
     return units, which_units(units, _count(layer), sort, requested=display.units is not None)
 
@@ -57,7 +57,7 @@ def _ranked(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
 
 
 def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
-    """The units that a figure of few chooses among, most active first, and in words what sets them apart.
+    """The units among which figures of few units choose, most active first, and in words what they have in common.
 
     They are those that figures of many units show, as far as they are alive.
     """
@@ -73,7 +73,9 @@ def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, s
 
 
 def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndarray:
-    """The units of a figure of few: those asked for, or the most active one; of more, also the middle and the least."""
+    """The units of a figure of few: those that the user named, or the most active; of several, also the middle and the
+    least active.
+    """
     if display.units is not None:
         return np.array(list(dict.fromkeys(display.units)), int)[: display.max_units or MOST]
     order, _ = _candidates(layer, display)
@@ -82,7 +84,9 @@ def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndar
 
 
 def selection_text(layer: "ObservedLayer", display: Display) -> str:
-    """In words, among which units those of `units_alive` are the most active; "" where among all, or asked for."""
+    """In words: the group among which the units of `units_alive` are the most active; "" for all units, or if the user
+    named them.
+    """
     _, words = _candidates(layer, display)
     return f"of {words}" if words and display.units is None else ""
 

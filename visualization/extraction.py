@@ -176,7 +176,7 @@ def _draw_image(sheet: Sheet, y: float, image: np.ndarray, name: str) -> float:
 
 
 def _draw_reading(sheet: Sheet, y: float, image: np.ndarray, reading: "Reading", row: int) -> float:
-    """The maps that a unit reads, strongest first, each beside the kernel that it meets."""
+    """The maps that a unit reads, strongest first, each beside its kernel."""
     x = MARGIN + SIDE + ARROW
     _arrow(sheet, x, y, _fitted(image, SIDE)[1], "⋯")  # layers lie between
     side = (SIDE - 2 * (LINE + 14)) // 3

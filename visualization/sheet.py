@@ -1,4 +1,4 @@
-"""A figure laid out by hand: tiles, text and axes at places in pixels of the final picture.
+"""A figure laid out by hand: tiles, text and axes at positions in pixels of the final picture.
 
 Tiles are painted by nearest neighbour into one raster at the resolution of the saved PNG, so a cell has the same
 whole number of pixels everywhere, and hundreds of tiles cost no more than one. Text and graphs stay vectors.

@@ -37,7 +37,7 @@ def evaluate(config: Evaluate) -> Path:
     limit_batches = config.limit_batches or run.config.training.limit_batches
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
     indices = data.evaluated(config.split, batch_size, limit_batches)
-    with data.telling_faults(), progress_bar(f"Scoring {config.split} images", len(indices)) as progress:
+    with data.faults_as_user_errors(), progress_bar(f"Scoring {config.split} images", len(indices)) as progress:
         evaluation = evaluate_model(
             run.model, batches, run.labels, indices=indices, mirrored=config.mirrored, progress=progress
         )

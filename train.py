@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from convlens.configs import Train
 from convlens.configs.cli import command, prepare
 from convlens.configs.composition import compose
-from convlens.configs.schema import Where
+from convlens.configs.schema import DataLocation
 from convlens.core.errors import Stopped, UserError, one_line
 from convlens.core.program import command_line, tool_line, word
 from convlens.core.quiet import quietly
@@ -85,7 +85,9 @@ def _resume(config: Train) -> Run:
         return run
     check_folder(run)
     data = config.data
-    moved = Where(root=data.root, data_dir=data.data_dir, manual_dir=data.manual_dir, prepare=data.prepare is True)
+    moved = DataLocation(
+        root=data.root, data_dir=data.data_dir, manual_dir=data.manual_dir, prepare=data.prepare is True
+    )
     return _train(goes_on, run, moved)
 
 
@@ -98,13 +100,13 @@ def _how_to_go_on(run: Run) -> str:
     return f"For more epochs: {more}. {new}"
 
 
-def _train(config: Train, run: Run | None = None, moved: Where | None = None) -> Run:
+def _train(config: Train, run: Run | None = None, moved: DataLocation | None = None) -> Run:
     """`run` is one to go on with, whose data lies where `moved` says."""
     with stopping_at_once(), lasting_streams():
         return _trained(config, run, moved)
 
 
-def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
+def _trained(config: Train, run: Run | None, moved: DataLocation | None) -> Run:
     start = time.perf_counter()
     with quietly():
         import keras
@@ -202,7 +204,7 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
                 lengthen(run, config, state)
             if settings.freeze_base:
                 freeze_base(model)
-            with data.telling_faults():
+            with data.faults_as_user_errors():
                 fit_model(
                     run,
                     model,
@@ -220,7 +222,7 @@ def _trained(config: Train, run: Run | None, moved: Where | None) -> Run:
     with _telling_stop(run, f"after the last epoch; all that was learned is saved in {run.path}", console):
         batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
         indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
-        with data.telling_faults(), progress_bar("Scoring test images", len(indices)) as progress:
+        with data.faults_as_user_errors(), progress_bar("Scoring test images", len(indices)) as progress:
             evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=progress)
         run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
         _write_hyperparameters(run, config, evaluation)

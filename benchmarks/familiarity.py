@@ -54,7 +54,7 @@ def _read(photos: str, run, count: int) -> np.ndarray:
     files = sorted(path for path in Path(photos).rglob("*") if path.suffix.lower() in ENDINGS)
     if not files:
         raise SystemExit(f"{photos} holds no image; give a folder of photographs.")
-    chosen = [files[place * len(files) // count] for place in range(count)] if len(files) > count else files
+    chosen = [files[index * len(files) // count] for index in range(count)] if len(files) > count else files
     height, width, channels = run.model.input_shape[1:]
     resize = run.config.data.resize
     return np.stack([fit_image(read_image(path), (height, width), channels, resize) for path in chosen])

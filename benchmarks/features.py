@@ -93,15 +93,15 @@ def main(words: list[str] | None = None) -> None:
             "one predict per layer": (predict_each, net, side, count),
         }
         workers = prepared(works, stack)
-        found = take_turns(workers, turns)
+        rates = take_turns(workers, turns)
     with ExitStack() as stack:
         # Each in a fresh process: a process never tells that it holds less than it once did.
         sizes = {images: prepared({"ours": (ours, net, side, images)}, stack)["ours"] for images in (count // 4, count)}
         memory = {images: Figure((worker.peak_memory / 2**20,)) for images, worker in sizes.items()}
-    first = next(iter(found.values()))
-    rows = [Row(name, figure, "images/s", first) for name, figure in found.items()]
+    first = next(iter(rates.values()))
+    rows = [Row(name, figure, "images/s", first) for name, figure in rates.items()]
     rows += [Row(f"ours, {images} images", figure, "MiB at most") for images, figure in memory.items()]
-    measuring.tell(rows, machine.machine(), f"Feature maps, {net} at {side}", given.json)
+    measuring.report(rows, machine.machine(), f"Feature maps, {net} at {side}", given.json)
 
 
 if __name__ == "__main__":

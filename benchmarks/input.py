@@ -116,18 +116,18 @@ def main(words: list[str] | None = None) -> None:
         }
         if importlib.util.find_spec("torch"):
             sources["JPEGs"]["PyTorch's DataLoader with Pillow"] = (torch_folder, folder, batch)
-        ways = {f"{source}: {name}": way for source, found in sources.items() for name, way in found.items()}
-        found = take_turns({"copy": machine.copying(), **prepared(ways, stack)}, turns)
-    copied = found.pop("copy")
+        ways = {f"{source}: {name}": way for source, of_source in sources.items() for name, way in of_source.items()}
+        rates = take_turns({"copy": machine.copying(), **prepared(ways, stack)}, turns)
+    copied = rates.pop("copy")
     ceiling = Figure(tuple(rate / (side * side * 3) for rate in copied.values))
     rows = [
-        Row(name, figure, "images/s", found[f"{name.split(':')[0]}: ours, in memory"], figure.ratio_to(ceiling))
-        for name, figure in found.items()
+        Row(name, figure, "images/s", rates[f"{name.split(':')[0]}: ours, in memory"], figure.ratio_to(ceiling))
+        for name, figure in rates.items()
     ]
     rows.append(Row("peak speed: a large copy in memory", ceiling, f"images/s, {copied.median / 1e9:.1f} GB/s"))
     if not importlib.util.find_spec("torch"):
         rows.append(Row("JPEGs: PyTorch's DataLoader", None, "", note="left out: torch is not installed"))
-    measuring.tell(rows, machine.machine(), f"Input, {images} images at {side}, batches of {batch}", given.json)
+    measuring.report(rows, machine.machine(), f"Input, {images} images at {side}, batches of {batch}", given.json)
 
 
 if __name__ == "__main__":

@@ -119,9 +119,9 @@ def main() -> None:
         speeds: dict[int, list[float]] = {1: [], NEVER: []}
         train(folder)  # warms the machine up
         for _ in range(TURNS):
-            for every_epochs, found in speeds.items():
+            for every_epochs, of_setting in speeds.items():
                 speed, run, model = train(folder, every_epochs)
-                found.append(speed)
+                of_setting.append(speed)
         ways = saving(run, model, Path(folder))
     ours = next(iter(ways.values()))
     for name, (seconds, size) in ways.items():

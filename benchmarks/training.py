@@ -195,21 +195,21 @@ def measure(
         compared = [*works, *peers]
         works |= peers if on_gpu else {**peers, END: (epoch_end, config, steps)}
         workers = prepared(works, stack)
-        found = take_turns({"ceiling": machine.ceiling(policy), "copy": machine.copying(), **workers}, turns)
+        rates = take_turns({"ceiling": machine.ceiling(policy), "copy": machine.copying(), **workers}, turns)
 
-    ceiling = measuring.Figure(tuple(rate / a_step for rate in found["ceiling"].values))
+    ceiling = measuring.Figure(tuple(rate / a_step for rate in rates["ceiling"].values))
     case = f"{net} at {side}, batches of {batch_size}{'' if policy == 'float32' else f', {policy}'}: "
     rows = [
-        Row(f"{case}{name}", found[name], "images/s", found["ours"], found[name].ratio_to(ceiling)) for name in compared
+        Row(f"{case}{name}", rates[name], "images/s", rates["ours"], rates[name].ratio_to(ceiling)) for name in compared
     ]
     if not with_torch:
         rows.append(Row(f"{case}PyTorch", None, "", note="left out: torch is not installed"))
     rows.append(
-        Row(f"{case}peak speed", ceiling, f"images/s, {found['ceiling'].median / 1e9:.0f} GFLOP/s", found["ours"])
+        Row(f"{case}peak speed", ceiling, f"images/s, {rates['ceiling'].median / 1e9:.0f} GFLOP/s", rates["ours"])
     )
-    if END in found:
-        rows.append(Row(f"{case}{END}", found[END], "seconds beside the steps"))
-    return [*rows, Row("a large copy in memory", found["copy"], "bytes/s")]
+    if END in rates:
+        rows.append(Row(f"{case}{END}", rates[END], "seconds beside the steps"))
+    return [*rows, Row("a large copy in memory", rates["copy"], "bytes/s")]
 
 
 def main(words: list[str] | None = None) -> None:
@@ -228,7 +228,7 @@ def main(words: list[str] | None = None) -> None:
     if given.quick:
         cases, steps, turns = [("lesson", 16, 8)], 2, 1
     rows = [row for case in cases for row in measure(*case, steps, turns, given.precision, given.peers)]
-    measuring.tell(rows, machine.machine(), "Training", given.json)
+    measuring.report(rows, machine.machine(), "Training", given.json)
 
 
 if __name__ == "__main__":

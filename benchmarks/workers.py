@@ -30,19 +30,19 @@ class Worker(AbstractContextManager):
     def wait(self) -> None:
         """Until it is prepared."""
         if not self._ready:
-            self._answer()
+            self._receive()
             self._ready = True
 
     def __call__(self) -> float:
         self.wait()
         self._pipe.send("turn")
-        return self._answer()
+        return self._receive()
 
     @property
     def peak_memory(self) -> float:
         """Bytes: the most that the process has held so far."""
         self._pipe.send("memory")
-        return self._answer()
+        return self._receive()
 
     def __exit__(self, *_) -> None:
         self._pipe.close()
@@ -50,14 +50,14 @@ class Worker(AbstractContextManager):
         if self._process.is_alive():
             self._process.terminate()
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         try:
-            found = self._pipe.recv()
+            message = self._pipe.recv()
         except EOFError:
             raise RuntimeError(f"the measuring process ended with code {self._process.exitcode}") from None
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        if isinstance(message, BaseException):
+            raise message
+        return message
 
 
 def prepared(works: Mapping[str, tuple], stack: ExitStack) -> dict[str, Worker]:
@@ -74,8 +74,8 @@ def _work(pipe, prepare: Prepare, arguments: tuple) -> None:
         turn = prepare(*arguments)
         pipe.send("ready")
         while True:
-            asked = pipe.recv()
-            pipe.send(turn() if asked == "turn" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+            request = pipe.recv()
+            pipe.send(turn() if request == "turn" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     except EOFError:
         return
     except Exception as error:

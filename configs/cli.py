@@ -118,7 +118,7 @@ def ending_well(name: str) -> Iterator[Ending]:
         print(f"{name}: {reason}", file=sys.stderr)
         sys.exit(MISTAKE)
     except Stopped as stop:
-        if not stop.said:
+        if not stop.reported:
             print("\nStopped.", file=sys.stderr)
         sys.exit(128 + stop.signal)  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
     except KeyboardInterrupt:
@@ -131,7 +131,7 @@ def _report_lost_output(name: str, ending: Ending) -> None:
     """Says that what was printed went nowhere, unless its reader, such as `head`, has seen enough. The exit code is 1
     where somebody waits for it and it stands nowhere else."""
     reason = streams.lost()
-    if not reason or streams.left_by_reader():
+    if not reason or streams.closed_by_reader():
         return
     print(f"{name}: the printed lines are lost, since standard output cannot be written: {reason}.", file=sys.stderr)
     if not (ending.logged or streams.is_closed()):
@@ -183,7 +183,7 @@ def _key_lines(schema: type[Section], prefix: str = "") -> list[str]:
         listed = ", ".join(choice for choice in choices_of(field.annotation) if choice not in explained)
         line = f"  {f'{prefix}{name}={value}':48}{meaning}{f' ({listed})' if listed and not explained else ''}"
         lines.append(line.rstrip())
-        lines += [f"      {choice:18}{said}" for choice, said in explained.items()]
+        lines += [f"      {choice:18}{explanation}" for choice, explanation in explained.items()]
     return lines
 
 
@@ -211,9 +211,9 @@ def _first_comment(path: Path) -> str:
 
 def _split(words: Sequence[str], name: str, schema: type[Section]) -> tuple[set[str], list[str]]:
     """Flags and overrides apart; an unknown flag is a mistake."""
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         if word.startswith("-") and word not in FLAGS:
-            raise UserError(_no_flag(word, words[place + 1 :], name, schema))
+            raise UserError(_no_flag(word, words[position + 1 :], name, schema))
     return {word for word in words if word in FLAGS}, [word for word in words if word not in FLAGS]
 
 

@@ -132,13 +132,14 @@ def checked(
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
-        line = _explain(schema, found[0], [other for other in found[1:] if other["loc"][:-1] == found[0]["loc"][:-1]])
-        stray = found[0]["type"] == "extra_forbidden"
-        place = origin or (_file_with(found[0]["loc"], script, overrides or [], stray) if script else "")
-        others = len({item["loc"][:2] for item in found}) - 1
-        more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
-        raise UserError(line + (f" It is in {place}." if place else "") + more) from error
+        errors = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
+        alternatives = [other for other in errors[1:] if other["loc"][:-1] == errors[0]["loc"][:-1]]
+        line = _explain(schema, errors[0], alternatives)
+        stray = errors[0]["type"] == "extra_forbidden"
+        file = origin or (_file_with(errors[0]["loc"], script, overrides or [], stray) if script else "")
+        further = len({item["loc"][:2] for item in errors}) - 1
+        more = f" ({further} more mistake{'s' if further > 1 else ''} after this one.)" if further else ""
+        raise UserError(line + (f" It is in {file}." if file else "") + more) from error
 
 
 def as_typed(override: Override) -> str:
@@ -147,9 +148,10 @@ def as_typed(override: Override) -> str:
 
 
 def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[list[str], list[Override]]:
-    """The overrides, ready for Hydra, after their names were looked up in the schema and in the groups.
+    """The overrides, ready for Hydra, once every name is known to the schema or to the groups.
 
-    Apart from them those whose key is a value in this script but a group in another: Hydra would look for a file.
+    Overrides whose key is a value in this script but a group in another are returned separately: Hydra would look for
+    a file.
     """
     known, elsewhere = groups_of(script), groups()
     words, apart = [], []
@@ -216,20 +218,20 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
     """Whether the key lies in a dictionary that takes any name. Raises UserError where the key does not exist."""
     section = schema
-    parts = key.split(".")
-    for depth, part in enumerate(parts):
+    path = key.split(".")
+    for depth, part in enumerate(path):
         field = section.model_fields.get(part)
         if field is None:
-            prefix = ".".join(parts[:depth])
+            prefix = ".".join(path[:depth])
             names = [f"{prefix}.{name}" if prefix else name for name in section.model_fields]
             names += [name for name in group_names if not prefix and name not in names]
             alias = key_by_alias(key, [*_paths(schema), *group_names])
             raise UserError(unknown("key", key, names, guess=alias or _likely(key, _paths(schema) + names)))
         inner = section_of(field.annotation)
         if inner is None:
-            rest = parts[depth + 1 :]
+            rest = path[depth + 1 :]
             if rest and not _takes_names(field.annotation):
-                raise UserError(f"Unknown key '{key}': {'.'.join(parts[: depth + 1])} is a value, not a group of keys.")
+                raise UserError(f"Unknown key '{key}': {'.'.join(path[: depth + 1])} is a value, not a group of keys.")
             return _takes_names(field.annotation)
         section = inner
     return False
@@ -245,10 +247,10 @@ def _refuse_other_shape(schema: type[Section], key: str, value: Any) -> None:
             _refuse_other_shape(schema, f"{key}.{name}", inner)
     elif isinstance(value, dict) and not takes_keys:
         expected = "one value, or several with commas between them" if takes_list(annotation) else "a single value"
-        raise UserError(f"{key}={_shown(value)} does not fit; expected {expected}.")
+        raise UserError(f"{key}={_short(value)} does not fit; expected {expected}.")
     elif isinstance(value, list) and takes_keys:
         example = f"{key}.{next(iter(section.model_fields))}" if (section := _section_at(schema, key)) else f"{key}.KEY"
-        raise UserError(f"{key}={_shown(value)} does not fit; expected keys, such as {example}=VALUE.")
+        raise UserError(f"{key}={_short(value)} does not fit; expected keys, such as {example}=VALUE.")
 
 
 def _section_at(schema: type[Section], key: str) -> type[Section] | None:
@@ -292,15 +294,15 @@ def _takes_names(annotation: Any) -> bool:
 
 
 def _paths(schema: type[Section], prefix: str = "") -> list[str]:
-    found = []
+    paths = []
     for name, field in schema.model_fields.items():
         inner = section_of(field.annotation)
-        found += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
-    return found
+        paths += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return paths
 
 
-def _explain(schema: type[Section], error: "ErrorDetails", others: "list[ErrorDetails]") -> str:
-    """A pydantic error as one line in our words; `others`: why other kinds of value were refused at the same place."""
+def _explain(schema: type[Section], error: "ErrorDetails", alternatives: "list[ErrorDetails]") -> str:
+    """A pydantic error as one line in our words; `alternatives`: errors of the other types that it accepts."""
     section: type[Section] | None = schema
     path: list[str] = []
     for part in error["loc"]:
@@ -321,7 +323,7 @@ def _explain(schema: type[Section], error: "ErrorDetails", others: "list[ErrorDe
         choices = [choice.strip(" '") for choice in limit["expected"].replace(" or ", ",").split(",")]
         guess = nearest(str(given), choices) if isinstance(given, str) else ""
         hint = f" Did you mean '{guess}'?" if guess else ""
-        return f"{key}={_shown(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
+        return f"{key}={_short(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
     if error["type"] == "model_type" and section is not None:
         inner = ", ".join(f"{key}.{name}" for name in section.model_fields)
         meant = OF_GROUPS.get(key)
@@ -347,9 +349,9 @@ def _explain(schema: type[Section], error: "ErrorDetails", others: "list[ErrorDe
         "too_long": "at most {max_length} value(s), and got {actual_length}",
     }.get(error["type"])
     wanted = expected.format(**limit, key=key) if expected else error["msg"]
-    words = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
+    words = [alternative["ctx"]["expected"] for alternative in alternatives if alternative["type"] == "literal_error"]
     wanted = " or ".join([wanted, *words])
-    return f"{key}={_shown(given)} does not fit; expected {wanted}."
+    return f"{key}={_short(given)} does not fit; expected {wanted}."
 
 
 def _file_with(path: tuple, script: str, overrides: list[str], stray: bool) -> str:
@@ -382,19 +384,19 @@ def _default_choices(script: str) -> dict[str, str | None]:
 
 
 def _from_environment(composed: DictConfig, values: Any, path: tuple = ()) -> dict[tuple, Any]:
-    """What came out of environment variables: {path of the key: what was written there}."""
-    found: dict[tuple, Any] = {}
+    """The values that come from environment variables: {path of the key: the expression in the file}."""
+    sources: dict[tuple, Any] = {}
     unresolved: Any = OmegaConf.to_container(composed, resolve=False)
     for key in composed:
         value, node = values[key], composed._get_node(key)
         if isinstance(value, dict) and isinstance(node, DictConfig):
-            found |= _from_environment(node, value, (*path, key))
+            sources |= _from_environment(node, value, (*path, key))
         elif "oc.env" in str(unresolved[key]):
-            found[(*path, key)] = unresolved[key]
-    return found
+            sources[(*path, key)] = unresolved[key]
+    return sources
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -40,7 +40,7 @@ def _in_home(path: str) -> str:
 
 
 def _whole_number(value: Any) -> Any:
-    """To Python true equals 1, and so does 1.0; neither is a choice among whole numbers."""
+    """Refuses true and 1.0, which Python considers equal to 1, where a whole number is a choice."""
     return value if type(value) is int else str(value).lower()
 
 
@@ -54,7 +54,7 @@ def _ascending(values: list[float]) -> list[float]:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
-Place = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
+PathText = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
 LARGEST = 2**31 - 1  # of whole numbers; Keras and TensorFlow count in 32 bits in places
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Size = Annotated[int, Field(ge=1, le=16384)]
@@ -94,7 +94,7 @@ class Section(BaseModel):
         return self._typed
 
     def remember(self, typed: tuple[str, ...], written: tuple[str, ...] = ()) -> None:
-        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on.
+        """Record which keys were typed: only these, not defaults, can contradict a run that is resumed.
 
         `written`: keys and groups that a person wrote, typed or in a file that they named: only others may be chosen
         for the data.
@@ -110,11 +110,11 @@ class Section(BaseModel):
         return first in self.model_fields_set and (not isinstance(inner, Section) or inner.wrote(rest))
 
     def withhold(self, written: dict[tuple[str, ...], Any]) -> None:
-        """Mark what came out of the environment: {path of the key: what to save in its place}."""
+        """Mark values that come from environment variables: {path of the key: what to save instead}."""
         self._withheld.update(written)
 
     def document(self) -> dict[str, Any]:
-        """All keys and values, ready to be saved; what came out of the environment is left out."""
+        """All keys and values, ready to be saved; values of environment variables are not written down."""
         values = self.model_dump()
         for path, written in self._withheld.items():
             group = values
@@ -169,9 +169,9 @@ class Data(Section):
     #   tfds: TensorFlow Datasets, by data.name
     #   folder: a folder for each class, in data.root
     name: Text | None = None  # for tfds "name", "name/config" or "name/config:version"; for rendered_cars 64, 128, ...
-    root: Place | None = None  # a folder of images, with data=folder
-    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
-    manual_dir: Place | None = None  # files downloaded by hand, for TFDS datasets that ask for them
+    root: PathText | None = None  # a folder of images, with data=folder
+    data_dir: PathText | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
+    manual_dir: PathText | None = None  # files downloaded by hand, for TFDS datasets that ask for them
     # Of this command alone, and never saved: a file must not be able to ask for it.
     prepare: Unsaved = None  # download or render missing data; null: only a new run does
     splits: Splits = Splits()
@@ -378,9 +378,9 @@ class Train(Section):
 
     name: Text | None = None  # the folder under runs/; null: the experiment's name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of all random numbers
-    runs_dir: Place = "runs"  # where runs are kept
-    init_from: Place | None = None  # a run or a .keras file whose weights the new run starts from
-    resume: Place | None = None  # a run to continue, with its own configuration; training.epochs may be larger
+    runs_dir: PathText = "runs"  # where runs are kept
+    init_from: PathText | None = None  # a run or a .keras file whose weights the new run starts from
+    resume: PathText | None = None  # a run to continue, with its own configuration; training.epochs may be larger
     recipe: Literal["photographs"] | None = None  # chooses settings that you do not give; null: nothing is chosen
     #   photographs: epochs, network and image size that suit the photographs
     data: Data = Data()
@@ -396,20 +396,20 @@ class Train(Section):
         return name
 
 
-class Where(Section):
-    """Where a run's data is on this machine, if it has moved since the run was trained."""
+class DataLocation(Section):
+    """Where a run's data is on this machine, if it is not where it was in training."""
 
-    root: Place | None = None  # the folder of images; null: as in training
-    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: as in training
-    manual_dir: Place | None = None  # files downloaded by hand, for preparing
+    root: PathText | None = None  # the folder of images; null: as in training
+    data_dir: PathText | None = None  # where TFDS keeps prepared datasets; null: as in training
+    manual_dir: PathText | None = None  # files downloaded by hand, for preparing
     prepare: bool = False  # download or render the dataset if it is missing
 
 
 class Evaluate(Section):
-    """What evaluating takes."""
+    """The keys of evaluate.py."""
 
-    run: Place | None = None  # a run's folder; null: the newest
-    runs_dir: Place = "runs"  # where to look for the newest run
+    run: PathText | None = None  # a run's folder; null: the newest
+    runs_dir: PathText = "runs"  # where to look for the newest run
     split: Literal["train", "validation", "test"] = "test"  # which images are evaluated
     #   train: the images that the network learned from
     #   validation: the images that chose the best epoch
@@ -418,7 +418,7 @@ class Evaluate(Section):
     limit_batches: Count | None = None  # use only so many batches; null: as in training
     mirrored: bool = False  # average the logits of each image and its mirror image
     mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # how many of the most confident mistakes to draw
-    data: Where = Where()
+    data: DataLocation = DataLocation()
 
 
 class Extraction(Section):
@@ -437,14 +437,14 @@ class Extraction(Section):
 
 
 class Visualize(Section):
-    """What drawing takes."""
+    """The keys of visualize.py."""
 
-    run: Place | None = None  # a run's folder; null: the newest
-    a: Place | None = None  # two runs to compare, each on the images of the first
-    b: Place | None = None  # the second of them
-    model: Place | None = None  # any .keras file, instead of a run
-    runs_dir: Place = "runs"  # where to look for the newest run
-    out: Place | None = None  # where figures go; null: figures/ in the run
+    run: PathText | None = None  # a run's folder; null: the newest
+    a: PathText | None = None  # two runs to compare, each on the images of the first
+    b: PathText | None = None  # the second of them
+    model: PathText | None = None  # any .keras file, instead of a run
+    runs_dir: PathText = "runs"  # where to look for the newest run
+    out: PathText | None = None  # where figures go; null: figures/ in the run
     figures: Texts = ["basics"]  # by name or by group, as listed below; with a and b: comparison
     image: Photos | None = None  # files, or indices into the split; null: one of each class
     split: Literal["train", "validation", "test"] = "test"  # the split that image indices refer to
@@ -470,7 +470,7 @@ class Visualize(Section):
     kernel: str | list[list[float]] | None = None  # a kernel to apply to images, by name or as rows; needs no network
     kernel_name: Text | None = None  # of kernel= in titles and file names; null: its name, or a hash of its numbers
     extraction: Extraction = Extraction()
-    data: Where = Where()
+    data: DataLocation = DataLocation()
 
     @model_validator(mode="after")
     def _two_runs_or_one(self):

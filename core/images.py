@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps
 from convlens.core.deep_png import deep_values, is_deep, rounded
 from convlens.core.errors import UserError
 from convlens.core.jpeg import jpeg_damage
-from convlens.core.large_images import room_to_decode
+from convlens.core.large_images import memory_to_decode
 from convlens.core.png import png_damage
 from convlens.core.webp import webp_damage
 
@@ -134,7 +134,7 @@ def _read(
     value_range: Range | None,
 ) -> np.ndarray:
     image = open_header(file, name)
-    with room_to_decode(image.width * image.height):
+    with memory_to_decode(image.width * image.height):
         image = load_image(image, file, name)
         if image_size and resize is None:
             refuse_other_size(name, (image.height, image.width), image_size)

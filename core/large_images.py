@@ -1,4 +1,4 @@
-"""A bound of the memory that images take while they are decoded, over all threads of the process."""
+"""Limits the memory that images take while they are decoded, over all threads of the process."""
 
 import contextlib
 import ctypes
@@ -17,9 +17,12 @@ _in_work = 0
 
 
 @contextlib.contextmanager
-def room_to_decode(pixels: int) -> Iterator[None]:
-    """Waits until an image of so many pixels may be decoded beside those that other threads decode; in turn, so that a
-    large one gets its turn too. One that is larger than the bound is decoded alone."""
+def memory_to_decode(pixels: int) -> Iterator[None]:
+    """Waits until there is memory to decode an image of so many pixels beside those that other threads decode.
+
+    Threads wait in a queue, so that a large image is not overtaken for ever. An image larger than the limit is decoded
+    alone.
+    """
     global _in_work
     if pixels < SMALL:
         yield

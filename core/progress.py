@@ -1,4 +1,4 @@
-"""Progress of what takes long: one protocol for whoever works, one display for whoever watches."""
+"""Progress of long tasks: one protocol for the code that does the work, one display on the terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @cache
 def _console() -> "Console":
-    """Stderr. Rich is imported only where something is shown, so that whoever names a bar stays light."""
+    """Stderr. Rich is imported only when something is printed, so that importing this module stays cheap."""
     from rich.console import Console
 
     return Console(stderr=True)
@@ -76,6 +76,6 @@ def progress_bar(description: str, total: int | None = None, *, shown: bool = Tr
             bars.remove_task(task)
 
 
-def tell(note: str) -> None:
-    """One line on stderr, above the bars."""
+def print_note(note: str) -> None:
+    """Prints one line on stderr, above the progress bars."""
     _console().print(one_line(note), markup=False, highlight=False, soft_wrap=True)

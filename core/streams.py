@@ -1,4 +1,4 @@
-"""What a command prints, where the terminal may go away, the disk may be full or nobody listens any more."""
+"""Standard output and error that keep working when the terminal closes, the disk is full or the reader is gone."""
 
 import contextlib
 import errno
@@ -84,15 +84,15 @@ def _writes_to(stream: Any, number: int) -> bool:
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[None]:
-    """The same as long as the block runs, in a program of somebody's own."""
-    before = sys.stdout, sys.stderr
+    """Does what `keep_streams` does, only while the block runs; for use inside another program."""
+    previous = sys.stdout, sys.stderr
     keep_streams()
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = previous
 
 
 def lost(name: str = "stdout") -> str:
@@ -103,8 +103,8 @@ def lost(name: str = "stdout") -> str:
     return fault.strerror if fault else ""
 
 
-def left_by_reader(name: str = "stdout") -> bool:
-    """Whether whoever read the stream has seen enough, as `head` has after its lines."""
+def closed_by_reader(name: str = "stdout") -> bool:
+    """Whether the program that read the stream has closed it, as `head` does after its lines."""
     fault = _lasting[name].fault if name in _lasting else None
     return fault is not None and fault.errno == errno.EPIPE
 

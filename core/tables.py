@@ -47,8 +47,8 @@ def print_table(
 
 
 def _longest(headings: Sequence[str], rows: Sequence[Sequence[str]], heading: str) -> int:
-    place = headings.index(heading)
-    return max(Text(cell).cell_len for cell in (heading, *(row[place] for row in rows)))
+    column = headings.index(heading)
+    return max(Text(cell).cell_len for cell in (heading, *(row[column] for row in rows)))
 
 
 def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -98,7 +98,7 @@ class Source(Protocol):
         """
         ...
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    def part_names(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """The names of the values in the images' masks, if masks fit images of `shape`; else ()."""
         ...
 

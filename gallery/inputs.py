@@ -26,7 +26,7 @@ class FigureInputs(ImageInputs):
             return "there are no snapshots of the epochs; a run trained with training.snapshots=40 keeps them"
         if needs in ("split", "masks", "second_run") and self.lacks_data:
             return self.lacks_data
-        if needs == "masks" and not self.data.info.parts:
+        if needs == "masks" and not self.data.info.part_names:
             return f"{self.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
         return None
 

@@ -128,12 +128,12 @@ class SplitInputs(NetworkInputs):
     @cached_property
     def unit_results(self) -> UnitResults:
         """What one pass over the split says of all units: no more than the figures ask for."""
-        asks_for_concepts = "concepts" in self.figures and bool(self.data.info.parts)
+        asks_for_concepts = "concepts" in self.figures and bool(self.data.info.part_names)
         collectors: dict[str, Collector] = {"statistics": interpret.StatisticsCollector()}
         if asks_for_concepts or "top_patches" in self.figures:
             collectors["patches"] = interpret.PatchesCollector(PATCHES)
         if asks_for_concepts:
-            collectors["concepts"] = interpret.ConceptsCollector(self.data.info.parts, SHARE)
+            collectors["concepts"] = interpret.ConceptsCollector(self.data.info.part_names, SHARE)
         batches = self.batches(self.config.images, masks=asks_for_concepts)
         with progress_bar("Measuring all units", self.images_in(self.config.images)) as progress:
             results = interpret.unit_pass(

@@ -252,8 +252,8 @@ def test_the_program_tells_nobody_to_type_what_a_shell_takes_for_a_pattern():
     not_to_be_typed = ("hydra.searchpath=",)
     for path in (path for path in ROOT.rglob("*.py") if not {"tests", "benchmarks"} & set(path.parts)):
         for text in filter(lambda value: isinstance(value, str), literals(path)):
-            found = re.search(r"(?<!['\w.])[a-z_.]+=[\[{].*", text)
-            assert not found or found[0].startswith(not_to_be_typed), f"{path}: {text}"
+            match = re.search(r"(?<!['\w.])[a-z_.]+=[\[{].*", text)
+            assert not match or match[0].startswith(not_to_be_typed), f"{path}: {text}"
 
 
 def test_whatever_a_document_names_exists():

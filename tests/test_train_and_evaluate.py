@@ -89,8 +89,8 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     run = Run.create(tmp_path, "dead", config)
     run.write_labels(data.info.classes)
     run.save_model(model, epoch=1, val_accuracy=0.5)
-    (told,) = _dead_units(run, data)
-    assert told.startswith("2 of 6 units of block2_conv1 are dead")
+    (note,) = _dead_units(run, data)
+    assert note.startswith("2 of 6 units of block2_conv1 are dead")
 
     model.get_layer("block2_conv1").trainable = False
     run.save_model(model, epoch=2, val_accuracy=0.6)
@@ -314,12 +314,12 @@ def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason,
 
 
 def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(trained):
-    from convlens.configs.schema import Where
+    from convlens.configs.schema import DataLocation
     from convlens.core.errors import UserError
     from convlens.training import Run
 
     with pytest.raises(UserError, match=r"data\.data_dir=/data is not read: run .* whose place is data\.root"):
-        Run.open(trained[0]).open_data(Where(data_dir="/data"))
+        Run.open(trained[0]).open_data(DataLocation(data_dir="/data"))
 
 
 def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path):

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from convlens.core import streams
 from convlens.core.errors import Stopped, UserError
-from convlens.core.progress import tell
+from convlens.core.progress import print_note
 from convlens.core.stopping import signals_to
 from convlens.training.checkpoint import checkpoints, place_of
 from convlens.training.run import Run
@@ -236,6 +236,6 @@ class ProgressLines(keras.callbacks.Callback):
         reason = "" if self.told_lost else streams.lost()
         if reason:
             self.told_lost = True
-            tell(
+            print_note(
                 f"Standard output cannot be written: {reason}. Training continues, its lines are in {self.run.log_path}"
             )

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from convlens.core.errors import UserError
-from convlens.core.files import atomic_folder, make_folder, telling_full_disk
+from convlens.core.files import atomic_folder, full_disk_as_user_error, make_folder
 from convlens.core.plain_json import parse_json
 from convlens.core.program import word
 from convlens.core.reading import read_regular
@@ -83,7 +83,7 @@ def write_checkpoint(folder: Path, state: State) -> Path:
         files[MODEL] = [state.best_model]
     files[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in files.items()}})]
     size = sum(map(len, itertools.chain(*files.values())))
-    with telling_full_disk(folder, size):
+    with full_disk_as_user_error(folder, size):
         make_folder(folder)
     for unfinished in folder.glob(".*"):
         if _UNFINISHED.fullmatch(unfinished.name) and unfinished.is_dir() and not unfinished.is_symlink():

@@ -140,11 +140,11 @@ def fit_model(
 
 def tell_stop(run: Run, stop: Stopped, where: str, console: Console) -> None:
     """Says where training stopped and how to go on, unless that was said."""
-    if stop.said:
+    if stop.reported:
         return
     told = f"Stopped {where}.\nGo on with: {command_line('train', resume=run.path)}"
     console.print(told, highlight=False, markup=False, soft_wrap=True)
-    stop.said = True
+    stop.reported = True
 
 
 @contextlib.contextmanager

@@ -19,20 +19,20 @@ import yaml
 from convlens.configs import Train
 from convlens.configs.plain_yaml import BYTES as CONFIG_BYTES
 from convlens.configs.saved import read_config
-from convlens.configs.schema import Where
+from convlens.configs.schema import DataLocation
 from convlens.core.errors import UserError, nearest
 from convlens.core.files import (
     atomic_symlink,
     atomic_write,
+    full_disk_as_user_error,
     make_folder,
-    telling_full_disk,
     unfinished_writes,
 )
 from convlens.core.locks import lock
 from convlens.core.plain_json import parse_json
 from convlens.core.plain_table import parse_table
 from convlens.core.program import command_line, word
-from convlens.core.reading import read_regular, refuse_ways_out
+from convlens.core.reading import read_regular, refuse_links_outside
 from convlens.models.keras_file.archive import FILE_BYTES
 from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.reading import has_sum, read_model
@@ -105,7 +105,7 @@ class Run:
                 raise UserError(f"{path} is not a run: it has no config.yaml. {_how_to_train()}")
             path = next((run for run in inside if (run / "model.keras").is_file()), inside[0])
         run = cls(path.resolve() if path.is_symlink() else path)
-        refuse_ways_out(run.path)
+        refuse_links_outside(run.path)
         run._check_kinds()
         run.config  # noqa: B018  reading it here makes a damaged configuration an error of opening
         if check and not run.model_path.exists():
@@ -291,7 +291,7 @@ class Run:
         """The last evaluation, as `evaluation.json` holds it; empty before there is one."""
         return self._read_json(self.evaluation_path, Scores, SCORES_BYTES)
 
-    def open_data(self, where: Where = Where()) -> "Dataset":  # noqa: B008  Where is frozen
+    def open_data(self, where: DataLocation = DataLocation()) -> "Dataset":  # noqa: B008  Where is frozen
         """The run's dataset, at another place on this machine if `where` names one.
 
         It is read, and prepared only with `where.prepare`: then in a place that `where` names, or TFDS' own. Raises
@@ -447,7 +447,7 @@ class Run:
     def watched(self) -> Iterator[None]:
         """Turns what fails inside the block because the disk is full, or the folder is gone, into a `UserError`."""
         try:
-            with telling_full_disk(self.path):
+            with full_disk_as_user_error(self.path):
                 yield
         except Exception:
             self.check_folder()

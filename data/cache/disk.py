@@ -9,7 +9,7 @@ import numpy as np
 import PIL
 
 from convlens.core.errors import UserError
-from convlens.core.progress import progress_bar, tell
+from convlens.core.progress import print_note, progress_bar
 from convlens.data.base import ROLES, ImageFormat, Split
 from convlens.data.cache.disk_space import DiskCacheError, allowance, images_folder, make_space, readable_size
 from convlens.data.cache.pixel_file import PixelFile, is_complete, open_pixels, size_of, write_pixels
@@ -79,7 +79,7 @@ class DiskCache:
             self._give_up(reason)
             return
         if not self._announced:
-            self._tell(
+            self._print_note(
                 f"Decoded images are written once, {readable_size(needed)} in {self.folder}, and no later epoch or run "
                 "decodes them again; data.cache=none turns this off."
             )
@@ -104,7 +104,9 @@ class DiskCache:
                 self._shape_of(role),
                 self._format.dtype,
                 lambda put: self._decode(role, put),
-                lambda: self._tell(f"Another process is writing the {role} images to {self.folder}; waiting for it."),
+                lambda: self._print_note(
+                    f"Another process is writing the {role} images to {self.folder}; waiting for it."
+                ),
             )
         except DiskCacheError as reason:
             self._give_up(reason)
@@ -129,7 +131,7 @@ class DiskCache:
                 "data.cache=none."
             ) from None
         self._given_up = True
-        self._tell(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them again.")
+        self._print_note(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them again.")
 
     def _missing(self, roles: Sequence[str]) -> list[str]:
         dtype = self._format.dtype
@@ -144,6 +146,6 @@ class DiskCache:
     def _size_of(self, role: str) -> int:
         return size_of(self._shape_of(role), self._format.dtype)
 
-    def _tell(self, line: str) -> None:
+    def _print_note(self, line: str) -> None:
         if self._progress:
-            tell(line)
+            print_note(line)

@@ -188,9 +188,9 @@ def compose(style: str, dice: Dice) -> Scene:
     ground, surface = _ground(dice)
     palette, paint = vehicle_palette(dice, [ground.road, ground.verge])
     behind = _background(dice, camera, ground, reach=(high[0] - low[0]) / 2)
-    before = _occluders(dice, camera, seen["azimuth"], low, high)
+    occluders = _occluders(dice, camera, seen["azimuth"], low, high)
 
-    things = [(vehicle, _coloured(vehicle, palette)), *behind, *before]
+    things = [(vehicle, _coloured(vehicle, palette)), *behind, *occluders]
     ends = np.cumsum([mesh.material.size for mesh, _ in things])
     return Scene(
         mesh=join([mesh for mesh, _ in things]),

@@ -108,7 +108,7 @@ class FolderSource:
         survey = self._survey([name for split in self.splits.values() for name in split.names], False)
         return next(iter(survey.problems.values()), "")
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    def part_names(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """Photos come without masks of parts."""
         return ()
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from convlens.core.errors import ModelError, unknown
-from convlens.models.inspection.taps import CONVOLUTIONS, Call, noted_pass
+from convlens.models.inspection.taps import CONVOLUTIONS, Call, traced_calls
 from convlens.models.tensors import traced
 
 STAGES = ("filter", "detect", "condense")
@@ -180,7 +180,7 @@ def _trace(model: keras.Model, image_shape: tuple[int, int, int], dtype: str) ->
     calls: list[Call] = []
 
     def every_tensor(images):
-        calls.extend(noted_pass(model, images, [variable.value for variable in model.variables]))
+        calls.extend(traced_calls(model, images, [variable.value for variable in model.variables]))
         return [images] + [tensor for call in calls for tensor in _in_order(call)]
 
     keys = iter(traced(every_tensor, (1, *image_shape), dtype))

@@ -30,7 +30,7 @@ _OTHER_FORMATS = {
 }
 
 
-def shown(text: object, limit: int = 80) -> str:
+def printable(text: object, limit: int = 80) -> str:
     """What a stranger wrote, made fit for one line of a terminal: no control characters, no endless names."""
     text = str(text)
     safe = "".join(
@@ -87,7 +87,7 @@ def _as_model_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise ModelError(f"{prefix}{shown(error, 300)}") from None
+        raise ModelError(f"{prefix}{printable(error, 300)}") from None
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def opened(path: Path) -> Iterator[Archive]:
         except (OSError, ValueError) as error:
             raise ModelError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
         if path.suffix != ".keras":
-            raise ModelError(f"ends in '{shown(path.suffix)}'; only .keras files are read, no .h5 or pickle files")
+            raise ModelError(f"ends in '{printable(path.suffix)}'; only .keras files are read, no .h5 or pickle files")
         if size > FILE_BYTES:
             raise ModelError(f"takes {size_of(size)}; at most {size_of(FILE_BYTES)} is read")
         yield Archive(file, size)
@@ -131,7 +131,7 @@ def _check_start(file: BinaryIO, size: int) -> None:
 def _check_members(members: "dict[str, ZipInfo]") -> None:
     for name in members:
         if name not in MEMBER_BYTES:
-            raise ModelError(f"holds '{shown(name)}'; a model holds {', '.join(MEMBER_BYTES)} and nothing else")
+            raise ModelError(f"holds '{printable(name)}'; a model holds {', '.join(MEMBER_BYTES)} and nothing else")
     for name, limit in MEMBER_BYTES.items():
         if name not in members:
             raise ModelError(f"holds no {name}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens.core.errors import ModelError, cause_of
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.configuration import Weight
 from convlens.models.keras_file.values import VALUES_AN_IMAGE
 
@@ -96,7 +96,7 @@ def _check_tensors(model: "keras.Model") -> None:
         for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
             if math.prod(side for side in tensor.shape[1:] if side) > VALUES_AN_IMAGE:
                 raise ModelError(
-                    f"makes a tensor of shape {tensor.shape} in layer '{shown(layer.name)}', of more than "
+                    f"makes a tensor of shape {tensor.shape} in layer '{printable(layer.name)}', of more than "
                     f"{VALUES_AN_IMAGE:,} values an image"
                 )
         if hasattr(layer, "layers"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import CONFIG, MB, METADATA, Archive, opened, shown, size_of
+from convlens.models.keras_file.archive import CONFIG, MB, METADATA, Archive, opened, printable, size_of
 from convlens.models.keras_file.building import built
 from convlens.models.keras_file.configuration import Weight, expected_weights
 from convlens.models.keras_file.other_formats import other_format
@@ -68,15 +68,15 @@ def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Wei
             _check_budget(expected, archive.weights_bytes)
             yield archive, config, expected
     except ModelError as error:
-        raise ModelError(f"Model file {shown(path, 200)} {error}.") from None
+        raise ModelError(f"Model file {printable(path, 200)} {error}.") from None
     except OSError as error:
-        raise ModelError(f"Model file {shown(path, 200)} cannot be unpacked: {error.strerror or error}.") from None
+        raise ModelError(f"Model file {printable(path, 200)} cannot be unpacked: {error.strerror or error}.") from None
 
 
 def _check_version(metadata: dict[str, Any]) -> None:
     version = metadata.get("keras_version")
     if not isinstance(version, str) or not version.startswith("3."):
-        raise ModelError(f"was saved by Keras {shown(version, 20)}; only files of Keras 3 are read")
+        raise ModelError(f"was saved by Keras {printable(version, 20)}; only files of Keras 3 are read")
 
 
 def _expected(config: dict[str, Any]) -> dict[str, Weight]:
@@ -87,7 +87,7 @@ def _expected(config: dict[str, Any]) -> dict[str, Weight]:
     # A value of a kind that nobody thought of is refused like any other.
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
-            f"has a configuration that is not understood ({type(error).__name__}: {shown(error)})"
+            f"has a configuration that is not understood ({type(error).__name__}: {printable(error)})"
         ) from None
 
 
@@ -100,7 +100,7 @@ def _check_budget(expected: Mapping[str, Weight], weights_bytes: int) -> None:
     if total > weights_bytes:
         largest = max(sizes, key=sizes.__getitem__)
         raise ModelError(
-            f"asks for {size_of(total)} of weights ({size_of(sizes[largest])} in layer '{shown(largest)}'), "
+            f"asks for {size_of(total)} of weights ({size_of(sizes[largest])} in layer '{printable(largest)}'), "
             f"and its weights file has {size_of(weights_bytes)}"
         )
     if weights_bytes > _STATE * total + _HEADERS:

@@ -154,9 +154,9 @@ def test_of_a_model_file_only_what_needs_no_split_is_planned(model_path, photo, 
     plans = planned(inputs_of(model_path, ["units"], image=[str(photo)]))
     without_split = [name for name in groups()["units"] if figures()[name].needs in ("kernels", "images")]
     assert [plan.figure for plan in plans] == without_split and "receptive_field" in without_split
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in ("unit_statistics", "top_patches", "concepts", "ablation"):
-        assert f"No figure '{name}': " in said
+        assert f"No figure '{name}': " in printed
     with pytest.raises(UserError, match="give run="):
         planned(inputs_of(model_path, ["top_patches"], image=[str(photo)]))
 

@@ -70,7 +70,7 @@ def test_each_file_is_named_as_soon_as_it_is_written(tmp_path):
 
     with contextlib.redirect_stdout(Reader()):
         save([Plan("kernel", [a_kernel("kernel-a"), a_kernel("kernel-b")])], tmp_path)
-    assert any("kernel-a.png" in said and files == {"kernel-a.png"} for said, files in seen)
+    assert any("kernel-a.png" in printed and files == {"kernel-a.png"} for printed, files in seen)
     assert "2 figures in" in seen[-1][0]
 
 

@@ -96,9 +96,9 @@ def test_a_model_that_takes_any_size_needs_one():
 
 
 def test_progress_is_told_up_to_the_end(network):
-    told = []
-    activation_maximization(network, [0, 1, 2], steps=4, batch_size=2, progress=lambda *now: told.append(now))
-    assert told[0] == (2, 12) and told[-1] == (12, 12) and told == sorted(told)
+    reports = []
+    activation_maximization(network, [0, 1, 2], steps=4, batch_size=2, progress=lambda *now: reports.append(now))
+    assert reports[0] == (2, 12) and reports[-1] == (12, 12) and reports == sorted(reports)
 
 
 def test_what_does_not_exist_is_refused_in_one_line(network):

@@ -208,6 +208,20 @@ class Data(Section):
             raise ValueError("data.classes needs at least two different class names")
         return self
 
+    @property
+    def tfds_name(self) -> str:
+        """`name`, which data=tfds always has."""
+        if self.name is None:
+            raise ValueError(f"data={self.source} has no dataset name")
+        return self.name
+
+    @property
+    def image_root(self) -> str:
+        """`root`, which data=folder always has."""
+        if self.root is None:
+            raise ValueError(f"data={self.source} has no folder of images")
+        return self.root
+
 
 class Head(Section):
     """The dense layers that turn the base's last feature maps into logits."""

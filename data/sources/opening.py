@@ -16,7 +16,7 @@ def open_source(config: Data, progress: bool) -> Source:
 
         return FolderSource(config, progress)
     if config.source == "tfds":
-        parse_name(config.name)
+        parse_name(config.tfds_name)
     with quietly():
         from convlens.data.sources.tfds import TfdsSource
         from convlens.data.sources.tfds_finding import named, rendered_cars

@@ -26,7 +26,7 @@ with quietly():
     import tensorflow as tf
 
     from convlens.models import build_model
-    from convlens.training import Run, fit_model
+    from convlens.training import Run, Session, fit_model
     from convlens.training.callbacks import Interruption, KeepBest
     from convlens.training.checkpoint import checkpoints
     from convlens.training.devices import make_deterministic
@@ -67,7 +67,7 @@ def train(folder: str, every_epochs: int = 1) -> tuple[float, Run, keras.Model]:
     keras.utils.set_random_seed(0)
     model = build_model(config.model, (SIDE, SIDE), 3, CLASSES, seed=0)
     run = Run.create(folder, "benchmark", config)
-    rows = fit_model(run, model, Noise(), config, console=Console(quiet=True))
+    rows = fit_model(Session(config, run, Noise(), console=Console(quiet=True)), model)
     return IMAGES * (EPOCHS - 1) / sum(row["seconds"] for row in rows[1:]), run, model
 
 

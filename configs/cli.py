@@ -1,4 +1,4 @@
-"""What all commands share: reading the command line, one line for a mistake, several jobs one after another."""
+"""What all commands share: reading the command line, reporting a mistake in one line, running several jobs in turn."""
 
 import contextlib
 import inspect
@@ -37,7 +37,7 @@ REPORT = "CONVLENS_REPORT"  # where a job of a sweep tells its parent the folder
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: what set it apart, how it ended, and the folder it left, if any."""
+    """One job of a sweep: its values, its exit code, and its folder, if it made one."""
 
     overrides: tuple[str, ...]
     exit_code: int
@@ -91,15 +91,14 @@ def command(
 
 @dataclass
 class Ending:
-    """What a command has done before its end; `logged`: what it printed stands in a file, too."""
+    """What a command did before it ended; `logged`: its output was also written to a file."""
 
     logged: bool = False
 
 
 @contextlib.contextmanager
 def ending_well(name: str) -> Iterator[Ending]:
-    """Ends the process in order however the block ends: a mistake in one line after the program's name, a stop, or
-    output that nobody can read any more."""
+    """Ends the process properly however the block ends: reports a mistake in one line, a stop, or lost output."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
@@ -128,8 +127,10 @@ def ending_well(name: str) -> Iterator[Ending]:
 
 
 def _report_lost_output(name: str, ending: Ending) -> None:
-    """Says that what was printed went nowhere, unless its reader, such as `head`, has seen enough. The exit code is 1
-    where somebody waits for it and it stands nowhere else."""
+    """Reports that output was lost, unless the reader closed the pipe, as `head` does.
+
+    The exit code becomes 1 if the output exists nowhere else.
+    """
     reason = streams.lost()
     if not reason or streams.closed_by_reader():
         return
@@ -139,7 +140,7 @@ def _report_lost_output(name: str, ending: Ending) -> None:
 
 
 def prepare() -> None:
-    """Quiet libraries and a backend that exists, before Keras is imported. Raises `UserError` where nothing can run."""
+    """Silences libraries and checks the backend before Keras is imported. Raises `UserError` if nothing can run."""
     require_locks()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
@@ -148,7 +149,7 @@ def prepare() -> None:
 
 
 def _is_no_hint(record: logging.LogRecord) -> bool:
-    """Several trainings in one process trace anew, as they must, and TensorFlow advises against it."""
+    """False for TensorFlow's advice about retracing: several trainings in one process have to retrace."""
     return "tf.function retracing" not in str(record.msg)
 
 
@@ -168,7 +169,7 @@ def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
 
 
 def _key_lines(schema: type[Section], prefix: str = "") -> list[str]:
-    """A line a key, and one for each of its choices that has a meaning.
+    """One line for each key, and one for each of its choices that has a meaning.
 
     The meanings are the comments in the schema's own source, so that the two cannot part.
     """
@@ -198,7 +199,7 @@ def _meanings(schema: type[Section], name: str) -> tuple[str, dict[str, str]]:
 
 
 def choices_of(annotation: Any) -> list[str]:
-    """The words that a key takes, where it takes no others; those that it takes beside numbers or text, too."""
+    """The words that a key accepts, whether it accepts only them or numbers and text as well."""
     if get_origin(annotation) is Literal:
         return [str(choice) for choice in get_args(annotation)]
     return [choice for part in get_args(annotation) for choice in choices_of(part)]
@@ -210,7 +211,7 @@ def _first_comment(path: Path) -> str:
 
 
 def _split(words: Sequence[str], name: str, schema: type[Section]) -> tuple[set[str], list[str]]:
-    """Flags and overrides apart; an unknown flag is a mistake."""
+    """Separates flags from overrides; raises UserError for an unknown flag."""
     for position, word in enumerate(words):
         if word.startswith("-") and word not in FLAGS:
             raise UserError(_no_flag(word, words[position + 1 :], name, schema))
@@ -218,7 +219,7 @@ def _split(words: Sequence[str], name: str, schema: type[Section]) -> tuple[set[
 
 
 def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Section]) -> str:
-    """The line for a flag that does not exist: it is often a key in the form of other programs, `--lr 0.1`."""
+    """The message for an unknown flag, which is often a key written as in other programs: `--lr 0.1`."""
     typed, _, value = flag.lstrip("-").partition("=")
     key = key_meant(name, schema, typed.replace("-", "_"))
     if not key:
@@ -230,7 +231,7 @@ def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Sectio
 
 
 def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
-    """Each combination in a process of its own, so that memory does not grow from job to job."""
+    """Runs each combination in its own process, so that memory does not grow from job to job."""
     combinations = _combinations(overrides, name)
     for words in combinations:
         compose(name, schema, words)
@@ -251,7 +252,7 @@ def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Ca
 
 
 def _run_job(words: list[str], environment: dict[str, str]) -> tuple[int, bool]:
-    """The exit code of a job, and whether a signal asked for an end meanwhile.
+    """The exit code of a job, and whether a signal asked to stop while it ran.
 
     Ctrl-C reaches the job itself, and other signals are passed on to it; here we only wait for it to end in order.
     """
@@ -273,7 +274,7 @@ def _run_job(words: list[str], environment: dict[str, str]) -> tuple[int, bool]:
 
 
 def _combinations(overrides: list[str], script: str = "train") -> list[list[str]]:
-    """Every combination of the comma-separated values, the last word varying fastest. Raises `UserError`."""
+    """Every combination of the comma-separated values; the last key varies fastest. Raises `UserError`."""
     choices = []
     for override in parse(overrides):
         if override.is_sweep_override():

@@ -106,7 +106,7 @@ def parse(overrides: list[str]) -> list[Override]:
 
 
 def _unreadable(word: str) -> str:
-    """The line for a word that is not of Hydra's form, with the quotes by which its value is taken as it stands."""
+    """The message for a word that Hydra cannot parse, showing the value in quotes, with which it would be accepted."""
     key, _, value = word.partition("=")
     line = f"Cannot read '{word}'."
     if not value or not is_readable(f"{key}={as_value(value)}"):
@@ -196,7 +196,7 @@ def _own_experiment(script: str, overrides: list[str]) -> ExperimentFile | None:
 
 
 def _written_in_files(script: str, overrides: list[str], own: ExperimentFile | None) -> list[str]:
-    """The keys, and the groups, that stand in the user's own experiment and in what `debug=` chose."""
+    """The keys and groups that are set in the user's own experiment file and in the file that `debug=` chose."""
     debug = _chosen(script, overrides).get("debug")
     texts = [own.text] if own else []
     texts += [(FOLDER / "debug" / f"{debug}.yaml").read_text("utf-8")] if debug else []
@@ -238,7 +238,7 @@ def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
 
 
 def _refuse_other_shape(schema: type[Section], key: str, value: Any) -> None:
-    """Raises UserError for keys in braces where a key takes a value, and for a list where it takes keys."""
+    """Raises UserError where a key that takes a value got keys in braces, or a key that takes keys got a list."""
     annotation = annotation_of(schema, key)
     takes_keys = annotation is None or _takes_names(annotation)
     if isinstance(value, dict) and annotation is None:
@@ -262,7 +262,9 @@ def _section_at(schema: type[Section], key: str) -> type[Section] | None:
 
 
 def key_meant(script: str, schema: type[Section], name: str) -> str:
-    """The key that a name stands for: itself, one of the same last word, or one by an alias; an empty text for none."""
+    """The key that a misspelt name probably means: the name itself, a key with the same last word, or an alias; "" for
+    none.
+    """
     keys = [*_paths(schema), *groups_of(script)]
     same = [key for key in keys if key.split(".")[-1] == name.split(".")[-1]]
     return name if name in keys else key_by_alias(name, keys) or (nearest(name, same) or same[0] if same else "")
@@ -275,7 +277,7 @@ def _several_values(override: Override, script: str) -> str:
 
 
 def _refuse_empty_text(values: dict[str, Any], prefix: str = "") -> None:
-    """Raises UserError for text that is empty, as `resume=` gives it; no text at all is null."""
+    """Raises UserError for an empty value, such as `resume=`; null is allowed."""
     for name, value in values.items():
         if isinstance(value, dict):
             _refuse_empty_text(value, f"{prefix}{name}.")
@@ -302,7 +304,7 @@ def _paths(schema: type[Section], prefix: str = "") -> list[str]:
 
 
 def _explain(schema: type[Section], error: "ErrorDetails", alternatives: "list[ErrorDetails]") -> str:
-    """A pydantic error as one line in our words; `alternatives`: errors of the other types that it accepts."""
+    """A pydantic error as one line in our words; `alternatives`: the errors of the other types that the key accepts."""
     section: type[Section] | None = schema
     path: list[str] = []
     for part in error["loc"]:

@@ -44,7 +44,7 @@ def parse_plain(text: str, name: str) -> dict[str, Any]:
 
 
 class _Data(yaml.SafeLoader):
-    """YAML without what makes it more than data, refused as soon as it is met."""
+    """A YAML loader that refuses anchors, tags and whatever else is more than data, as soon as it meets it."""
 
     depth = 0
     values = 0

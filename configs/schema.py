@@ -30,12 +30,12 @@ def _as_pair(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> Any:
-    """YAML takes a class or a dataset that is called 64 for a number."""
+    """Turns a number into text: YAML reads a class or a dataset called 64 as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _in_home(path: str) -> str:
-    """A path with a user's folder in place of `~` or `~name`, which no shell puts there behind a key."""
+    """A path in which `~` or `~name` is replaced by the home folder; shells do not replace it after `key=`."""
     return os.path.expanduser(path) if path.startswith("~") and not os.path.exists(path) else path
 
 
@@ -164,10 +164,13 @@ class Splits(Section):
 class Data(Section):
     """Where images come from and what is done to them before the model sees them."""
 
-    source: Literal["rendered_cars", "tfds", "folder"] = "rendered_cars"  # where images come from; data= chooses it
+    source: Literal["rendered_cars", "tfds", "folder", "arrays"] = (
+        "rendered_cars"  # where images come from; data= chooses it
+    )
     #   rendered_cars: vehicles that are rendered on this machine
     #   tfds: TensorFlow Datasets, by data.name
     #   folder: a folder for each class, in data.root
+    #   arrays: those that a program gave to convlens.fit
     name: Text | None = None  # for tfds "name", "name/config" or "name/config:version"; for rendered_cars 64, 128, ...
     root: PathText | None = None  # a folder of images, with data=folder
     data_dir: PathText | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
@@ -236,9 +239,15 @@ class Head(Section):
 class Model(Section):
     """A base of blocks and a head. A single value applies to every block; a list gives one value per block."""
 
-    family: Literal["convnet", "resnet"] = "convnet"  # what a block is made of
+    family: Literal["convnet", "resnet", "keras"] = "convnet"  # what a block is made of
     #   convnet: convolutions one after another
     #   resnet: residual units, whose result is added to their input
+    #   keras: no blocks, but the layers in the file of model.path
+    path: PathText | None = None  # keras: a .keras file, or a run, whose layers are trained
+    weights: Literal["fresh", "file"] = "fresh"  # keras: with which weights they begin
+    #   fresh: new ones; layers that do not learn keep the file's
+    #   file: those in the file
+    replace_head: bool = False  # keras: a last dense layer for other classes is made anew
     filters: Annotated[Counts, Field(min_length=1)] = [32, 64, 128]  # kernels of each block
     kernel_size: Sizes = [3]  # pixels a side
     convolutions: Counts = [1]  # in a block; residual units in a resnet
@@ -262,6 +271,14 @@ class Model(Section):
     first_stddev: Positive | None = None  # standard deviation of the first kernels at the start; null: as initializer
     whiten: bool = False  # begin with a fixed convolution that decorrelates neighbouring pixels and colours
     head: Head = Head()
+
+    @model_validator(mode="after")
+    def _file_goes_with_its_family(self):
+        if self.family == "keras" and self.path is None:
+            raise ValueError("model=keras needs a file with a network; give model.path=net.keras")
+        if self.family != "keras" and self.path is not None:
+            raise ValueError(f"model.path={self.path} is read with model=keras; add it, or leave model.path out")
+        return self
 
     @model_validator(mode="after")
     def _one_value_a_block(self):
@@ -388,7 +405,7 @@ class Training(Section):
 
 
 class Train(Section):
-    """What training takes."""
+    """The keys of train.py."""
 
     name: Text | None = None  # the folder under runs/; null: the experiment's name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of all random numbers
@@ -411,7 +428,7 @@ class Train(Section):
 
 
 class DataLocation(Section):
-    """Where a run's data is on this machine, if it is not where it was in training."""
+    """Where a run's data is on this machine, if it has moved since the run was trained."""
 
     root: PathText | None = None  # the folder of images; null: as in training
     data_dir: PathText | None = None  # where TFDS keeps prepared datasets; null: as in training

@@ -1,4 +1,4 @@
-"""A word of the command line as a person types it, made one that Hydra reads as it was meant."""
+"""Prepares a word of the command line, as a person types it, so that Hydra reads what was meant."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(")  # of
 
 
 def with_paths(word: str) -> str:
-    """A word whose value may be a path: `~/` as the user's folder, and quotes around what Hydra would not read."""
+    """A word whose value may be a path: `~/` is expanded, and what Hydra would misread is quoted."""
     key, equals, value = word.partition("=")
     if value[:1] in ("'", '"', "[", "{") and not os.path.exists(value):
         return word
@@ -84,7 +84,7 @@ def _list_elements(annotation: Any) -> list[Any]:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The single types in a union, without what pydantic notes beside them."""
+    """The single types of a union, without pydantic's annotations."""
     if hasattr(annotation, "__metadata__"):
         return _kinds(annotation.__origin__)
     union = get_origin(annotation) is not None and get_origin(annotation) not in (list, dict)
@@ -107,7 +107,7 @@ def _element(item: str, annotation: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """Text in quotes where Hydra would take it for a number, for true or false, or would not read it."""
+    """Text, quoted where Hydra would read it as a number, as true or false, or not at all."""
     if not value or value[0] in "'\"" or "," in value:
         return value
     read = _read(f"key={value}", Override.value)
@@ -117,7 +117,7 @@ def _text(value: str) -> str:
 
 
 def _read(word: str, ask: Callable[[Override], Any]) -> Any:
-    """What Hydra says of a word; None where it cannot read it."""
+    """How Hydra parses a word; None if it cannot."""
     try:
         return ask(OverridesParser.create().parse_overrides([word])[0])
     except HydraException:

@@ -33,7 +33,7 @@ class _KeyedSeeds(keras.random.SeedGenerator):
 
 
 class InTensorFlow:
-    """What augmentation asks of a library of arrays, for images in a tf.data pipeline; keys are int32 (2,)."""
+    """The array operations that augmentation needs, for images in a tf.data pipeline; keys are int32 (2,)."""
 
     fold_in = staticmethod(tf.random.experimental.stateless_fold_in)
     where = staticmethod(tf.where)
@@ -123,12 +123,12 @@ def mirrored_in_even_epochs(config: Augment | None, count: int, seed: int) -> np
 
 
 def changes_anything(config: Augment) -> bool:
-    """Whether any augmentation is on, so that images need not become float32 for nothing."""
+    """Whether any augmentation is on; if not, images need not be converted to float32."""
     return any(value for name, value in config if name != "rand_magnitude")
 
 
 def _reflected(positions: tf.Tensor, length: int) -> tf.Tensor:
-    """Positions outside 0 ... length - 1 mirrored back in, however far out; the edge is not repeated."""
+    """Positions outside 0 ... length - 1 reflected back inside, however far out they are; the edge is not repeated."""
     if length == 1:
         return tf.zeros_like(positions)
     positions = tf.math.floormod(positions, 2 * (length - 1))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @figure(
     "explanations",
     group="attribution",
-    place=1,
+    position=1,
     needs="images",
     shows="every method below beside every other, an image a figure",
     reading="Red speaks for the class, blue against it; each method has its own scale and its own faults.",
@@ -51,7 +51,7 @@ def attribution(method: str, inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "grad_cam",
-    place=1,
+    position=1,
     needs="images",
     shows="where the last convolution speaks for the class",
     reading="Red is where the last maps speak for the class.",
@@ -64,7 +64,7 @@ def grad_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "grad_cam_plus_plus",
-    place=2,
+    position=2,
     needs="images",
     shows="the same, where several places do",
     reading="As Grad-CAM, with several small places counting as much as one large.",
@@ -77,7 +77,7 @@ def grad_cam_plus_plus(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "score_cam",
-    place=3,
+    position=3,
     needs="images",
     shows="the same, without gradients",
     reading="As Grad-CAM, each map weighed by the logit of the image seen through it alone.",
@@ -90,7 +90,7 @@ def score_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "saliency",
-    place=4,
+    position=4,
     needs="images",
     shows="which pixels change the class's score most",
     reading="The darker a pixel, the more a small change of it moves the class.",
@@ -103,7 +103,7 @@ def saliency(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "smooth_grad",
-    place=5,
+    position=5,
     needs="images",
     shows="the same, averaged over noisy copies of the image",
     reading="Saliency, averaged over noisy copies of the image.",
@@ -116,7 +116,7 @@ def smooth_grad(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "integrated_gradients",
-    place=6,
+    position=6,
     needs="images",
     shows="what each pixel adds to the score, on the way from black",
     reading="Each pixel's share of what sets this image's logit apart from a black image's.",
@@ -129,7 +129,7 @@ def integrated_gradients(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "guided_backpropagation",
-    place=7,
+    position=7,
     needs="images",
     shows="saliency through positive paths only; sharp, and not specific to the class",
     reading="Fine structure that the network looks at; it hardly changes with the class.",
@@ -142,7 +142,7 @@ def guided_backpropagation(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "occlusion",
-    place=8,
+    position=8,
     needs="images",
     shows="what the score loses when a patch is covered",
     reading="Red are the places that lower the class when they are covered.",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @figure(
     "layer_similarity",
     group="comparison",
-    place=1,
+    position=1,
     needs="second_run",
     shows="how alike the layers of two runs are",
     reading="1 means that two layers arrange the images alike; framed is each row's best.",
@@ -35,7 +35,7 @@ def layer_similarity(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "matched_units",
     group="comparison",
-    place=2,
+    position=2,
     needs="second_run",
     shows="which unit of one run does what a unit of the other does",
     reading="Units of A and B that do the same stand side by side; right of them is B − A.",
@@ -74,7 +74,7 @@ def matched_units(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "class_accuracy",
     group="comparison",
-    place=3,
+    position=3,
     needs="second_run",
     shows="which classes one run knows better than the other",
     reading="A row a class: A is the large dot, B the small one, and B − A stands beside.",

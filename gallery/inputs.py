@@ -17,7 +17,7 @@ class FigureInputs(ImageInputs):
     """A network, its run's dataset, the images that the user named and, to compare it with, a second run."""
 
     def lacks(self, needs: "Needs") -> str | None:
-        """Why there is not what a figure needs; None where there is."""
+        """Why a figure's needs cannot be met; None if they can."""
         if needs == "images" and self.run is None and self.config.image is None:
             return "model= needs an image to look at; give image=path/to/photo.jpg"
         if needs == "second_run" and self.config.b is None:
@@ -38,7 +38,7 @@ class FigureInputs(ImageInputs):
 
     @cached_property
     def second_run(self) -> "Run":
-        """The run that this one is compared with. Raises UserError where it knows other classes."""
+        """The run to compare with. Raises UserError if its classes differ."""
         from convlens.training import Run
 
         if self.config.b is None:

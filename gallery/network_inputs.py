@@ -54,13 +54,13 @@ class NetworkInputs:
     @cached_property
     def model(self) -> "keras.Model":
         with quietly():
-            from convlens.training.run import load_model
+            from convlens.training.saved_model import load_model
 
             return self.run.model if self.run else load_model(self._file)
 
     @cached_property
     def network(self) -> "interpret.Network":
-        """The model, ready to be asked for gradients; raises ModelError where it has none to give."""
+        """The model, ready to compute gradients; raises ModelError if it has none."""
         return interpret.Network(self.model)
 
     @property
@@ -123,7 +123,7 @@ class NetworkInputs:
             raise UserError(f"Snapshots of run {run.path}: {error}.") from None
 
     def start_of(self, info: "ConvInfo") -> np.ndarray | None:
-        """What a layer's kernels were before learning, as far as the first snapshot kept them; None where none did."""
+        """A layer's kernels before learning, as far as the first snapshot holds them; None if no snapshot does."""
         if self.run is None or not self.run.snapshots:
             return None
         first = self.snapshots[0]

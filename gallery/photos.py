@@ -38,7 +38,7 @@ def read_files(config: "Visualize", run: "Run | None" = None) -> dict[str, np.nd
 
 
 def asks_for_data(config: "Visualize") -> bool:
-    """Whether an image of a split is asked for."""
+    """Whether the user asked for an image of a split, by index."""
     return config.image is None or any(isinstance(image, int) for image in config.image)
 
 

@@ -8,7 +8,7 @@ from convlens import interpret, visualization
 from convlens.core.errors import UserError, one_line
 from convlens.core.program import tool_line
 from convlens.core.progress import progress_bar
-from convlens.gallery.registry import beside, figure
+from convlens.gallery.registry import extra_files, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.inputs import FigureInputs
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 @figure(
     "projector",
     group="networks",
-    place=6,
+    position=6,
     needs="split",
     shows="files for TensorBoard's projector: the split as a cloud of points",
     reading="Each point is an image; classes that the layer tells apart are islands.",
     page="gallery-networks.md#tensorboards-projector",
 )
 def projector(inputs: "FigureInputs") -> "Iterator[Drawing]":
-    """No drawing: the projector shows files."""
+    """Draws nothing: the projector reads files."""
     yield from ()
 
 
-@beside("projector")
+@extra_files("projector")
 def write_projector(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     """The split's images as points in the features that the logits are made of, or in the layer that the user named.
 

@@ -34,19 +34,19 @@ class UnitResults:
 
 @dataclass(frozen=True)
 class Classified:
-    """What the model says of each image of a split."""
+    """The model's output for each image of a split."""
 
     logits: np.ndarray  # (n, classes)
     true: np.ndarray  # (n,) the right class
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) the class that the model says."""
+        """(n,) the class that the model predicts."""
         return self.logits.argmax(axis=1)
 
     @property
     def confidence(self) -> np.ndarray:
-        """(n,) the probability, in [0, 1], of the class that the model says."""
+        """(n,) the probability, in [0, 1], of the predicted class."""
         shares = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return shares.max(axis=1)
@@ -75,7 +75,7 @@ class SplitInputs(NetworkInputs):
 
     @cached_property
     def lacks_data(self) -> str | None:
-        """Why there are no images but those that the user named; None where there are."""
+        """Why there are no images except those that the user named; None if there are."""
         try:
             self.data  # noqa: B018  opening it is the question
         except UserError as error:
@@ -115,7 +115,7 @@ class SplitInputs(NetworkInputs):
 
     @cached_property
     def classified(self) -> Classified:
-        """What the model says of the split."""
+        """The model's output for the split."""
         logits, true = [], []
         total, batches = self.images_in(self.config.images), self.batches(self.config.images)
         with progress_bar("Classifying", total) as progress:

@@ -147,8 +147,10 @@ def _multiply_adds(node: Node, has_weights: bool) -> int | None:
         return math.prod(node.output_shapes[0][1:]) * summed
     if isinstance(layer, (*PLAIN_CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)):
         channels_last = layer.data_format == "channels_last"
-        places = [math.prod(s[1:-1] if channels_last else s[2:]) for s in (node.input_shapes[0], node.output_shapes[0])]
-        return _of_convolution(layer, *places)
+        cell_counts = [
+            math.prod(s[1:-1] if channels_last else s[2:]) for s in (node.input_shapes[0], node.output_shapes[0])
+        ]
+        return _of_convolution(layer, *cell_counts)
     return None if has_weights and not isinstance(layer, RESCALING) else 0
 
 

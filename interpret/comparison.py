@@ -25,7 +25,7 @@ class UnitMatch:
     layers: tuple[str, str]  # of the first model, of the second
     correlation: np.ndarray  # (units of the first, units of the second) of maps; NaN for a unit that never changes
     matches: np.ndarray  # (units of the first,) the partner, each used once; -1: none is left
-    by_place: bool  # whether maps were compared place by place, or by their means over an image
+    by_cell: bool  # whether maps were compared cell by cell, or by their means over an image
 
     @property
     def strengths(self) -> np.ndarray:
@@ -251,8 +251,8 @@ class _Moments:
         self._centres: list[np.ndarray] = []
 
     def add(self, maps: np.ndarray, second_maps: np.ndarray) -> None:
-        self._by_place = maps.shape[1:3] == second_maps.shape[1:3]
-        if not self._by_place:
+        self._by_cell = maps.shape[1:3] == second_maps.shape[1:3]
+        if not self._by_cell:
             maps, second_maps = (values.mean(axis=(1, 2), keepdims=True) for values in (maps, second_maps))
         sides = [values.reshape(-1, values.shape[-1]).astype(np.float32) for values in (maps, second_maps)]
         if not self._centres:
@@ -279,7 +279,7 @@ class _Moments:
             deviations.append(np.sqrt(variance))
         correlation = np.clip(covariance / np.outer(*deviations), -1, 1)
         # A unit that never changes is left to what the others leave over.
-        return UnitMatch(layers, correlation, best_assignment(np.nan_to_num(correlation, nan=-1.0)), self._by_place)
+        return UnitMatch(layers, correlation, best_assignment(np.nan_to_num(correlation, nan=-1.0)), self._by_cell)
 
 
 class _Agreement:

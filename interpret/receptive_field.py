@@ -64,7 +64,7 @@ class UnitView:
     """What the unit at one place of a layer's map sees of an image: exactly, and how much each pixel moves it."""
 
     field: ReceptiveField
-    place: tuple[int, int]  # row and column in the map
+    cell: tuple[int, int]  # row and column in the map
     effective: np.ndarray | None = None  # (height, width) from zero; None: not measured
 
     @property
@@ -74,7 +74,7 @@ class UnitView:
     @property
     def box(self) -> Box:
         """The pixels that can reach the unit, those that padding stands in for included."""
-        return self.field.box(*self.place)
+        return self.field.box(*self.cell)
 
     @property
     def effective_size(self) -> float | None:
@@ -156,13 +156,13 @@ def effective_receptive_field(
     layer: str,
     units: Sequence[int] | None = None,
     *,
-    place: tuple[int, int] | None = None,
+    cell: tuple[int, int] | None = None,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """How much each pixel really moves a unit, shape (units, height, width), from zero, float32.
 
-    The magnitude of the gradient of the unit's value at `place` (row, column; by default the middle of its map) with
+    The magnitude of the gradient of the unit's value at `cell` (row, column; by default the middle of its map) with
     respect to the pixels of `images` (n, height, width, channels), added over the channels, mean over the images. What
     the layer's own ReLU receives is differentiated: a unit that is off has no gradient behind it. It is zero outside
     the exact field, and usually concentrated in its middle: Luo, Li, Urtasun and Zemel, "Understanding the Effective
@@ -178,18 +178,18 @@ def effective_receptive_field(
     graph = inspection.graph(images.shape[1:3], images.shape[3])
     node, field = graph.node(layer), fields_of(graph, [layer])[layer]
     chosen, count = node.units(units), node.output_shapes[0][-1]
-    row, column = (cells // 2 for cells in field.map_size) if place is None else place
+    row, column = (cells // 2 for cells in field.map_size) if cell is None else cell
     if not all(0 <= at < cells for at, cells in zip((row, column), field.map_size, strict=True)):
-        raise ModelError(f"place {(row, column)} does not exist; the maps of layer '{layer}' are {field.map_size}")
+        raise ModelError(f"cell {(row, column)} does not exist; the maps of layer '{layer}' are {field.map_size}")
     tap = graph.stages(node)["filter"] if node.is_convolution else Tap(layer)
 
     def slopes(values: list[Any], images: Any, units: Any) -> list[Any]:
-        def reached(calls):
+        def score(calls):
             maps = tap.of(calls[tap.call])
-            there = maps[:, row, column] if len(maps.shape) == 4 else maps
-            return ops.sum(ops.cast(there, "float32") * ops.one_hot(units, count))
+            activations = maps[:, row, column] if len(maps.shape) == 4 else maps
+            return ops.sum(ops.cast(activations, "float32") * ops.one_hot(units, count))
 
-        gradients, _ = inspection.gradient(images, values, reached)
+        gradients, _ = inspection.gradient(images, values, score)
         return [ops.sum(ops.abs(gradients), axis=-1)]
 
     def pairs(rows: np.ndarray) -> list[np.ndarray]:

@@ -196,22 +196,22 @@ class _Tally:
         self._class_images = np.zeros(0, np.int64)
 
     def add(self, maps: np.ndarray, labels: np.ndarray | None) -> None:
-        places = maps.reshape(len(maps), -1, maps.shape[-1])
-        positive = (places > 0).sum(axis=1)
-        means = places.mean(axis=1, dtype=np.float64)
+        values = maps.reshape(len(maps), -1, maps.shape[-1])
+        positive = (values > 0).sum(axis=1)
+        means = values.mean(axis=1, dtype=np.float64)
         if not self._images:
             # Products of what is far from zero and varies little would cancel to noise.
             self._centre = means.mean(axis=0).astype(np.float32)
         self._images += len(maps)
-        self._places += places.shape[0] * places.shape[1]
+        self._places += values.shape[0] * values.shape[1]
         self._active += positive.sum(axis=0)
         self._active_images += (positive > 0).sum(axis=0)
-        self._sum += means.sum(axis=0) * places.shape[1]
-        self._maximum = np.maximum(self._maximum, places.max(axis=(0, 1)))
-        centred = (places - self._centre).reshape(-1, maps.shape[-1])
+        self._sum += means.sum(axis=0) * values.shape[1]
+        self._maximum = np.maximum(self._maximum, values.max(axis=(0, 1)))
+        centred = (values - self._centre).reshape(-1, maps.shape[-1])
         self._moments += centred.T @ centred
         if labels is not None:
-            above = means if places.min() >= 0 else np.maximum(places, 0).mean(axis=1, dtype=np.float64)
+            above = means if values.min() >= 0 else np.maximum(values, 0).mean(axis=1, dtype=np.float64)
             self._add_classes(above, labels)
 
     def _add_classes(self, means: np.ndarray, labels: np.ndarray) -> None:

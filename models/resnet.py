@@ -1,4 +1,4 @@
-"""A small residual network: each unit adds what two convolutions find to what it was given."""
+"""A small residual network: each unit adds the output of two convolutions to its input."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -52,7 +52,7 @@ def traced(function: Callable[[Any], list[Any]], shape: Sequence[int], dtype: st
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Turns what fails in a model's own layers inside the block into a ModelError.
+    """Turns an error inside a model's own layers into a ModelError, while the block runs.
 
     Keras links layers by shapes alone, so that an option may turn out to be wrong only once something is computed.
     """
@@ -70,7 +70,7 @@ def check_names(model: keras.Model) -> None:
 
 
 def filled(array: np.ndarray, count: int) -> np.ndarray:
-    """A batch with its last row repeated up to `count` rows: another length would have to be compiled."""
+    """A batch whose last row is repeated up to `count` rows, because another length would have to be compiled."""
     return array if len(array) == count else np.concatenate([array, np.repeat(array[-1:], count - len(array), axis=0)])
 
 

@@ -132,14 +132,15 @@ _ORDERS = {
 }
 
 
-def which_units(shown: np.ndarray, count: int, sort: str, *, asked: bool = False) -> str:
-    """In words, which units a figure shows, in which order, and by what they were chosen; `asked`: by a person."""
-    every, some, _ = _ORDERS[sort]
-    if asked:
-        return f"{len(shown)} of {count} units: those asked for{'' if sort == 'index' else f', {every}'}"
-    return f"{len(shown)} of {count} units: {some}" if len(shown) < count else f"all {count} units, {every}"
+def which_units(shown: np.ndarray, count: int, sort: str, *, requested: bool = False) -> str:
+    """In words, which units a figure shows, in which order, and by what they were chosen; `requested`: by
+    the user."""
+    all_units, some, _ = _ORDERS[sort]
+    if requested:
+        return f"{len(shown)} of {count} units: those asked for{'' if sort == 'index' else f', {all_units}'}"
+    return f"{len(shown)} of {count} units: {some}" if len(shown) < count else f"all {count} units, {all_units}"
 
 
-def among(shown: np.ndarray, count: int, sort: str) -> str:
+def selection_words(shown: np.ndarray, count: int, sort: str) -> str:
     """In words, what the units shown have in common; "" where they are all."""
     return _ORDERS[sort][2].format(len(shown)) if len(shown) < count else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convlens.visualization import palette
-from convlens.visualization.caption import among, choose_units, which_units
+from convlens.visualization.caption import choose_units, selection_words, which_units
 
 if TYPE_CHECKING:
     from convlens.interpret import ObservedLayer
@@ -34,7 +34,7 @@ def is_picture(kernel: np.ndarray, rgb: bool) -> bool:
 def shown_units(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
     """The units that figures of many units show, in order, and the words for them in a title: the same in all."""
     units, sort = _ranked(layer, display)
-    return units, which_units(units, _count(layer), sort, asked=display.units is not None)
+    return units, which_units(units, _count(layer), sort, requested=display.units is not None)
 
 
 def _count(layer: "ObservedLayer") -> int:
@@ -62,7 +62,7 @@ def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, s
     They are those that figures of many units show, as far as they are alive.
     """
     shown, sort = _ranked(layer, display)
-    words = among(shown, _count(layer), sort)
+    words = selection_words(shown, _count(layer), sort)
     activation, dead = layer.activity()
     units = shown[~dead[shown]]
     if not len(units):
@@ -81,7 +81,7 @@ def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndar
     return np.unique(order[ranks]) if len(order) < count else order[ranks]
 
 
-def among_which(layer: "ObservedLayer", display: Display) -> str:
+def selection_text(layer: "ObservedLayer", display: Display) -> str:
     """In words, among which units those of `units_alive` are the most active; "" where among all, or asked for."""
     _, words = _candidates(layer, display)
     return f"of {words}" if words and display.units is None else ""
@@ -96,7 +96,7 @@ def reasons(layer: "ObservedLayer", display: Display, units: Sequence[int] | np.
     if dead[order].any():
         return ["no unit of the layer is alive"] * len(units)
     if len(units) == 1:
-        return [f"the unit most active on these images {among_which(layer, display)}".rstrip()]
+        return [f"the unit most active on these images {selection_text(layer, display)}".rstrip()]
     if len(units) < 3:
         return [f"one of the {len(order)} that are alive"] * len(units)
     return ["the most active on these images", "the middle one", "the least active of those alive"]
@@ -113,5 +113,5 @@ def last_of_each_block(layers: Sequence, most: int = 8) -> list:
     by_block = {layer.name.rsplit("/", 1)[-1].split("_")[0]: layer for layer in layers}
     last = list(by_block.values()) if len(by_block) > 1 else list(layers)
     if len(last) > most:
-        last = [last[place] for place in np.linspace(0, len(last) - 1, most).round().astype(int)]
+        last = [last[index] for index in np.linspace(0, len(last) - 1, most).round().astype(int)]
     return last

@@ -182,24 +182,24 @@ def _draw_reading(sheet: Sheet, y: float, image: np.ndarray, reading: "Reading",
     side = (SIDE - 2 * (LINE + 14)) // 3
     limit = palette.largest(reading.kernels)
     top = y
-    for place, channel in enumerate(reading.channels):
-        maps = reading.maps[row, ..., place]
+    for position, channel in enumerate(reading.channels):
+        maps = reading.maps[row, ..., position]
         wide, high = _fitted(maps, side)
-        sheet.tile(x, top, palette.colour_activations(maps, reading.limits[place]), wide, high)
-        kernel = reading.kernels[..., place]
+        sheet.tile(x, top, palette.colour_activations(maps, reading.limits[position]), wide, high)
+        kernel = reading.kernels[..., position]
         cell = cell_size(max(kernel.shape), side * 3 // 4, largest_cell=30)
         across, down = kernel.shape[1] * cell, kernel.shape[0] * cell
         left = x + wide + 44
         sheet.text(left - 22, top + high / 2, "×", 12, ha="center", va="center", color=palette.QUIET_TEXT)
         sheet.tile(left, top + (high - down) / 2, palette.colour_weights(kernel, limit), across, down)
-        note = f"{channel}: ±{number(reading.limits[place])}, adds {percent(reading.shares[place])}"
+        note = f"{channel}: ±{number(reading.limits[position])}, adds {percent(reading.shares[position])}"
         sheet.text(x, top + high + 4, note, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         top += high + LINE + 14
-    rest = reading.total - len(reading.channels)
-    said = f"map × kernel ±{number(limit)}; each map on its own scale"
-    if rest > 0:
-        said += f"; {rest} more maps add the rest" if rest > 1 else "; one more map adds the rest"
-    return _quiet(sheet, x, top, said, SIDE + 30)
+    maps_left = reading.total - len(reading.channels)
+    text = f"map × kernel ±{number(limit)}; each map on its own scale"
+    if maps_left > 0:
+        text += f"; {maps_left} more maps add the rest" if maps_left > 1 else "; one more map adds the rest"
+    return _quiet(sheet, x, top, text, SIDE + 30)
 
 
 def _draw_stages(

@@ -56,10 +56,10 @@ def draw_groups(
             left += wide + gutter
     y += head + max(10, gutter // 2)
 
-    for place in range(rows * columns):
-        left = x + place % columns * (width + gap)
-        top = y + place // columns * row_height
-        group = groups[place] if place < len(groups) else None
+    for position in range(rows * columns):
+        left = x + position % columns * (width + gap)
+        top = y + position // columns * row_height
+        group = groups[position] if position < len(groups) else None
         if group:
             _label(sheet, left + LABEL_WIDTH - 14, top, group)
         left += LABEL_WIDTH

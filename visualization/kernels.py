@@ -95,18 +95,18 @@ def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | 
     """How far learning moved the kernels, in words."""
     if changed is None or start is None:
         return NO_START
-    known = changed[np.isfinite(changed)]
-    if not len(known):
+    finite = changed[np.isfinite(changed)]
+    if not len(finite):
         return "These kernels are zero, or began as zero."
     part = ""
     if start.shape[2] < kernel.shape[2] or start.shape[3] < kernel.shape[3]:
         part = f", of their first {start.shape[2]} channels and {start.shape[3]} units"
-    middle = float(np.median(known))
-    moved = next(words for least, words in CHANGES if middle >= least)
-    span = f"{signed(known.min())} to {signed(known.max())}"
+    middle = float(np.median(finite))
+    verdict = next(words for least, words in CHANGES if middle >= least)
+    span = f"{signed(finite.min())} to {signed(finite.max())}"
     return (
         f"Likeness to the start (cosine: 1 unchanged, 0 nothing in common): {signed(middle)} in the median, "
-        f"{span}{part}. {moved}"
+        f"{span}{part}. {verdict}"
     )
 
 
@@ -216,13 +216,13 @@ def _draw_slices(
         notes = [f"±{number(ranges[unit])}"] * (chosen.scale == "unit") + [percent(held[unit])] * (
             len(order) < channels
         )
-        for place, text in enumerate([str(unit), *notes, *["dead"] * bool(dead[unit])]):
-            style = {"weight": "bold"} if place == 0 else {}
-            sheet.text(MARGIN + 100, y + place * line, text, palette.LABEL_SIZE, ha="right", color=ink, **style)
+        for position, text in enumerate([str(unit), *notes, *["dead"] * bool(dead[unit])]):
+            style = {"weight": "bold"} if position == 0 else {}
+            sheet.text(MARGIN + 100, y + position * line, text, palette.LABEL_SIZE, ha="right", color=ink, **style)
         for slices, left in blocks:
             is_dead = bool(dead[unit]) and slices is kernel
-            for place, channel in enumerate(order[:, unit]):
-                x = left + place * step
+            for position, channel in enumerate(order[:, unit]):
+                x = left + position * step
                 if channel < slices.shape[2] and unit < slices.shape[3]:
                     colours = palette.colour_weights(slices[:, :, channel, unit], ranges[unit])
                     sheet.tile(x, y, colours, width * cell, height * cell, dead=is_dead)
@@ -268,13 +268,13 @@ def show_kernel(
     y = heading(sheet, title, caption.facts(reason, shape, of_all, "scale: unit"), 2000)
     names = ["RGB", *panels] if rgb else list(panels)
     top = y + (line_height(palette.HEADING_SIZE) + 4 if any(names) else 0)
-    for place, panel in enumerate(names):
-        x = MARGIN + place * (width + 1) * cell
+    for position, panel in enumerate(names):
+        x = MARGIN + position * (width + 1) * cell
         sheet.text(x, y, panel, palette.HEADING_SIZE)
-        if rgb and place == 0:
+        if rgb and position == 0:
             sheet.tile(x, top, palette.colour_rgb_kernel(kernel, limit), width * cell, height * cell)
         else:
-            channel = place - rgb
+            channel = position - rgb
             _draw_numbers(sheet, x, top, kernel[..., channel], limit, texts[..., channel], cell, font)
     y = sheet.colour_bar(MARGIN, top + height * cell + 30, limit, "weight")
     footnotes(sheet, y, [kernel])

@@ -42,8 +42,8 @@ TITLE_SIZE, HEADING_SIZE, BODY_SIZE, LABEL_SIZE = 12, 9, 8, 7  # points
 
 def _interpolate(anchors: list[str], count: int) -> np.ndarray:
     colours = np.array([[int(anchor[start : start + 2], 16) for start in (1, 3, 5)] for anchor in anchors], float)
-    places = np.linspace(0, len(anchors) - 1, count)
-    channels = [np.interp(places, range(len(anchors)), colours[:, channel]) for channel in range(3)]
+    positions = np.linspace(0, len(anchors) - 1, count)
+    channels = [np.interp(positions, range(len(anchors)), colours[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 

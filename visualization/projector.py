@@ -107,9 +107,9 @@ def _sprite(images: np.ndarray) -> tuple[Image.Image, int]:
     if side < 1:
         raise ValueError(f"{len(images)} images do not fit into one sprite of {SPRITE_SIDE} pixels; give fewer")
     sheet = Image.new("RGB", (across * side, math.ceil(len(images) / across) * side), palette.BACKGROUND)
-    for place, image in enumerate(images):
+    for position, image in enumerate(images):
         picture = Image.fromarray(np.ascontiguousarray(palette.colour_image(image)))
         picture.thumbnail((side, side), Image.Resampling.BOX)
-        left, top = place % across * side, place // across * side
+        left, top = position % across * side, position // across * side
         sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
     return sheet, side

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, heading
-from convlens.visualization.display import Display, among_which, reasons, units_alive
+from convlens.visualization.display import Display, reasons, selection_text, units_alive
 from convlens.visualization.sheet import MARGIN, Sheet, number
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def relu_figure(
     why = reasons(observed, display, units)
     filtered = np.asarray(observed.maps["filter"])[..., units]
     limit = palette.largest_inside(filtered, observed.inside.get("filter"))
-    flat = [np.asarray(filtered[..., place], np.float64).ravel() for place in range(len(units))]
+    flat = [np.asarray(filtered[..., index], np.float64).ravel() for index in range(len(units))]
     finite = [values[np.isfinite(values)] for values in flat]
     limit = 1.05 * limit
     sheet = Sheet(width=WIDTH + 2 * MARGIN)
-    places = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
+    values_seen = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
     few = display.units is None and len(units) == UNITS
-    which = f"the most active, the middle and the least active unit {among_which(observed, display)}".rstrip()
-    facts = caption.facts(which if few else "", places, "scale: the same for these units")
+    which = f"the most active, the middle and the least active unit {selection_text(observed, display)}".rstrip()
+    facts = caption.facts(which if few else "", values_seen, "scale: the same for these units")
     y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", facts, WIDTH)
 
     left, wide = MARGIN + 110, WIDTH - 110

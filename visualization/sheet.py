@@ -126,11 +126,11 @@ class Sheet:
         self.text(x, y, label, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         y += line_height(palette.LABEL_SIZE) + 4
         axes = self.axes(x + 40, y, 420, 22)
-        places = [-1, -0.5, 0, 0.5, 1] if table is palette.DIVERGING else [0, 0.5, 1]
-        scale = ScalarMappable(Normalize(places[0], 1), palette.colour_map(table))
+        ticks = [-1, -0.5, 0, 0.5, 1] if table is palette.DIVERGING else [0, 0.5, 1]
+        scale = ScalarMappable(Normalize(ticks[0], 1), palette.colour_map(table))
         bar = self._figure.colorbar(scale, cax=axes, orientation="horizontal")
-        values = [place * abs(place) * limit if root else place * limit for place in places]
-        bar.set_ticks(places, labels=[spell(value) for value in values])
+        values = [tick * abs(tick) * limit if root else tick * limit for tick in ticks]
+        bar.set_ticks(ticks, labels=[spell(value) for value in values])
         bar.outline.set_linewidth(0.4)
         axes.tick_params(labelsize=palette.LABEL_SIZE, length=2, width=0.5)
         below = y + 22 + line_height(palette.LABEL_SIZE) + 34

@@ -42,16 +42,16 @@ def tile_grid(
     gutter = max(cell, 2)
     sheet = np.empty((rows * (height + gutter) + gutter, columns * (width + gutter) + gutter, 3), np.uint8)
     sheet[:] = palette.GUTTER
-    for place in range(rows * columns):
-        top = gutter + place // columns * (height + gutter)
-        left = gutter + place % columns * (width + gutter)
-        if place >= len(tiles):
+    for position in range(rows * columns):
+        top = gutter + position // columns * (height + gutter)
+        left = gutter + position % columns * (width + gutter)
+        if position >= len(tiles):
             sheet[top : top + height, left : left + width] = palette.hatch(height, width)
             continue
-        if dead is not None and dead[place]:
+        if dead is not None and dead[position]:
             frame = max(1, gutter // 2)
             sheet[top - frame : top + height + frame, left - frame : left + width + frame] = palette.DEAD
-        sheet[top : top + height, left : left + width] = enlarge(tiles[place], height, width)
+        sheet[top : top + height, left : left + width] = enlarge(tiles[position], height, width)
     return sheet
 
 

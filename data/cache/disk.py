@@ -57,15 +57,15 @@ class DiskCache:
         return images_folder() / digest.hexdigest()
 
     def fits(self) -> bool:
-        """Whether all roles are there, or take no more than what is left to images on disk."""
+        """Whether all roles are on disk already, or fit into the space that is allowed for images."""
         return not self._missing(ROLES) or sum(map(self._size_of, ROLES)) <= allowance()
 
     def open(self, role: str) -> PixelFile | None:
-        """A role's images, if they are there."""
+        """A role's images if they are on disk; else None."""
         return open_pixels(self._path(role), self._shape_of(role), self._format.dtype)
 
     def prepare(self, roles: Sequence[str]) -> None:
-        """Makes space for those of the roles that are not there, and says what will be written.
+        """Makes space for the roles that are not on disk yet, and prints what will be written.
 
         Raises:
             UserError: there is no space, and `data.cache=disk` was demanded.
@@ -86,7 +86,7 @@ class DiskCache:
         self._announced = True
 
     def keep(self, role: str) -> PixelFile | None:
-        """A role's images, decoded and written if they are not there; None where that cannot be done, which is told.
+        """A role's images, decoded and written if they are not on disk yet; None if that fails, after printing why.
 
         Raises:
             UserError: an image cannot be read, or has changed since it was looked at; images cannot be written, and

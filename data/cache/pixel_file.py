@@ -93,7 +93,7 @@ def open_pixels(path: Path, shape: Shape, dtype: np.dtype = BYTES) -> PixelFile 
 
 
 def is_complete(path: Path, shape: Shape, dtype: np.dtype = BYTES) -> bool:
-    """Whether `open_pixels` would find a file, without a use of it being noted."""
+    """Whether `open_pixels` would succeed; does not count as a use of the file."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:
@@ -116,7 +116,8 @@ def write_pixels(
     fill: Callable[[Callable[[int, np.ndarray], None]], None],
     waiting: Callable[[], None],
 ) -> PixelFile:
-    """The file of images of this shape, written if need be; of several processes one writes it, the others wait.
+    """The file of images of this shape, written if it does not exist; if several processes want it, one writes and the
+    others wait.
 
     Args:
         fill: is given `put(index, image)`, which it calls once for every image, in any order and from any thread.

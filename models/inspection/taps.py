@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Change:
-    """Another function in the place of one of a layer's own, while a forward pass is traced."""
+    """A function that replaces one of a layer's own while a forward pass is traced."""
 
     layer: keras.Operation
     attribute: str  # "call" or "activation"
@@ -42,7 +42,7 @@ class Change:
 
 
 def in_call(number: int, change: Callable[[Any, Any], Any]) -> Callable[[Callable], Callable]:
-    """For a `Change`: the layer's call that `number` calls precede gives `change(output, input)`."""
+    """For a `Change`: the layer's call number `number`, counted from 0, returns `change(output, input)`."""
 
     def make(function: Callable) -> Callable:
         times = 0
@@ -82,7 +82,7 @@ def traced_calls(model: keras.Model, images: Any, values: list[Any], changes: Se
 
 @contextmanager
 def _patched(layer: keras.Operation, attribute: str, make: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Puts what `make` makes of a layer's own function in its place for a while."""
+    """Replaces a layer's own function by what `make` makes of it, while the block runs."""
     attributes = vars(layer)
     own = {attribute: attributes[attribute]} if attribute in attributes else {}
     # In the instance's dictionary: Keras' own __setattr__ would track what it is given.

@@ -31,7 +31,7 @@ _OTHER_FORMATS = {
 
 
 def printable(text: object, limit: int = 80) -> str:
-    """What a stranger wrote, made fit for one line of a terminal: no control characters, no endless names."""
+    """Text from an untrusted file, made safe for one line of a terminal: no control characters, limited length."""
     text = str(text)
     safe = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
@@ -67,7 +67,7 @@ class Archive:
             return parse_json(content)
 
     def check_sum(self, sha256: str) -> None:
-        """Raises ModelError where the file is another one than that of this SHA-256 sum."""
+        """Raises ModelError if the file's SHA-256 sum is not this one."""
         if not self.has_sum(sha256):
             raise ModelError("is not the file that was saved: its SHA-256 sum differs")
 
@@ -119,7 +119,7 @@ def _kind(path: Path, kind: NotRegular) -> str:
 
 
 def _check_start(file: BinaryIO, size: int) -> None:
-    """Finds out, from its first bytes, what else a file is."""
+    """Recognizes, from its first bytes, a file of another format."""
     head = file.read(8)
     if size == 0:
         raise ModelError("is empty: it has 0 bytes")

@@ -1,4 +1,4 @@
-"""Keras builds a model that was judged: its layers first, which take no memory yet, and its weights last."""
+"""Lets Keras build a checked model: its layers first, which take no memory yet, and its weights last."""
 
 import math
 import random
@@ -67,7 +67,7 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
 
 
 def _taken_out(saved: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-    """Puts zeros in place of each layer's initializers, and gives these with where they belong.
+    """Replaces each layer's initializers by zeros, and returns them with their places.
 
     The file has the weights: random ones would be made in vain, and orthogonal ones take the cube of their size.
     """
@@ -104,7 +104,9 @@ def _check_tensors(model: "keras.Model") -> None:
 
 
 def _check_shapes(model: "keras.Model", expected: Mapping[str, Weight]) -> None:
-    """Keras leaves out a layer that nothing uses, and would give its weights to the next of its kind."""
+    """Raises ModelError where Keras left out an unused layer: it would give that layer's weights to the next of its
+    kind.
+    """
     shapes = sorted(tuple(weight.shape) for weight in model.weights)
     if shapes != sorted(weight.shape for weight in expected.values()):
         raise ModelError(f"has a configuration that makes {len(shapes):,} arrays of weights, of which some are others "

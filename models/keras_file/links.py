@@ -26,7 +26,9 @@ def cost_of_calls(layer: dict[str, Any], cost: int) -> int:
 
 
 def check_graph(config: dict[str, Any]) -> None:
-    """Follows Keras linking the layers, so that a loop, a missing layer or a long search is found at once."""
+    """Follows the links as Keras does, so that a loop, a missing layer or too long a search is found before Keras
+    starts.
+    """
     waiting = {layer["name"]: [_sources(node) for node in layer["inbound_nodes"]] for layer in config["layers"]}
     sources = {name: {source for node in nodes for source, _ in node} for name, nodes in waiting.items()}
     if len(waiting) < len(config["layers"]):
@@ -58,7 +60,9 @@ def check_graph(config: dict[str, Any]) -> None:
 
 
 def _check_use(config: dict[str, Any], sources: dict[str, set[str]]) -> None:
-    """Keras drops a layer that no output needs, and then counts the folders of weights as if it had never been."""
+    """Raises ModelError for a layer that no output needs: Keras drops it, and then numbers the folders of weights
+    without it.
+    """
     used, waiting = set(), [name for name, _ in _histories(config["output_layers"])]
     while waiting:
         name = waiting.pop()

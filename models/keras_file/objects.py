@@ -49,7 +49,7 @@ def kind_of(saved: dict[str, Any]) -> allowed.Kind:
 
 
 def not_allowed(saved: dict[str, Any], what: str) -> ModelError:
-    """Says which of the ways of not being built in this is."""
+    """The ModelError for an object that is not allowed, saying why: custom, unknown or renamed."""
     name, module, registered = (saved.get(key) for key in ("class_name", "module", "registered_name"))
     where = f" (layer '{name_of(saved)}')" if what == "layer" else ""
     if name == "function":

@@ -1,4 +1,4 @@
-"""The one gate by which a model file is read: judged from the outside in, and given to Keras last."""
+"""The only way a model file is read: it is checked from the outside in, and Keras sees it last."""
 
 import math
 import os
@@ -57,7 +57,7 @@ def has_sum(path: str | os.PathLike, sha256: str) -> bool:
 
 @contextmanager
 def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
-    """An open file, its configuration and the weights that follow from it, all of them found plausible."""
+    """An open file with its configuration and the weights it must hold, all checked."""
     if other_format(path):
         raise ModelError(other_format(path))
     try:

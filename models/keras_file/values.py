@@ -71,7 +71,7 @@ def check_name(options: dict[str, Any]) -> None:
 
 
 def check_keys(group: dict[str, Any], known: Iterable[str], where: str) -> None:
-    """Refuses options that were not reviewed; one that is left off (null or false) does nothing."""
+    """Refuses options that were not reviewed; an unreviewed option that is null or false is ignored."""
     known = set(known)
     for key, value in group.items():
         if key not in known and value is not None and value is not False:

@@ -32,7 +32,7 @@ def checked_weights(path: Path, expected: Mapping[str, Weight]) -> dict[str, Arr
 
 
 def copy_weights(path: Path, stored: Mapping[str, Array], target: Path) -> None:
-    """Writes a new HDF5 file of the same weights: the HDF5 library reads what we wrote, never a stranger's headers."""
+    """Writes the weights to a new HDF5 file: the HDF5 library never parses headers from an untrusted file."""
     import h5py
     import ml_dtypes
 

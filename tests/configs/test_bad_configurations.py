@@ -57,7 +57,7 @@ BAD = [
     ("train", "training.early_stopping.patience=0", "expected a number of at least 1"),
     ("train", "data=tfds", "data=tfds needs a dataset name"),
     ("train", "data=folder", "data=folder needs a folder of images"),
-    ("train", "data.source=web", "Choices: rendered_cars, tfds, folder."),
+    ("train", "data.source=web", "Choices: rendered_cars, tfds, folder, arrays."),
     ("train", "data.image_size=0", "data.image_size"),
     ("train", "data.image_size=[32,32,3]", "expected at most 2 value(s), and got 3"),
     ("train", "data.channels=2", "Choices: 1, 3."),

@@ -23,20 +23,20 @@ def test_all_means_every_group_but_comparison():
     assert chosen_figures(["relu", "basics"]) == ["relu", *(name for name in basics if name != "relu")]
 
 
-def test_a_figure_is_in_the_group_that_it_names_at_a_place_of_its_own():
+def test_a_figure_is_in_the_group_that_it_names_at_a_position_of_its_own():
     assert list(groups()) == [*GROUPS, "all"]
     for name, one in figures().items():
         assert [group for group, names in groups().items() if name in names and group != "all"] == (
             [one.group] if one.group else []
         )
     for members in (*(groups()[group] for group in GROUPS), [n for n, one in figures().items() if not one.group]):
-        places = [figures()[name].place for name in members if figures()[name].place != registry.LAST]
-        assert places == sorted(set(places))
+        positions = [figures()[name].position for name in members if figures()[name].position != registry.LAST]
+        assert positions == sorted(set(positions))
 
 
 def test_every_module_that_draws_declares_its_figures():
     declared = {one.draw.__module__ for one in figures().values()}
-    declared |= {one.beside.__module__ for one in figures().values() if one.beside}
+    declared |= {one.extra_files.__module__ for one in figures().values() if one.extra_files}
     modules = {
         path.stem for path in (ROOT / "gallery").glob("*.py") if "yield visualization.Drawing(" in path.read_text()
     }

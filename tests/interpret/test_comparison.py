@@ -118,7 +118,7 @@ def test_correlations_of_units_are_those_of_all_maps_at_once_and_their_pairing_t
     np.testing.assert_allclose(match.correlation, expected, atol=1e-5)
     rows, columns = linear_sum_assignment(-expected)
     assert match.matches[rows].tolist() == columns.tolist()
-    assert sorted(match.matches)[:2] == [-1, 0] and np.isnan(match.strengths).sum() == 1 and match.by_place
+    assert sorted(match.matches)[:2] == [-1, 0] and np.isnan(match.strengths).sum() == 1 and match.by_cell
 
 
 def test_layers_of_different_map_sizes_are_matched_by_their_means(images):
@@ -126,7 +126,7 @@ def test_layers_of_different_map_sizes_are_matched_by_their_means(images):
     match = compare(one, other, images, pairs=[("conv1", "conv2")], batch_size=16).units["conv1", "conv2"]
     means = [detected(model, images, name).mean(axis=(1, 2)) for model, name in ((one, "conv1"), (other, "conv2"))]
     np.testing.assert_allclose(match.correlation, np.corrcoef(*means, rowvar=False)[:6, 6:], atol=1e-4)
-    assert not match.by_place
+    assert not match.by_cell
 
 
 def test_a_unit_that_never_changes_correlates_with_nothing_and_takes_nobodys_partner(images):

@@ -31,17 +31,17 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (50, 12, 12, 3)).astype(np.uint8)
 
 
-def expected(model, images, layer, by_place=False):
+def expected(model, images, layer, by_cell=False):
     if layer == "dense":
         return feature_maps(model, images, [layer])[layer]["output"]
     maps = feature_maps(model, images, [layer], ["detect"])[layer]["detect"]
-    return maps.reshape(len(maps), -1) if by_place else maps.mean(axis=(1, 2))
+    return maps.reshape(len(maps), -1) if by_cell else maps.mean(axis=(1, 2))
 
 
-@pytest.mark.parametrize(("layer", "by_place"), [("conv", False), ("conv", True), ("dense", False)])
-def test_neighbours_are_those_of_all_distances_at_once(model, images, layer, by_place):
-    neighbours = nearest_neighbours(model, images[:3], images, layer, count=5, by_place=by_place, batch_size=7)
-    vectors = expected(model, images, layer, by_place)
+@pytest.mark.parametrize(("layer", "by_cell"), [("conv", False), ("conv", True), ("dense", False)])
+def test_neighbours_are_those_of_all_distances_at_once(model, images, layer, by_cell):
+    neighbours = nearest_neighbours(model, images[:3], images, layer, count=5, by_cell=by_cell, batch_size=7)
+    vectors = expected(model, images, layer, by_cell)
     distances = cdist(vectors[:3], vectors, "cosine")
     order = np.argsort(distances, axis=1, kind="stable")[:, :5]
     np.testing.assert_array_equal(neighbours.index, order)

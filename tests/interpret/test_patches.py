@@ -42,7 +42,7 @@ def test_the_top_images_and_places_are_those_of_brute_force(model, split, patche
         np.testing.assert_allclose(patches[layer].values[unit], best[expected], rtol=1e-6)
         for rank, index in enumerate(expected):
             place = np.unravel_index(maps[index, ..., unit].argmax(), maps.shape[1:3])
-            assert tuple(patches[layer].places[unit, rank]) == place
+            assert tuple(patches[layer].cells[unit, rank]) == place
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
@@ -52,7 +52,7 @@ def test_only_what_is_in_its_patch_excites_a_unit(model, split, patches, layer):
         top, left, bottom, right = np.maximum(of_layer.boxes[unit, 0], 0)
         alone = np.zeros((1, 20, 16, 3), np.uint8)
         alone[0, top:bottom, left:right] = of_layer.patch(unit, 0)
-        row, column = of_layer.places[unit, 0]
+        row, column = of_layer.cells[unit, 0]
         value = feature_maps(model, alone, layer)[layer]["detect"][0, row, column, unit]
         assert value == pytest.approx(of_layer.values[unit, 0], rel=1e-5)
 
@@ -68,7 +68,7 @@ def test_images_come_with_their_labels_and_masks_each_once(split, patches):
 def test_boxes_of_places_at_the_border_reach_into_the_padding(patches):
     of_layer = patches["conv1"]
     for unit, rank in np.ndindex(of_layer.index.shape):
-        row, column = of_layer.places[unit, rank]
+        row, column = of_layer.cells[unit, rank]
         assert of_layer.boxes[unit, rank].tolist() == [row - 1, column - 1, row + 2, column + 2]
 
 

@@ -79,7 +79,9 @@ def test_resume_prepares_only_what_was_typed(monkeypatch, run_on, tmp_path):
 
     train = importlib.import_module("convlens.train")
     asked = []
-    monkeypatch.setattr(train, "_train", lambda config, run, moved: asked.append((config.data.prepare, moved.prepare)))
+    monkeypatch.setattr(
+        train, "_train", lambda config, run, location: asked.append((config.data.prepare, location.prepare))
+    )
     run = run_on(None)
     run.write_facts(dataset={"fingerprint": "x"})
     train.train([f"resume={run.path}"])

@@ -280,6 +280,13 @@ class Model(Section):
             raise ValueError(f"model.path={self.path} is read with model=keras; add it, or leave model.path out")
         return self
 
+    @property
+    def network_file(self) -> str:
+        """`path`, which model=keras always has."""
+        if self.path is None:
+            raise ValueError(f"model={self.family} has no file with a network")
+        return self.path
+
     @model_validator(mode="after")
     def _one_value_a_block(self):
         blocks = len(self.filters)

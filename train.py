@@ -21,7 +21,7 @@ from convlens.core.streams import lasting_streams
 from convlens.training import Run
 from convlens.training.checks import check_choices
 from convlens.training.network_file import with_input_of_network
-from convlens.training.resume import check_folder, check_request, why_not_longer
+from convlens.training.resume import check_folder, check_request, reason_against_more_epochs
 from convlens.training.saved_model import lasting_name
 from convlens.training.sweep import summarize
 
@@ -80,14 +80,14 @@ def _resume(config: Train, folder: str) -> Run:
 def _how_to_go_on(run: Run) -> str:
     new = f"For a new run from its weights: {word('init_from', run.path)}"
     stopped_early = len(run.metrics) < run.config.training.epochs
-    if stopped_early or why_not_longer(run.config):
+    if stopped_early or reason_against_more_epochs(run.config):
         return new
     more = command_line("train", resume=run.path, **{"training.epochs": 2 * run.config.training.epochs})
     return f"For more epochs: {more}. {new}"
 
 
 def _train(config: Train, run: Run | None = None, location: DataLocation | None = None) -> Run:
-    """`run` is one to go on with, whose data lies at `location`."""
+    """Trains, or resumes `run`, whose data lies at `location`."""
     with stopping_at_once(), lasting_streams():
         started = time.perf_counter()
         with quietly():
@@ -108,7 +108,7 @@ def _train(config: Train, run: Run | None = None, location: DataLocation | None 
 
 
 def record_pictures(session: "Session") -> None:
-    """Has the session keep snapshots, and pictures for TensorBoard where these are wanted."""
+    """Makes the session keep snapshots and, if they are wanted, pictures for TensorBoard."""
     from convlens.interpret import pack_snapshot
 
     session.pack = pack_snapshot
@@ -126,7 +126,7 @@ def _evaluate_best(session: "Session") -> "Evaluation":
 
     settings, data = session.config.training, session.dataset
     run = session.run = Run.open(session.run.path)
-    with session.telling_stop(f"after the last epoch; all that was learned is saved in {run.path}"):
+    with session.reporting_stop(f"after the last epoch; all that was learned is saved in {run.path}"):
         batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
         indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
         with data.faults_as_user_errors(), progress_bar("Scoring test images", len(indices)) as progress:
@@ -142,7 +142,7 @@ def _evaluate_best(session: "Session") -> "Evaluation":
 
 
 def _report(session: "Session", evaluation: "Evaluation", started: float) -> None:
-    """Says what a person would notice of the training, how well it did and what to do next."""
+    """Prints what a person would notice about the training, how well it did and what to do next."""
     from convlens.core.progress import progress_bar
     from convlens.interpret import unit_statistics
     from convlens.interpret.snapshots import first_layer_cosine

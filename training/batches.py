@@ -1,4 +1,4 @@
-"""What a training goes through: its batches, the validation's, how many steps an epoch has, what each mistake costs."""
+"""The batches of a training and of its validation, the steps of an epoch, and the weights of classes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
 
 
 def steps_together(steps_per_execution: int | str, steps: int) -> int:
-    """How many steps are executed in one call; they must not reach into the next epoch, or Keras trains on its batches.
+    """How many steps are executed in one call; they must not cross the end of an epoch. Raises `UserError`.
 
     Raises `UserError`.
     """

@@ -1,4 +1,4 @@
-"""What happens while a model trains, beside the training itself."""
+"""Callbacks that run beside the training."""
 
 import contextlib
 import math
@@ -23,7 +23,7 @@ from convlens.core import streams
 from convlens.core.errors import Stopped, UserError
 from convlens.core.progress import print_note
 from convlens.core.stopping import signals_to
-from convlens.training.checkpoint import checkpoints, place_of
+from convlens.training.checkpoint import checkpoints, moment_of
 from convlens.training.run import Run
 
 METRICS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second")
@@ -129,20 +129,20 @@ class KeepBest(keras.callbacks.Callback):
             self.epoch, self.value = epoch + 1, value
 
     def mark(self, epoch: int) -> str:
-        """What the line of an epoch ends with: whether its model is the one that was saved."""
+        """The end of an epoch's line: whether its model was saved."""
         kept = self.last and epoch == self.params["epochs"]
         return "" if self.epoch != epoch else "  last, kept" if kept else "  best"
 
     def saved_so_far(self) -> str:
-        """Where training is, and what is saved."""
-        kept = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
-        kept += [f"the state {place_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
-        is_kept = f"{' and '.join(kept)} {'are' if len(kept) > 1 else 'is'}" if kept else "nothing is"
-        place = f"step {self.step} of epoch {self.current}" if self.step else f"epoch {self.current}"
-        return f"{place}; {is_kept} saved in {self.run.path}"
+        """The moment that training has reached, and what is saved."""
+        saved = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
+        saved += [f"the state {moment_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
+        is_kept = f"{' and '.join(saved)} {'are' if len(saved) > 1 else 'is'}" if saved else "nothing is"
+        moment = f"step {self.step} of epoch {self.current}" if self.step else f"epoch {self.current}"
+        return f"{moment}; {is_kept} saved in {self.run.path}"
 
     def stopped(self, reason: str) -> str:
-        """What to tell when training cannot go on: why, where, what is saved and what to do."""
+        """The message when training cannot go on: why, where, what is saved and what to do."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
             f"Training stopped, {reason} in {self.saved_so_far()}. Lower training.optimizer.learning_rate "
@@ -239,10 +239,10 @@ class ProgressLines(keras.callbacks.Callback):
         self.log.write(line + "\n")
         self.log.flush()
         self.console.print(line, highlight=False, soft_wrap=True)
-        self._tell_lost_output()
+        self._report_lost_output()
 
-    def _tell_lost_output(self) -> None:
-        """Says once, on stderr, where lines stand that nobody can read on stdout any more."""
+    def _report_lost_output(self) -> None:
+        """Reports once, on stderr, where the lines can be read if stdout no longer works."""
         reason = "" if self.told_lost else streams.lost()
         if reason:
             self.told_lost = True

@@ -22,7 +22,7 @@ from convlens.training.devices import xla_pays_off
 from convlens.training.faster_layers import faster_layers
 from convlens.training.optimization import build_optimizer
 from convlens.training.records import check_resumable
-from convlens.training.resume import longer
+from convlens.training.resume import ready_for_more_epochs
 from convlens.training.run import Run
 from convlens.training.session import Session
 from convlens.training.snapshots import Snapshots
@@ -57,7 +57,7 @@ def fit_model(session: Session, model: keras.Model) -> list[dict[str, float]]:
     if start:
         _check_start(session, start, fitting.steps)
     _take_back_what_came_after(start, run)
-    start = start and longer(start, session.config.training)
+    start = start and ready_for_more_epochs(start, session.config.training)
     if start and start.complete:
         return run.metrics
     fitting.make_ready()
@@ -139,7 +139,7 @@ class _Fitting:
         except EpochDone:
             pass
         except Stopped as stop:
-            session.tell_stop(stop, f"in {best.saved_so_far()}")
+            session.report_stop(stop, f"in {best.saved_so_far()}")
             raise
         if checkpoints.reached is None:
             raise RuntimeError("Keras ended the training without saying so to its callbacks")

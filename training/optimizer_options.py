@@ -40,7 +40,7 @@ def parameters_in_source(optimizer: str) -> list[str]:
     if not path.is_file():
         return []
     classes = [node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)]
-    for function in (node for found in classes if found.name.lower() == optimizer for node in found.body):
+    for function in (node for cls in classes if cls.name.lower() == optimizer for node in cls.body):
         if isinstance(function, ast.FunctionDef) and function.name == "__init__":
             return [parameter.arg for parameter in (*function.args.args, *function.args.kwonlyargs)][1:]
     return []

@@ -1,4 +1,4 @@
-"""What the network looks like as it begins and after epochs, kept so that its history can be told afterwards."""
+"""Saves what the network looks like before training and after epochs, so that figures can show how it changed."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol

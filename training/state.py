@@ -1,4 +1,4 @@
-"""The state of a running training: taken between two steps, given back before the next one."""
+"""The state of a running training: saved between two steps, restored before the next one."""
 
 import contextlib
 import time

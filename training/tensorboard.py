@@ -156,7 +156,7 @@ class Profile(keras.callbacks.Callback):
 
 
 def open_writers(session: "Session") -> Writers | None:
-    """The event files of a training; None where none are wanted, or, as is said then, none can be written."""
+    """The event files of a training; None if none are wanted or, after printing why, if they cannot be written."""
     if not session.config.training.tensorboard.enabled:
         return None
     if importlib.util.find_spec("tensorflow") is None:
@@ -258,12 +258,12 @@ def _pixels(figure: "Figure") -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(FIGURE_DPI)
-    canvas = FigureCanvasAgg(figure)
+    agg = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A class name in a script that no installed font has is drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+        agg.draw()
+    return np.asarray(agg.buffer_rgba())[..., :3]
 
 
 def _flat(prefix: str, section: Section) -> dict[str, bool | int | float | str]:

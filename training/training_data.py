@@ -1,4 +1,4 @@
-"""What a training asks of a dataset."""
+"""The interface between training and a dataset."""
 
 from __future__ import annotations
 

@@ -56,15 +56,15 @@ def train(config: Train | Sequence[str]) -> Run:
     if not isinstance(config, Train):
         config = compose("train", Train, [str(word) for word in config])
     if config.resume:
-        return _resume(config)
+        return _resume(config, config.resume)
     check_choices(config)
     if config.init_from:  # the new run may be the next `latest`
         config = config.model_copy(update={"init_from": lasting_name(config.init_from)})
     return _train(with_input_of_network(config))
 
 
-def _resume(config: Train) -> Run:
-    run = Run.open(config.resume, check=False)
+def _resume(config: Train, folder: str) -> Run:
+    run = Run.open(folder, check=False)
     goes_on = check_request(config, run)
     if run.finished and goes_on == run.config:
         print(f"Run {run.path} is finished; its best epoch is {run.epoch}. {_how_to_go_on(run)}")
@@ -124,7 +124,7 @@ def _evaluate_best(session: "Session") -> "Evaluation":
     from convlens.core.progress import progress_bar
     from convlens.training import evaluate_model
 
-    settings, data = session.config.training, session.data
+    settings, data = session.config.training, session.dataset
     run = session.run = Run.open(session.run.path)
     with session.reporting_stop(f"after the last epoch; all that was learned is saved in {run.path}"):
         batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
@@ -150,7 +150,7 @@ def _report(session: "Session", evaluation: "Evaluation", started: float) -> Non
     from convlens.training.diagnosis import diagnose, outcome_of
     from convlens.training.report import dead_units, summary
 
-    run, data = session.run, session.data
+    run, data = session.run, session.dataset
     statistics = {}
     if conv_layers(run.model):
         with progress_bar("Looking for dead units", len(data.spread("validation", DEAD_ON))) as progress:

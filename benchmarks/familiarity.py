@@ -8,6 +8,7 @@ strange ones below the threshold, `false` that of the known ones.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def measured(run_folder: str, photos: str, count: int) -> dict[str, dict[str, fl
     return rows
 
 
-def _read(photos: str, run, count: int) -> np.ndarray:
+def _read(photos: str, run: Any, count: int) -> np.ndarray:
     """At most so many of a folder's images, evenly spread, as the run's network takes them."""
     from convlens.data import fit_image, read_image
 

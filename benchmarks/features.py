@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def predict_each(net: str, side: int, count: int) -> Callable[[], float]:
     return lambda: rate_of(work)
 
 
-def _model_and_images(net: str, side: int, count: int):
+def _model_and_images(net: str, side: int, count: int) -> tuple[Any, np.ndarray]:
     from convlens.models import build_model
 
     config = configuration(net, Path(tempfile.gettempdir()), 64).model

@@ -11,14 +11,16 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row, rate_for_a_while, take_turns
 from benchmarks.workers import prepared
 from convlens.configs import Data
+from convlens.configs.schema import Augment
 from convlens.core.quiet import quietly
 
-AUGMENT = {"flip": True, "crop": 4}
+AUGMENT = Augment(flip=True, crop=4)
 EPOCHS = 1_000_000  # more than are ever taken
 
 
@@ -75,7 +77,7 @@ def torch_folder(root: Path, batch_size: int) -> Callable[[], float]:
     return reading(root / "train", batch_size, len(os.sched_getaffinity(0)))
 
 
-def _each_epoch(data, batch_size: int) -> Callable[[], float]:
+def _each_epoch(data: Any, batch_size: int) -> Callable[[], float]:
     def epoch() -> int:
         return batch_size * sum(1 for _ in data)
 
@@ -96,9 +98,9 @@ def main(words: list[str] | None = None) -> None:
         records = photos.write_records(Path(temporary, "records"), side, images)
         folder = photos.write_folder(Path(temporary, "folder"), side, images)
         cache = Path(temporary, "cache")
-        tfds = {"source": "tfds", "name": photos.NAME, "data_dir": str(records)}
-        jpegs = {"source": "folder", "root": str(folder)}
-        sources = {
+        tfds: dict[str, Any] = {"source": "tfds", "name": photos.NAME, "data_dir": str(records)}
+        jpegs: dict[str, Any] = {"source": "folder", "root": str(folder)}
+        sources: dict[str, dict[str, tuple[Any, ...]]] = {
             "TFRecord": {
                 "ours, in memory": (ours, Data(**tfds, cache="memory"), batch, cache),
                 "ours, in memory, flip and crop": (ours, Data(**tfds, cache="memory", augment=AUGMENT), batch, cache),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Literal
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row
@@ -35,7 +36,7 @@ def opening(root: Path, cache: Path) -> Callable[[], float]:
     return turn
 
 
-def epoch(root: Path, cache: Path, cache_kind: str) -> Callable[[], float]:
+def epoch(root: Path, cache: Path, cache_kind: Literal["memory", "none"]) -> Callable[[], float]:
     """To be called in turn: seconds of one epoch, reading into memory included where `cache_kind` is memory."""
     os.environ["XDG_CACHE_HOME"] = str(cache)
     from convlens.data import open_dataset, pipeline  # noqa: F401  TensorFlow, imported before the clock runs
@@ -80,7 +81,7 @@ def of_images(count: int, side: int) -> list[Row]:
         root, cache = photos.write_folder(Path(folder, "photos"), side, count), Path(folder, "cache")
         rows = []
 
-        def measured(what: str, *work) -> None:
+        def measured(what: str, *work: Any) -> None:
             worker = stack.enter_context(Worker(*work))
             rows.append(Row(f"{count:,} images: {what}", Figure((worker(),)), "seconds"))
             rows.append(Row("", Figure((worker.peak_memory / 2**20,)), "MiB at most"))

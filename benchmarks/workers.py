@@ -44,7 +44,7 @@ class Worker(AbstractContextManager):
         self._pipe.send("memory")
         return self._receive()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pipe.close()
         self._process.join(timeout=10)
         if self._process.is_alive():
@@ -68,7 +68,7 @@ def prepared(works: Mapping[str, tuple], stack: ExitStack) -> dict[str, Worker]:
     return workers
 
 
-def _work(pipe, prepare: Prepare, arguments: tuple) -> None:
+def _work(pipe: Any, prepare: Prepare, arguments: tuple) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         turn = prepare(*arguments)

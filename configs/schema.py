@@ -211,6 +211,20 @@ class Data(Section):
             raise ValueError("data.classes needs at least two different class names")
         return self
 
+    @property
+    def tfds_name(self) -> str:
+        """`name`, which data=tfds always has."""
+        if self.name is None:
+            raise ValueError(f"data={self.source} has no dataset name")
+        return self.name
+
+    @property
+    def image_root(self) -> str:
+        """`root`, which data=folder always has."""
+        if self.root is None:
+            raise ValueError(f"data={self.source} has no folder of images")
+        return self.root
+
 
 class Head(Section):
     """The dense layers that turn the base's last feature maps into logits."""
@@ -265,6 +279,13 @@ class Model(Section):
         if self.family != "keras" and self.path is not None:
             raise ValueError(f"model.path={self.path} is read with model=keras; add it, or leave model.path out")
         return self
+
+    @property
+    def network_file(self) -> str:
+        """`path`, which model=keras always has."""
+        if self.path is None:
+            raise ValueError(f"model={self.family} has no file with a network")
+        return self.path
 
     @model_validator(mode="after")
     def _one_value_a_block(self):

@@ -36,8 +36,8 @@ def one_line(text: str) -> str:
 
 def cause_of(error: BaseException) -> str:
     """An exception in one line, "ValueError: ..."; where it wraps another, the first of them, without its colours."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
     text = one_line(re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())))
     return f"{type(error).__name__}: {text if len(text) <= 300 else text[:297] + '...'}"
 

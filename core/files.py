@@ -108,7 +108,7 @@ def full_disk_as_user_error(path: Path, size: int | None = None) -> Iterator[Non
         raise
     except Exception as error:
         # Whoever writes in pieces may fail once more while it closes the file, in its own way.
-        fault = next(filter(_is_full, _causes(error)), None)
+        fault = next((cause for cause in _causes(error) if isinstance(cause, OSError) and _is_full(cause)), None)
         if fault is None:
             raise
         line = _too_large(path, size) if fault.errno == errno.EFBIG else _disk_full(path, size, fault)

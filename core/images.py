@@ -209,7 +209,7 @@ def _scaled(stored: StoredValues, value_range: Range) -> np.ndarray:
 
 
 def _fit_values(
-    pixels: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str
+    pixels: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str | None
 ) -> np.ndarray:
     """As `fit`, for float32 (height, width, channels)."""
     if channels == 1 and pixels.shape[-1] == 3:
@@ -254,6 +254,7 @@ def open_header(file: BinaryIO, name: str) -> Image.Image:
 
 def load_image(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
     """An opened image with all of its pixels, upright. Raises `UserError` where it is damaged."""
+    damage: Exception | str | None
     try:
         image.load()
         damage = _damage(image, file)

@@ -1,6 +1,7 @@
 """Whether a JPEG holds the whole picture: libjpeg notices much of what is wrong with one, and Pillow keeps it back."""
 
 import re
+from collections.abc import Iterator
 
 import simplejpeg
 
@@ -103,7 +104,7 @@ def _bare(encoded: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _segments(encoded: bytes):
+def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
     """The marker of each segment up to the first scan's, and where its content begins and ends."""
     position = 2
     while position + 4 <= len(encoded) and encoded[position] == 0xFF:

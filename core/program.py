@@ -75,8 +75,10 @@ def word(key: str, value: object) -> str:
 
     A list is written with commas, and in brackets where an item has to be quoted.
     """
-    several = isinstance(value, list) and not any(isinstance(item, list) for item in value)
-    text = f"{key}={_listed(value) if several else as_value(str(value))}"
+    if isinstance(value, list) and not any(isinstance(item, list) for item in value):
+        text = f"{key}={_listed(value)}"
+    else:
+        text = f"{key}={as_value(str(value))}"
     plain = "'" in text and not set(text) & set('"\\$`!') and not _is_no_text(text)
     return f'"{text}"' if plain else _quoted(text)
 

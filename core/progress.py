@@ -37,19 +37,22 @@ class _Display:
     def __enter__(self) -> "Bars":
         from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
-        if not self.open:
+        bars = self.bars
+        if bars is None:
             columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
             # What is printed meanwhile stands above the bars; but what goes into a file or a pipe belongs there.
             above = sys.stdout is not None and sys.stdout.isatty()
-            self.bars = Bars(*columns, console=_console(), transient=True, redirect_stdout=above)
-            self.bars.start()
+            bars = Bars(*columns, console=_console(), transient=True, redirect_stdout=above)
+            bars.start()
+            self.bars = bars
         self.open += 1
-        return self.bars
+        return bars
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.open -= 1
-        if not self.open:
+        if self.bars is not None and not self.open:
             self.bars.stop()
+            self.bars = None
 
 
 _display = _Display()

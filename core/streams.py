@@ -15,7 +15,7 @@ class _Lasting(io.FileIO):
 
     fault: OSError | None = None  # of the first write that failed
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         try:
             written = super().write(data)
@@ -100,7 +100,7 @@ def lost(name: str = "stdout") -> str:
     if name in _closed:
         return "it is closed"
     fault = _lasting[name].fault if name in _lasting else None
-    return fault.strerror if fault else ""
+    return fault.strerror or str(fault) if fault else ""
 
 
 def closed_by_reader(name: str = "stdout") -> bool:

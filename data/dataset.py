@@ -70,7 +70,8 @@ class Dataset:
         self._source = source
         self._config = config
         self._progress = progress
-        shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
+        size = config.image_size
+        shape = source.shape((size[0], size[1]) if size else None, config.channels)
         value_range = used_range(config.value_range, source.inspections)
         self._format = ImageFormat(shape, config.resize if config.image_size else None, value_range)
         self._faults: list[UserError] = []

@@ -105,12 +105,15 @@ def _inspect(file: BinaryIO, name: str) -> Inspection:
         encoded = _content(file)
         plain = not deep and _is_plain(image, encoded)
         pixels = as_array(fit(image, None, None, None))
+        height, width, channels = pixels.shape
         del image  # before another thread takes its room
         return Inspection(
-            *pixels.shape,
+            height,
+            width,
+            channels,
             animated,
             content_of(encoded),
-            hashlib.blake2b(pixels, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
+            hashlib.blake2b(pixels.data, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
             plain,
             *(extremes or (255, int(pixels.min()), int(pixels.max()))),
         )

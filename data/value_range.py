@@ -56,9 +56,9 @@ def narrow_range_notes(
     if float(np.median(widths)) >= NARROW * (high - low) or max(highs) == min(lows):
         return []
     # What a few images have beyond it is a defect more often than a measurement.
-    bottom, least = np.percentile(lows, 5), np.percentile(highs, 95)
-    top = 2 ** int(np.ceil(np.log2(least + 1))) - 1
-    bottom = 0 if bottom < top / 8 else int(bottom)
+    lowest, highest = float(np.percentile(lows, 5)), float(np.percentile(highs, 95))
+    top = 2 ** int(np.ceil(np.log2(highest + 1))) - 1
+    bottom = 0 if lowest < top / 8 else int(lowest)
     levels = max(2, round(float(np.median(widths)) / (high - low) * 255) + 1)
     return [
         f"Most images use less than an eighth of the values from {low:.0f} to {high:.0f}, so training gets only about "

@@ -43,13 +43,13 @@ def file_input(path: str | os.PathLike) -> tuple[int | None, int | None, int]:
     for ends, kind in ((inputs, "inputs"), (outputs, "outputs")):
         if len(ends) != 1:
             raise ModelError(f"{path} has {len(ends)} {kind}; training takes a network of one input and one output.")
-    shape = layers[inputs[0]].get("batch_shape") or config.get("build_input_shape") or ()
+    shape: Sequence[Any] = layers[inputs[0]].get("batch_shape") or config.get("build_input_shape") or ()
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise ModelError(
             f"{path} takes {_shape_text(shape)}; expected images of shape (batch, height, width, channels) with 1 or 3 "
             "channels."
         )
-    return tuple(shape[1:])
+    return shape[1], shape[2], shape[3]
 
 
 def network_from_file(
@@ -102,7 +102,9 @@ def _read_for(file: str, image_shape: tuple[int, ...]) -> "keras.Model":
     return model
 
 
-def build_from_file(config: Any, image_size: Sequence[int], channels: int, classes: int, *, seed: int | None = None):
+def build_from_file(
+    config: Any, image_size: Sequence[int], channels: int, classes: int, *, seed: int | None = None
+) -> "keras.Model":
     """The model of `network_from_file`."""
     return network_from_file(config, image_size, channels, classes, seed=seed).model
 

@@ -135,7 +135,7 @@ def _positive_gradient_by_tensorflow(x: Any) -> Any:
 def _traced_by_tensorflow(function: Callable, shape: Sequence[int], dtype: str) -> list[Hashable]:
     import tensorflow as tf
 
-    keys = []
+    keys: list[Hashable] = []
 
     def key(tensor):
         while tensor.op.type in ("Cast", "Identity"):
@@ -167,8 +167,8 @@ def _compiled_by_jax(
         nonlocal largest
         count = len(arrays[batched[0]])
         largest = max(largest, count)
-        arrays = [filled(array, largest) if at in batched else array for at, array in enumerate(arrays)]
-        return [np.asarray(array)[:count] for array in jitted(values, *arrays)]
+        full = [filled(array, largest) if at in batched else array for at, array in enumerate(arrays)]
+        return [np.asarray(array)[:count] for array in jitted(values, *full)]
 
     return run
 

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from convlens.core import streams
 from convlens.core.errors import Stopped, UserError
@@ -62,7 +70,7 @@ class Clock(keras.callbacks.Callback):
         return time.perf_counter() - self.epoch_start
 
     @elapsed.setter
-    def elapsed(self, seconds: float):
+    def elapsed(self, seconds: float) -> None:
         self.carried = seconds
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -169,7 +177,7 @@ class Interruption:
         return signals_to(self._request)
 
     def stop(self) -> None:
-        raise Stopped(self.requested)
+        raise Stopped(self.requested or signal.SIGINT)
 
     def _request(self, number, frame):
         # A terminal's end is told twice, by the system and by the shell; nobody is impatient then.
@@ -187,7 +195,7 @@ class ProgressLines(keras.callbacks.Callback):
     def __init__(self, run: Run, best: KeepBest, console: Console, steps: int, first_step: int):
         super().__init__()
         self.run, self.best, self.console, self.steps, self.first_step = run, best, console, steps, first_step
-        self.task = None
+        self.task: TaskID | None = None
         self.told_lost = False
 
     @contextlib.contextmanager
@@ -208,14 +216,16 @@ class ProgressLines(keras.callbacks.Callback):
             yield
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.task is None:
-            self.task = self.bar.add_task("", total=self.params["epochs"] * self.steps, scores="")
+        task = self.task
+        if task is None:
+            task = self.task = self.bar.add_task("", total=self.params["epochs"] * self.steps, scores="")
         self.done, self.first_step = epoch * self.steps + self.first_step, 0
-        self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}", completed=self.done)
+        self.bar.update(task, description=f"epoch {epoch + 1}/{self.params['epochs']}", completed=self.done)
 
     def on_train_batch_end(self, batch, logs=None):
         scores = f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-        self.bar.update(self.task, completed=self.done + batch + 1, scores=scores)
+        if self.task is not None:
+            self.bar.update(self.task, completed=self.done + batch + 1, scores=scores)
 
     def on_epoch_end(self, epoch, logs=None):
         width = len(str(self.params["epochs"]))

@@ -78,7 +78,7 @@ def write_checkpoint(folder: Path, state: State) -> Path:
         raise UserError(f"{earlier[0]} has the last number that a checkpoint can have; remove it.")
     path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
     values = {"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}
-    files = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
+    files: dict[str, list[Bytes]] = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
     if state.best_model:
         files[MODEL] = [state.best_model]
     files[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in files.items()}})]
@@ -202,8 +202,11 @@ def _sums(path: Path) -> dict[str, Any]:
     """The SHA-256 sums of a checkpoint's files, as its manifest says. Raises `UserError`."""
     manifest = parse_json(_content(path / MANIFEST, VALUES_BYTES))
     sums = manifest.get("files")
-    known = isinstance(sums, dict) and {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}
-    if set(manifest) != {"files"} or not known:
+    if (
+        set(manifest) != {"files"}
+        or not isinstance(sums, dict)
+        or not {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}
+    ):
         raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
     return sums
 

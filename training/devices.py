@@ -141,7 +141,7 @@ def _make_jax_deterministic(threads: int) -> None:
 
 def processors() -> int:
     """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def one_hot_batches(batches: Any, classes: int, devices: int, images: int) -> Any:

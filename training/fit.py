@@ -1,5 +1,7 @@
 """Fitting a model to data: everything that `model.fit` needs, in the order in which it is needed."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -98,7 +100,7 @@ class _Fitting:
             from convlens.training.device_steps import run_steps_on_device
 
             self.device_data = training_on_device(session)
-            validation = session.data.evaluation_on_device("validation", training.batch_size, training.limit_batches)
+            validation = session.dataset.evaluation_on_device("validation", training.batch_size, training.limit_batches)
             self.device_validation = run_steps_on_device(self.model, self.device_data, validation)
         self.writers = open_writers(session)
         self.averaging = _averaging(session)
@@ -139,9 +141,11 @@ class _Fitting:
         except Stopped as stop:
             session.report_stop(stop, f"in {best.saved_so_far()}")
             raise
+        if checkpoints.reached is None:
+            raise RuntimeError("Keras ended the training without saying so to its callbacks")
         return checkpoints.reached
 
-    def _batches(self, start: State | None):
+    def _batches(self, start: State | None) -> Any:
         """Batches, or the inputs of as many steps as are executed together over images on the device."""
         if self.device_data:
             step = (start.epoch, start.step) if start else (0, 0)

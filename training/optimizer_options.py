@@ -34,6 +34,8 @@ def check_options(config: Optimizer, parameters: Iterable[str]) -> None:
 def parameters_in_source(optimizer: str) -> list[str]:
     """The parameters of an optimizer's constructor, read in Keras' source; none where that is not laid out as known."""
     keras = importlib.util.find_spec("keras")
+    if keras is None or keras.origin is None:
+        return []
     path = Path(keras.origin).with_name("src") / "optimizers" / f"{optimizer}.py"
     if not path.is_file():
         return []

@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import keras
 from rich.console import Console
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from convlens.data import DataInfo, Dataset
     from convlens.training.snapshots import Pack
     from convlens.training.tensorboard import Drawings
-    from convlens.training.training_data import TrainingData
+    from convlens.training.training_data import RunData, TrainingData
 
 
 @dataclass
@@ -45,8 +45,8 @@ class Session:
     """What the steps of one training share; `fit_model` needs the configuration, the run and the data."""
 
     config: Train  # once the data is open, with a value for every key
-    run: Run = None  # type: ignore[assignment]  a new one is made after its model, which may not fit
-    data: "TrainingData" = None  # type: ignore[assignment]  until `open_data`
+    run: Run = None  # type: ignore[assignment]  # a new one is made after its model, which may not fit
+    data: "TrainingData" = None  # type: ignore[assignment]  # there is none until `open_data`
     devices: Sequence[str] = ("cpu:0",)  # batches are split over them
     on_device: bool = False  # whether the images, of a `data.Dataset`, are put on the accelerator (JAX)
     is_resumed: bool = False
@@ -54,6 +54,16 @@ class Session:
     drawings: "Drawings | None" = None  # how TensorBoard's pictures are drawn; None: without pictures
     pack: "Pack | None" = None  # how snapshots of kernels and maps are packed; None: none are kept
     console: Console = field(default_factory=Console)
+
+    @property
+    def dataset(self) -> "Dataset":
+        """The data where it is a `data.Dataset`: that of every training but `convlens.fit`'s."""
+        return cast("Dataset", self.data)
+
+    @property
+    def run_data(self) -> "RunData":
+        """The data of a session whose run is made here, as `train` and `convlens.fit` have it made."""
+        return cast("RunData", self.data)
 
     @contextlib.contextmanager
     def on_its_devices(self) -> Iterator[None]:
@@ -117,7 +127,10 @@ def open_session(config: Train, run: Run | None = None) -> Session:
     with quietly():
         keras.utils.set_random_seed(config.seed)  # TensorFlow's too, which is imported for it
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    return Session(config, run, devices=devices, is_resumed=run is not None, console=console)
+    session = Session(config, devices=devices, is_resumed=run is not None, console=console)
+    if run is not None:
+        session.run = run
+    return session
 
 
 def open_data(session: Session, location: DataLocation | None = None) -> None:
@@ -166,7 +179,7 @@ def build_session_model(session: Session) -> keras.Model:
 
 def open_run(session: Session) -> None:
     """Creates the session's run, or reports what has changed since an earlier run was interrupted."""
-    config, data = session.config, session.data
+    config, data = session.config, session.run_data
     order = {"order of images": "on the device" if session.on_device else f"each drawn from {data.order}"}
     if session.is_resumed:
         for line in changes(order | _environment_of(session.run), environment() | order):
@@ -175,7 +188,7 @@ def open_run(session: Session) -> None:
     run = session.run = Run.create(config.runs_dir, config.name or config.data.source, config)
     run.write_labels(data.info.classes)
     if config.model.family == "keras" and config.data.source != "arrays":
-        run.keep_architecture(model_file(config.model.path))
+        run.keep_architecture(model_file(config.model.network_file))
     run.write_facts(dataset=_facts(data, config), environment=environment() | order)
     if not run.is_latest:
         session.warn(f"{run.path.parent / 'latest'} is no link that can lead to this run, and stays what it is.")
@@ -191,14 +204,14 @@ def ready_to_fit(session: Session, model: keras.Model) -> Iterator[None]:
             extend_run(run, session.config, session.start)
         if settings.freeze_base:
             freeze_base(model)
-        with session.data.faults_as_user_errors():
+        with session.run_data.faults_as_user_errors():
             yield
 
 
 def _kept_network(session: Session) -> Model:
     """The configuration of a network in a file; of the run's own copy if there is one."""
     model = session.config.model
-    kept = session.run.architecture_path if session.is_resumed else model_file(model.path)
+    kept = session.run.architecture_path if session.is_resumed else model_file(model.network_file)
     return model.model_copy(update={"path": str(kept)})
 
 
@@ -221,7 +234,7 @@ def _settled(session: Session, data: "Dataset") -> Train:
         config = settle(config, info.sizes["train"], info.image_size, len(session.devices))
         data.augment_as(config.data.augment)
     if config.data.value_range == "auto":  # other images must mean the same by the same values
-        settled_data = config.data.model_copy(update={"value_range": list(info.value_range)})
+        settled_data = config.data.model_copy(update={"value_range": info.value_range and list(info.value_range)})
         config = config.model_copy(update={"data": settled_data})
     return config
 
@@ -269,7 +282,7 @@ def _describe(info: "DataInfo") -> str:
     return f"{info.name}: {len(info.classes)} classes, {height} x {width} x {info.channels}, {sizes} images"
 
 
-def _facts(data: "Dataset", config: Train) -> dict:
+def _facts(data: "RunData", config: Train) -> dict:
     """What `run.json` records about the dataset."""
     info = data.info
     # Where the folder came out of the environment, its path stays there.

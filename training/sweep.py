@@ -16,9 +16,14 @@ BEST = "the highest validation accuracy: the one to choose"
 class Job(Protocol):
     """One run of a sweep, as the command line reports it."""
 
-    overrides: tuple[str, ...]
-    exit_code: int
-    run: Path | None
+    @property
+    def overrides(self) -> tuple[str, ...]: ...
+
+    @property
+    def exit_code(self) -> int: ...
+
+    @property
+    def run(self) -> Path | None: ...
 
 
 def summarize(jobs: Sequence[Job], console: Console | None = None) -> None:

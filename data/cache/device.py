@@ -104,7 +104,7 @@ class DeviceEvaluation:
         self.arrays = jax.device_put((pixels, labels))
         self._classes, self._batch_size = classes, batch_size
 
-    def step_inputs(self, together: int) -> list[tuple[np.ndarray]]:
+    def step_inputs(self, together: int) -> list[tuple[np.ndarray, ...]]:
         """The image indices of batches, int32 (batches, batch), `together` at a time; a smaller batch comes alone."""
         whole = len(self.arrays[1]) // self._batch_size * self._batch_size
         indices = np.arange(len(self.arrays[1]), dtype=np.int32)

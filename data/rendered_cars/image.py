@@ -173,8 +173,8 @@ def _surroundings(
     grounded = rays[2, samples] < -1e-4
     above, below = samples[~grounded], samples[grounded]
     colour = np.empty((samples.size, 3), np.float32)
-    colour[~grounded] = _sky(scene.light, scene.camera, *rays[:, above], texture)
-    colour[grounded] = _road(scene, *rays[:, below], shadow[below], texture)
+    colour[~grounded] = _sky(scene.light, scene.camera, rays[:, above], texture)
+    colour[grounded] = _road(scene, rays[:, below], shadow[below], texture)
     return colour, grounded
 
 
@@ -190,10 +190,9 @@ def _lookup(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return near * (1 - t) + far * t
 
 
-def _sky(
-    light: Light, camera: Camera, ray_x: np.ndarray, ray_y: np.ndarray, ray_z: np.ndarray, texture: np.ndarray
-) -> np.ndarray:
-    """A gradient, clouds in perspective, and hills on the horizon."""
+def _sky(light: Light, camera: Camera, rays: np.ndarray, texture: np.ndarray) -> np.ndarray:
+    """A gradient, clouds in perspective, and hills on the horizon, where `rays` (3, samples) lead."""
+    ray_x, ray_y, ray_z = rays
     horizon, zenith, sun = (c.astype(np.float32) for c in (light.horizon, light.zenith, light.sun_colour))
     level = np.sqrt(ray_x * ray_x + ray_y * ray_y)
     rise = ray_z / level
@@ -209,10 +208,9 @@ def _sky(
     return colour
 
 
-def _road(
-    scene: Scene, ray_x: np.ndarray, ray_y: np.ndarray, ray_z: np.ndarray, shadow: np.ndarray, texture: np.ndarray
-) -> np.ndarray:
-    """Road, lane markings, pavement and verge; the vehicle's shadow; haze far away."""
+def _road(scene: Scene, rays: np.ndarray, shadow: np.ndarray, texture: np.ndarray) -> np.ndarray:
+    """Road, lane markings, pavement and verge, where `rays` (3, samples) lead; the vehicle's shadow; haze far away."""
+    ray_x, ray_y, ray_z = rays
     ground, light, camera = scene.ground, scene.light, scene.camera
     eye = camera.position.astype(np.float32)
     far = -eye[2] / ray_z

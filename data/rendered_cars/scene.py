@@ -80,7 +80,7 @@ def _ground(dice: Dice) -> tuple[Ground, dict[str, object]]:
     return ground, {"road": road, "verge": verge}
 
 
-def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict[str, object]]:
+def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict[str, float]]:
     """A camera that has most of the box between two corners (3,) in its picture."""
     side = dice.sign()
     azimuth = side * dice.uniform(*VIEWS)
@@ -201,5 +201,5 @@ def compose(style: str, dice: Dice) -> Scene:
         light=light,
         ground=ground,
         lamps_on=dice.chance(0.3),
-        factors=seen | weather | surface | paint,
+        factors={**seen, **weather, **surface, **paint},
     )

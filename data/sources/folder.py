@@ -46,7 +46,7 @@ class FolderSource:
     """
 
     def __init__(self, config: Data, progress: bool = False):
-        self.root = check_root(config.root)
+        self.root = check_root(config.image_root)
         self.name = self.root.resolve().name
         self.notes: list[str] = []
         self._photos = Photos(self.root)

@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from google.protobuf import json_format
 from tensorflow_datasets.core.proto import dataset_info_pb2, feature_pb2
@@ -115,7 +115,8 @@ def _check_info(path: Path) -> None:
 
 
 def _check_splits(splits: Iterable[dataset_info_pb2.SplitInfo], path: Path) -> None:
-    seen, shards = set(), 0
+    seen: set[str] = set()
+    shards = 0
     for split in splits:
         if len(seen) == SPLITS:
             raise UserError(f"{path} has more than {SPLITS:,} splits.")
@@ -258,7 +259,7 @@ class _Features:
         except (json_format.ParseError, TypeError, AttributeError) as error:
             raise UserError(_damaged(self._path, error)) from None
 
-    def _refuse(self, where: str, reason: str) -> None:
+    def _refuse(self, where: str, reason: str) -> NoReturn:
         raise UserError(f"{self._path}: {where if len(where) <= 200 else where[:200] + '…'} {reason}.")
 
 

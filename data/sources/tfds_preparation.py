@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import absl.logging
@@ -96,7 +97,7 @@ def _impatient_downloads() -> Iterator[None]:
     """
     open_url = downloader._open_url
 
-    def open_reachable_url(url: str, **options):
+    def open_reachable_url(url: str, **options: Any) -> Any:
         host = urlsplit(url).hostname
         if url.startswith("http") and not _is_reachable(url):
             raise ConnectionError(f"{host} does not answer")

@@ -60,18 +60,19 @@ def receptive_fields(graph: Graph) -> dict[str, Field | None]:
 
 def _field(node: Node, inputs: list[Field | None]) -> Field | None:
     layer = node.layer
-    if not inputs or None in inputs:
+    known = [field for field in inputs if field is not None]
+    if not inputs or len(known) < len(inputs):
         return None
     if isinstance(layer, WINDOWS) and layer.data_format == "channels_last":
-        return _each_side(inputs[0], lambda span, side: window_span(layer, span, node.input_shapes[0][1 + side], side))
+        return _each_side(known[0], lambda span, side: window_span(layer, span, node.input_shapes[0][1 + side], side))
     if isinstance(layer, layers.ZeroPadding2D):
-        return _each_side(inputs[0], lambda span, side: _shifted(span, -layer.padding[side][0]))
+        return _each_side(known[0], lambda span, side: _shifted(span, -layer.padding[side][0]))
     if isinstance(layer, layers.Cropping2D):
-        return _each_side(inputs[0], lambda span, side: _shifted(span, layer.cropping[side][0]))
+        return _each_side(known[0], lambda span, side: _shifted(span, layer.cropping[side][0]))
     if is_one_of(layer, MERGING, MERGING_FUNCTIONS):
-        return _union(node, inputs)
+        return _union(node, known)
     if _is_pointwise(layer):
-        return inputs[0]
+        return known[0]
     return None
 
 

@@ -99,7 +99,7 @@ class _Tape:
         self.calls: list[Call] = []
         self._running: list[str] = []
         self._preactivations: list[Any] = []
-        self._times = Counter()
+        self._times: Counter[str] = Counter()
 
     def recording_call(self, layer: keras.Operation, call: Callable) -> Callable:
         def recorded(*args, **kwargs):

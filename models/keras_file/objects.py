@@ -113,6 +113,7 @@ def _object(value: Any, what: str, choices: set[str], where: str) -> None:
 
 
 def _activation(value: Any, where: str) -> None:
+    name: Any
     if isinstance(value, str):
         name = value
     elif isinstance(value, dict) and value.get("class_name") == "function":

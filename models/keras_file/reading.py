@@ -95,7 +95,7 @@ def _check_budget(expected: Mapping[str, Weight], weights_bytes: int) -> None:
     """Refuses a configuration that asks for more memory than the weights of the file would fill, or for far less."""
     sizes: dict[str, int] = {}
     for weight in expected.values():
-        sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * _BYTES.get(weight.dtype, 4)
+        sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * _BYTES.get(weight.dtype or "", 4)
     total = sum(sizes.values())
     if total > weights_bytes:
         largest = max(sizes, key=sizes.__getitem__)

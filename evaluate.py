@@ -32,6 +32,7 @@ def evaluate(config: Evaluate) -> Path:
 
         from convlens.core.progress import progress_bar
         from convlens.training import evaluate_model
+        from convlens.training.diagnosis import few_tested
 
         _ = run.labels, run.model  # read before the data: a damaged file is found at once
 
@@ -52,6 +53,8 @@ def evaluate(config: Evaluate) -> Path:
     figures = _draw(run, data, evaluation, config)
 
     _print_scores(console, run, evaluation, f"{config.split}{', mirrored too,' if config.mirrored else ''}")
+    if few := few_tested(evaluation.matrix, config.split):
+        console.print(few, style="yellow")
     console.print(f"\nWritten {run.evaluation_path}, " + ", ".join(str(path) for path in figures))
     return run.path
 

@@ -15,7 +15,7 @@ from convlens.core.errors import UserError
 ANGLES = np.arange(0, 180, 5)  # degrees, of the grating's stripes: 0 lies level, 90 stands upright
 FREQUENCIES = 12  # from one cycle in two kernels to one in two pixels
 COLOUR_PREFERRED = 2.0  # times as strong to colour as to brightness: the bound of Johnson, Hawken and Shapley
-HALF = 0.5  # of a kernel that a centre and its surround must explain
+HALF = 0.5  # of a kernel that a centre and its surround must explain, and of the centre that the surround cancels
 RANDOM, SURE = 400, 95  # random kernels, and the percentile of theirs that is above chance
 AXES = {
     "brightness": (1, 1, 1),
@@ -151,7 +151,8 @@ def _colour(responses: np.ndarray, axes: list[str]) -> tuple[np.ndarray, np.ndar
 def _centre_surround(planes: np.ndarray) -> np.ndarray:
     """The share of each plane (units, height, width) that a difference of Gaussians explains, (units,).
 
-    Both Gaussians have one centre, and weights of opposite signs; centres and widths are tried in small steps.
+    Both Gaussians have one centre, and weights of opposite signs; centres and widths are tried in small steps. The
+    surround must take away half or more of what the centre adds: otherwise the fit is an even patch, not a spot.
     """
     units = len(planes)
     flat = planes.reshape(units, -1)
@@ -159,8 +160,10 @@ def _centre_surround(planes: np.ndarray) -> np.ndarray:
     best = np.zeros(units)
     for pair in _gaussian_pairs(planes.shape[1:]):
         weights = np.linalg.pinv(pair) @ flat.T  # (2, units)
-        explained = ((pair @ weights) ** 2).sum(axis=0)
-        opposed = weights[0] * weights[1] < 0
+        fitted = pair @ weights  # (pixels, units)
+        explained = (fitted**2).sum(axis=0)
+        above, below = np.maximum(fitted, 0).sum(axis=0), np.maximum(-fitted, 0).sum(axis=0)
+        opposed = np.minimum(above, below) >= HALF * np.maximum(above, below)
         best = np.maximum(best, np.where(opposed, explained, 0))
     return np.divide(best, energy, out=np.zeros(units), where=energy > 0)
 

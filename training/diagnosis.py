@@ -148,13 +148,21 @@ def _first_kernels_stayed(outcome: Outcome) -> str:
 
 
 def _few_tested(outcome: Outcome) -> str:
-    tested, right = int(outcome.matrix.sum()), int(np.trace(outcome.matrix))
+    return few_tested(outcome.matrix)
+
+
+def few_tested(matrix: np.ndarray, split: str = "test") -> str:
+    """How far an accuracy of few images may be from the true one; "" for many.
+
+    `matrix` is (classes, classes), images of `split` by true (row) and predicted (column) class.
+    """
+    tested, right = int(matrix.sum()), int(np.trace(matrix))
     if not 0 < tested < FEW_TESTED:
         return ""
     low, high = _interval(right, tested)
     images = "1 image" if tested == 1 else f"{tested} images"
     return (
-        f"The test accuracy is of {images} only, {right} of them right: of more images of the same kind it would be "
+        f"The {split} accuracy is of {images} only, {right} of them right: of more images of the same kind it would be "
         f"anywhere from {low:.2f} to {high:.2f}. More images for test and validation make both surer."
     )
 

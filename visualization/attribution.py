@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, footnotes, heading
-from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten, shorten_middle
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten, shorten_middle, text_width
 from convlens.visualization.tiles import enlarge
 
 if TYPE_CHECKING:
@@ -48,11 +48,12 @@ def attribution_figure(
     block = (len(maps) + 1) * (SIDE + GAP)
     width = MARGIN + across * (block + 2 * GAP) - 2 * GAP
     y = heading(sheet, title, facts, max(900, width - MARGIN))
-    heads = ["image", *(explanations.title(method) + " √" * explanations.is_sparse(method) for method in maps)]
+    heads = [("image", ""), *((explanations.title(method), " √" * explanations.is_sparse(method)) for method in maps)]
     lefts = [MARGIN + column * (block + 2 * GAP) for column in range(across)]
     for left in lefts:
-        for column, head in enumerate(heads):
-            text = shorten(head, SIDE + GAP - 40, palette.LABEL_SIZE, "bold")
+        for column, (head, mark) in enumerate(heads):
+            room = SIDE + GAP - 8 - text_width(mark, palette.LABEL_SIZE, "bold")
+            text = shorten(head, room, palette.LABEL_SIZE, "bold") + mark
             sheet.text(left + column * (SIDE + GAP), y, text, palette.LABEL_SIZE, weight="bold")
     y += LINE + 8
     wide, high = _fitted(images[0])
@@ -201,7 +202,9 @@ def _draw_answer(sheet: Sheet, x: float, y: float, explained: "Explanations", ca
     name = shorten(caption.class_name(target), SIDE, palette.BODY_SIZE, "bold")
     sheet.text(x, y, name, palette.BODY_SIZE, weight="bold")
     y += line_height(palette.BODY_SIZE)
-    facts = [f"logit {number(float(logits[target]))}", f"probability {shares[target]:.1%}"]
+    first = int(logits.argmax())
+    facts = ["the predicted class" if target == first else f"predicted: {caption.class_name(first)}"]
+    facts += [f"logit {number(float(logits[target]))}", f"probability {shares[target]:.1%}"]
     if explained.true is not None:
         true = int(explained.true[0])
         facts.append("right" if true == target else f"truly {caption.class_name(true)}")

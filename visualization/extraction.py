@@ -123,9 +123,9 @@ def _drawn(
         if shared is not None:
             drawn = _draw_small(sheet, (first, drawn), image, stages, *shared)
         y = max(below, drawn) + 32
-    bottom = sheet.activation_bar(first, y, own, "the same norm at every step" if shared is None else "large tiles")
+    bottom = sheet.activation_bar(first, y, own, "the same scale at every step" if shared is None else "large tiles")
     if shared is not None:
-        sheet.activation_bar(first + SIDE + ARROW + 60, y, shared[1], f"small tiles: {OTHERS[shared[0]]} norm")
+        sheet.activation_bar(first + SIDE + ARROW + 60, y, shared[1], f"small tiles: {OTHERS[shared[0]]} scale")
     out = max(beyond(array, own) for arrays in steps.stages.values() for array in arrays)
     out = max(out, beyond(reading.maps, reading.limits)) if reading is not None else out
     footnotes(sheet, bottom, filtered, beyond=out)

@@ -81,7 +81,7 @@ def feature_maps_figure(
     y = heading(sheet, f"Feature maps of {caption.layer or 'a convolution'}", facts, WIDTH - wide, MARGIN + wide + 36)
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
-        y = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "the same norm at every stage")
+        y = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "the same scale at every stage")
     out = max(beyond(array[..., shown], ranges[shown]) for array in maps.values())
     footnotes(sheet, y, [maps["filter"][..., shown]], dead=bool(dead[shown].any()), beyond=out)
     return sheet.figure()

@@ -107,7 +107,7 @@ def pipeline_figure(
     if scale == "global":
         signed = any(np.min(stop.maps) < 0 for stop in stops)
         limit = float(limits[0][0])
-        bottom = sheet.activation_bar(MARGIN + SIDE + GAP, bottom, limit, "the same norm everywhere", signed=signed)
+        bottom = sheet.activation_bar(MARGIN + SIDE + GAP, bottom, limit, "the same scale everywhere", signed=signed)
     out = max(beyond(stop.maps[..., _strongest(stop.maps, strongest)], ranges[_strongest(stop.maps, strongest)])
               for stop, ranges in zip(stops, limits, strict=True))  # fmt: skip
     footnotes(sheet, bottom, [stop.maps for stop in stops], beyond=out)

@@ -58,7 +58,7 @@ def kernels_figure(
     Where the layer sees a colour image each unit is one RGB tile, 0.5 + w / (2 limit), beside its three signed
     channels. A layer that sees one channel has one signed tile a unit. Of any other layer each unit has a row of
     slices: those with the largest weights, each with the number of the map that it reads. `limit` is the largest
-    magnitude over all layers, for the scale "global". What kernels that read an image answer to is written beside each
+    magnitude over all layers, for the scale "global". What kernels that read an image respond to is written beside each
     unit.
     """
     kernel, start, tuning = np.asarray(layer.kernel), layer.start, layer.tuning
@@ -120,7 +120,7 @@ def _counts(tuning: "KernelTuning | None") -> str:
         "centre-surround": "to a spot in its surround",
     }
     counted = ", ".join(f"{int((kind == name).sum())} {words}" for name, words in names.items())
-    return f"{int((kind != '').sum())} of {len(kind)} units answer to something that has a name: {counted}."
+    return f"{int((kind != '').sum())} of {len(kind)} units respond to something that has a name: {counted}."
 
 
 def _draw_rows(sheet: Sheet, y: float, layer: "ObservedLayer", chosen: _Chosen) -> float:
@@ -176,7 +176,7 @@ def _legend(sheet: Sheet, y: float, width: float, layer: "ObservedLayer") -> flo
         lines.append("Start: before learning, in the range of colours of the learned kernel beside it.")
     if layer.tuning is not None:
         lines.append(
-            "Beside a unit, what it answers to: the angle of the stripes that it answers to most (0° level, 90° "
+            "Beside a unit, what it responds to: the angle of the stripes that it responds to most (0° level, 90° "
             "upright); red–green or blue–yellow, where one colour against the other moves it at least twice as much as "
             "brightness does; spot, where it is a centre against its surround; nothing where none of these is stronger "
             "than in 95% of random kernels."

@@ -53,6 +53,14 @@ def test_a_spot_with_its_surround_is_neither_stripes_nor_colour():
     assert kernel_tuning(-spot()).kind.tolist() == ["centre-surround"]
 
 
+def test_an_even_patch_is_no_spot_though_two_gaussians_fit_it():
+    rows, columns = np.mgrid[-2:3, -2:3]
+    blob = np.exp(-(rows**2 + columns**2) / 8.0)[:, :, None, None]
+    dented = blob - 0.3 * np.exp(-(rows**2 + columns**2) / 0.5)[:, :, None, None]
+    for kernel in (blob, -blob, dented):
+        assert kernel_tuning(kernel).centre_surround[0] < 0.5 and kernel_tuning(kernel).kind[0] != "centre-surround"
+
+
 def test_colours_against_each_other_are_named_and_grey_has_none():
     red, blue = np.array([1.0, -1, 0]), np.array([-1.0, -1, 2])
     kernels = np.concatenate([stripes(90) * axis[None, None, :, None] for axis in (red, blue, np.ones(3))], axis=3)

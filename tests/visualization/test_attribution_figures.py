@@ -75,7 +75,7 @@ def test_a_value_that_is_not_a_number_is_yellow_alone_and_covers_nothing_in_the_
 
 def test_the_class_its_logit_and_its_probability_are_written(images):
     labels = texts(explained(images, {"map": np.ones((2, SIDE, SIDE))}, true=[0, 1], caption=Caption("run cars/1")))
-    assert {"car", "logit 2", "probability 88.1%", "right", "logit 0", "probability 26.9%", "truly truck"} <= set(
+    assert {"the predicted class", "car", "logit 2", "probability 88.1%", "right", "logit 0", "truly truck"} <= set(
         labels
     )
     assert any("run cars/1" in text for text in labels)

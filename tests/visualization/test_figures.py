@@ -135,7 +135,7 @@ def test_kernels_are_ordered_and_labelled_by_what_they_answer_to():
     drawn = kernels_figure(ObservedLayer("conv", kernel, tuning=tuning), display=Display(sort="orientation"))
     written = [text for text in texts(drawn) if text in {"0", "1", "2", "3", "35°", "red–green", "spot"}]
     assert written == ["2", "red–green", "1", "35°", "3", "spot", "0"]
-    assert "3 of 4 units answer to something that has a name: 1 to edges" in " ".join(texts(drawn))
+    assert "3 of 4 units respond to something that has a name: 1 to edges" in " ".join(texts(drawn))
 
 
 def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():

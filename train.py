@@ -19,7 +19,7 @@ from convlens.core.program import command_line, tool_line, word
 from convlens.core.quiet import quietly
 from convlens.core.stopping import stopping_at_once
 from convlens.core.streams import lasting_streams
-from convlens.data import check_name, check_root
+from convlens.data import check_address
 from convlens.models import check_model
 from convlens.training import Run
 from convlens.training.checks import check_choices
@@ -68,10 +68,7 @@ def train(config: Train | Sequence[str]) -> Run:
     check_choices(config)
     if config.init_from:  # the new run may be the next `latest`
         config = config.model_copy(update={"init_from": lasting_name(config.init_from)})
-    if config.data.source == "folder":
-        check_root(config.data.root)
-    if config.data.source == "tfds":
-        check_name(config.data)
+    check_address(config.data)
     if config.data.image_size and "model.filters" not in open_keys(config):
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
     return _train(config)

@@ -1,6 +1,7 @@
 """Checks of values that are valid one by one but not together, made before Keras is imported."""
 
 from convlens.configs import Train
+from convlens.configs.schema import ADDRESS_KEYS, ADDRESSES
 from convlens.core.errors import UserError
 from convlens.core.program import word
 from convlens.training.optimizer_options import check_options, parameters_in_source
@@ -32,15 +33,16 @@ def check_choices(config: Train) -> None:
 def _check_source(config: Train) -> None:
     """Raises `UserError` for the address of another source of data than the one that is read."""
     data = config.data
-    if data.root is not None and data.source != "folder":
+    if data.root is not None and "root" not in data.address:
+        takers = " or ".join(f"data={source}" for source, keys in ADDRESSES.items() if "root" in keys)
         raise UserError(
-            f"{word('data.root', data.root)} applies only to data=folder, but this training reads {data.source}. Add "
-            f"data=folder, or begin with experiment=folder."
+            f"{word('data.root', data.root)} applies only to {takers}, but this training reads {data.source}. Add "
+            f"{takers}, or begin with experiment=folder."
         )
-    for key in ("name", "data_dir", "manual_dir"):
+    for key in ADDRESS_KEYS:
         # Not what an experiment says: it may have been made for another source.
-        if data.source == "folder" and f"data.{key}" in config.typed and getattr(data, key) is not None:
-            typed = word(f"data.{key}", getattr(data, key))
+        if key not in data.address and f"data.{key}" in config.typed and getattr(data, key) is not None:
+            typed, taken = word(f"data.{key}", getattr(data, key)), " and ".join(f"data.{own}" for own in data.address)
             raise UserError(
-                f"{typed} has no effect with data=folder, which takes data.root. Leave it out, or add data=tfds."
+                f"{typed} has no effect with data={data.source}, which takes {taken}. Leave it out, or add data=tfds."
             )

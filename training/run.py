@@ -19,7 +19,7 @@ import yaml
 from convlens.configs import Train
 from convlens.configs.plain_yaml import BYTES as CONFIG_BYTES
 from convlens.configs.saved import read_config
-from convlens.configs.schema import Where
+from convlens.configs.schema import ADDRESS_KEYS, Where
 from convlens.core.errors import UserError, nearest
 from convlens.core.files import (
     atomic_symlink,
@@ -323,20 +323,20 @@ class Run:
 
     def _refuse_other_source(self, moved: dict[str, Any]) -> None:
         """Raises `UserError` for a place of another kind of data than the run's, which nobody would look at."""
-        source = self.config.data.source
-        for key in ("root",) if source != "folder" else ("data_dir", "manual_dir"):
-            if moved.get(key) is not None:
-                right = "data.data_dir" if source != "folder" else "data.root"
+        data = self.config.data
+        right = next(f"data.{key}" for key in Where.model_fields if key in data.address)
+        for key in ADDRESS_KEYS:
+            if key not in data.address and moved.get(key) is not None:
                 raise UserError(
-                    f"{word(f'data.{key}', moved[key])} is not read: run {self.path} learned from {source}, whose "
-                    f"place is {right}."
+                    f"{word(f'data.{key}', moved[key])} is not read: run {self.path} learned from {data.source}, "
+                    f"whose place is {right}."
                 )
 
     def _refuse_saved_places(self, moved: dict[str, Any]) -> None:
         """Raises `UserError` where only the saved configuration names a folder that preparing would write or unpack."""
         for key in ("data_dir", "manual_dir"):
             saved = getattr(self.config.data, key)
-            if self.config.data.source != "folder" and saved is not None and key not in moved:
+            if key in self.config.data.address and saved is not None and key not in moved:
                 typed = word(f"data.{key}", saved)
                 raise UserError(
                     f"data.prepare=true prepares nothing in a place that only the configuration of run {self.path} "

@@ -3,8 +3,7 @@ batches.
 
 To use a source of your own, write one class with the members of `Source` and one with those of `Split`, and open them
 with `Dataset(source, config, progress)`. They need not inherit from these protocols. You need not write a `Feed`:
-`data.feeds` has one for image files, one for
-records that are read in stored order and one for arrays in memory.
+`data.feeds` has one for image files and one for records that are read in stored order.
 
 A role is 'train', 'validation' or 'test'. The index of an image in its role is 0 ... len(split) - 1.
 """

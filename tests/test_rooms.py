@@ -19,10 +19,10 @@ PACKAGES = {
     "visualization": {"core"},
     "gallery": {"core", "configs", "data", "interpret", "models", "training", "visualization"},
 }
-SCRIPTS = ("train", "evaluate", "visualize", "env")
-# Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and fused.py
-# is one operation of TensorFlow in place of Keras' own.
-BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/fused.py", "models/tensors.py")
+SCRIPTS = ("train", "fit", "evaluate", "visualize", "env")
+# Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and
+# faster_layers.py has one operation of TensorFlow in place of Keras' own.
+BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/faster_layers.py", "models/tensors.py")
 
 
 def imported_by(path: Path, *, when_typing: bool = True) -> set[str]:
@@ -61,8 +61,8 @@ def test_everything_is_imported_under_one_name():
     for folder in (*PACKAGES, "tests", "benchmarks"):
         files += (ROOT / folder).rglob("*.py")
     for path in files:
-        found = {name.split(".")[0] for name in imported_by(path)} & short
-        assert not found, f"{path.relative_to(ROOT)} imports {found} without convlens."
+        short_names = {name.split(".")[0] for name in imported_by(path)} & short
+        assert not short_names, f"{path.relative_to(ROOT)} imports {short_names} without convlens."
 
 
 @pytest.mark.parametrize("package", [package for package in PACKAGES if package != "configs"])

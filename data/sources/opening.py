@@ -1,6 +1,7 @@
 """Which source a configuration names: the embedded dataset, a TFDS name, or a folder of photos."""
 
 from convlens.configs import Data
+from convlens.core.errors import UserError
 from convlens.core.quiet import quietly
 from convlens.data.base import Source
 from convlens.data.sources.tfds_names import check_name, parse_name
@@ -11,7 +12,7 @@ def check_address(config: Data) -> None:
     if config.source == "folder":
         from convlens.data.sources.folder import check_root
 
-        check_root(config.root)
+        check_root(config.image_root)
     if config.source == "tfds":
         check_name(config)
 
@@ -25,8 +26,10 @@ def open_source(config: Data, progress: bool) -> Source:
         from convlens.data.sources.folder import FolderSource
 
         return FolderSource(config, progress)
+    if config.source == "arrays":
+        raise UserError("data.source=arrays are arrays that a program gave to convlens.fit; nothing here holds them.")
     if config.source == "tfds":
-        parse_name(config.name)
+        parse_name(config.tfds_name)
     with quietly():
         from convlens.data.sources.tfds import TfdsSource
         from convlens.data.sources.tfds_finding import named, rendered_cars

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from convlens.training.checkpoint import ARRAYS, MANIFEST, MODEL, VALUES
-from convlens.training.run import _dumped, _sum_of
+from convlens.training.sealed_json import dumped, sum_of
 
 Harm = Callable[[Path], object]
 Row = tuple[str, str, Harm, str]
@@ -130,7 +130,7 @@ def deep_folders(run: Path) -> None:
 
 def sealed(name: str, content: dict) -> Harm:
     """A JSON file of a run with its own right sum."""
-    return lambda run: (run / name).write_text(_dumped({**content, "sha256": _sum_of(content)}), errors="surrogatepass")
+    return lambda run: (run / name).write_text(dumped({**content, "sha256": sum_of(content)}), errors="surrogatepass")
 
 
 def raw_json(name: str, text: str) -> Harm:
@@ -376,7 +376,7 @@ FACTS: list[Row] = [
             ("-Infinity", raw_json("run.json", HEADER + ',\n  "a": -Infinity}'), "-Infinity"),
             ("endless digits", raw_json("run.json", HEADER + ',\n  "a": ' + "9" * 5000 + "}"), "5,000 digits"),
             ("half of a character", raw_json("run.json", HEADER + ',\n  "a": "\\ud800"}'), "half of a character"),
-            ("another sum", lambda run: (run / "run.json").write_text(_dumped({"sha256": "0" * 64})), "SHA-256"),
+            ("another sum", lambda run: (run / "run.json").write_text(dumped({"sha256": "0" * 64})), "SHA-256"),
             ("best: null", facts(best=None), "best"),
             ("best: a list", facts(best=[]), "best"),
             ("best.epoch: text", facts(best={"epoch": "3"}), "best.epoch"),

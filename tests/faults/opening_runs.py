@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from convlens.training.run import _dumped, _sum_of
+from convlens.training.sealed_json import dumped, sum_of
 
 sys.path.insert(0, os.path.dirname(__file__))
 from hostile_runs import HOSTILE, PAYLOAD  # noqa: E402
@@ -74,21 +74,21 @@ def hostile(base: Path, folder: Path, data: dict, harm) -> Path:
     facts.pop("sha256", None)
     facts["finished"] = False
     facts.setdefault("sums", {})["config.yaml"] = [hashlib.sha256(text.encode()).hexdigest()]
-    (folder / "run.json").write_text(_dumped(facts | {"sha256": _sum_of(facts)}))
+    (folder / "run.json").write_text(dumped(facts | {"sha256": sum_of(facts)}))
     harm(folder)
     return folder
 
 
 def run_command(command, words: list[str]) -> tuple[int, str]:
     """The exit code of a command, and what it said on stderr."""
-    said = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
-    with contextlib.redirect_stdout(said[0]), contextlib.redirect_stderr(said[1]):
+    streams = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         try:
             command.main(words)
             code = 0
         except SystemExit as stop:
             code = stop.code
-    return code, said[1].buffer.getvalue().decode()
+    return code, streams[1].buffer.getvalue().decode()
 
 
 def main(base: Path, folder: Path) -> None:

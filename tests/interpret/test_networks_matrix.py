@@ -30,25 +30,25 @@ def results(tmp_path_factory):
         environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
         command = [sys.executable, str(SCRIPT), str(folder / f"{backend}.npz")]
         running[backend] = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    found = {}
+    by_backend = {}
     for backend, process in running.items():
         _, errors = process.communicate()
         assert process.returncode == 0, errors
         with np.load(folder / f"{backend}.npz") as arrays:
-            found[backend] = dict(arrays)
-    return found
+            by_backend[backend] = dict(arrays)
+    return by_backend
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_model_answers_every_question(results, kind, channels, backend):
-    found = results[backend]
+    arrays = results[backend]
     failed = {
-        key: str(value) for key, value in found.items() if key.startswith(f"{kind}/{channels}/") and "error" in key
+        key: str(value) for key, value in arrays.items() if key.startswith(f"{kind}/{channels}/") and "error" in key
     }
     assert not failed
-    assert {f"{kind}/{channels}/{method}" for method in METHODS} <= set(found)
+    assert {f"{kind}/{channels}/{method}" for method in METHODS} <= set(arrays)
 
 
 def test_both_backends_give_the_same_answers(results):

@@ -103,7 +103,8 @@ def test_every_source_has_an_address():
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("key", ADDRESS_KEYS)
-def test_only_the_keys_of_its_source_say_where_a_trainings_images_lie(source, key):
+def test_only_the_keys_of_its_source_say_where_a_trainings_images_lie(source, key, monkeypatch):
+    monkeypatch.setattr("convlens.training.checks.check_address", lambda data: None)  # nothing lies there
     given = {**SOURCES[source], key: "there"}
     words = [f"data={source}", *(f"data.{name}={value}" for name, value in given.items())]
     config = compose("train", Train, words)

@@ -171,7 +171,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("null", with_members(setting(CONFIG, b"null")), "holds NoneType"),
     ("an empty group", with_members(setting(CONFIG, b"{}")), "is not a model"),
     ("a key twice", with_members(setting(CONFIG, b'{"module": 1, "module": 2}')), "'module' twice"),
-    ("NaN", with_members(setting(CONFIG, b'{"a": NaN}')), "says NaN"),
+    ("NaN", with_members(setting(CONFIG, b'{"a": NaN}')), "has NaN"),
     ("a number of 100,000 digits", with_members(setting(CONFIG, b'{"a": ' + b"9" * 10**5 + b"}")), "100,000 digits"),
     (
         "100,000 levels",

@@ -5,6 +5,9 @@ from .core.errors import (
 from .core.version import (
     __version__ as __version__,
 )
+from .fit import (
+    fit as fit,
+)
 from .gallery.draw import (
     draw as draw,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "draw",
     "feature_extractor",
     "feature_maps",
+    "fit",
     "read_model",
     "train",
 ]

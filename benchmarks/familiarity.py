@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from convlens.core.quiet import quietly
+
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -70,4 +72,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

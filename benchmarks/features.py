@@ -15,6 +15,7 @@ from benchmarks import machine, measuring
 from benchmarks.measuring import Figure, Row, rate_of, take_turns
 from benchmarks.training import configuration
 from benchmarks.workers import prepared
+from convlens.core.quiet import quietly
 
 CLASSES = 4
 
@@ -104,4 +105,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

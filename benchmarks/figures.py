@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row, seconds_of, take_turns
 from benchmarks.startup import seconds_of_script
+from convlens.core.quiet import quietly
 
 
 def each(run: Path, images: int) -> dict[str, float]:
@@ -76,4 +77,5 @@ def _trained(folder: Path, net: str, side: int, images: int) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

@@ -16,6 +16,7 @@ from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row, rate_for_a_while, take_turns
 from benchmarks.workers import prepared
 from convlens.configs import Data
+from convlens.core.quiet import quietly
 
 AUGMENT = {"flip": True, "crop": 4}
 EPOCHS = 1_000_000  # more than are ever taken
@@ -130,4 +131,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

@@ -6,7 +6,6 @@ checkpoint against Keras' own callbacks, training with a checkpoint an epoch aga
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -15,21 +14,23 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from convlens.configs import Train
+from convlens.core.quiet import quietly
 
-from convlens.configs import Train  # noqa: E402
-from convlens.models import build_model  # noqa: E402
-from convlens.training import Run, fit_model  # noqa: E402
-from convlens.training.callbacks import Interruption, KeepBest  # noqa: E402
-from convlens.training.checkpoint import checkpoints  # noqa: E402
-from convlens.training.devices import make_deterministic  # noqa: E402
-from convlens.training.state import Checkpoints  # noqa: E402
+with quietly():
+    import keras
+    import tensorflow as tf
+
+    from convlens.models import build_model
+    from convlens.training import Run, Session, fit_model
+    from convlens.training.callbacks import Interruption, KeepBest
+    from convlens.training.checkpoint import checkpoints
+    from convlens.training.devices import make_deterministic
+    from convlens.training.state import Checkpoints
 
 SIDE, CLASSES, IMAGES, EPOCHS, TURNS = 64, 8, 1024, 3, 3
 NEVER = 1000  # epochs
@@ -66,7 +67,7 @@ def train(folder: str, every_epochs: int = 1) -> tuple[float, Run, keras.Model]:
     keras.utils.set_random_seed(0)
     model = build_model(config.model, (SIDE, SIDE), 3, CLASSES, seed=0)
     run = Run.create(folder, "benchmark", config)
-    rows = fit_model(run, model, Noise(), config, console=Console(quiet=True))
+    rows = fit_model(Session(config, run, Noise(), console=Console(quiet=True)), model)
     return IMAGES * (EPOCHS - 1) / sum(row["seconds"] for row in rows[1:]), run, model
 
 
@@ -145,4 +146,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(train(folder)[0]))
     else:
-        main()
+        with quietly():  # warnings are no rows of a table
+            main()

@@ -16,6 +16,7 @@ from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row
 from benchmarks.workers import Worker
 from convlens.configs import Data
+from convlens.core.quiet import quietly
 
 BATCH = 64
 STEPS = 6
@@ -115,4 +116,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

@@ -27,6 +27,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from convlens.core.quiet import quietly
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"keras": "keras_tutorial.py", "torch": "torch_reference.py"}
 WAYS = {"ours": "ours, no flag", "keras": "Keras as in tutorials", "torch": "torchvision's recipe"}
@@ -161,4 +163,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

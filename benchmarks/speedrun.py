@@ -16,6 +16,7 @@ from benchmarks import machine, measuring
 from benchmarks.measuring import Figure, Row
 from convlens.configs import Train
 from convlens.configs.composition import compose
+from convlens.core.quiet import quietly
 
 GOAL = 0.94
 
@@ -76,4 +77,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Row, seconds_of, take_turns
+from convlens.core.quiet import quietly
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,4 +42,5 @@ def seconds_of_script(script: str, *words: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

@@ -24,6 +24,7 @@ from benchmarks.measuring import Row, rate_of, take_turns
 from benchmarks.workers import prepared
 from convlens.configs import Train
 from convlens.configs.composition import compose
+from convlens.core.quiet import quietly
 
 if TYPE_CHECKING:
     from convlens.data import Dataset
@@ -91,7 +92,7 @@ def tutorial(config: Train, side: int, steps: int) -> Callable[[], float]:
     import tensorflow_datasets as tfds
 
     from convlens.models import build_model
-    from convlens.training.fit import precision
+    from convlens.training.session import precision
 
     data = tfds.load(photos.NAME, data_dir=config.data.data_dir, split="train")
     data = data.map(
@@ -135,13 +136,13 @@ def fitting(config: Train, runs_dir: str) -> tuple["Dataset", Callable[..., "Run
 
     from convlens.data import open_dataset
     from convlens.models import build_model
-    from convlens.training import Run, fit_model
-    from convlens.training.devices import choose_devices, keep_compiled, room_on_device
-    from convlens.training.fit import precision
+    from convlens.training import Run, Session, fit_model
+    from convlens.training.devices import bytes_on_device, choose_devices, keep_compiled
+    from convlens.training.session import precision
 
     devices = choose_devices(1, config.training.batch_size)
     keep_compiled(devices)
-    on_device = room_on_device(config.data.cache, devices) > 0
+    on_device = bytes_on_device(config.data.cache, devices) > 0
     data = open_dataset(config.data, progress=False)
     info = data.info
     data.load()
@@ -153,7 +154,8 @@ def fitting(config: Train, runs_dir: str) -> tuple["Dataset", Callable[..., "Run
             model = build_model(config.model, info.image_size, info.channels, len(info.classes), seed=seed)
             run = Run.create(runs_dir, "benchmark", own)
             run.write_labels(info.classes)
-            fit_model(run, model, data, own, drawings=drawings, on_device=on_device, console=console)
+            session = Session(own, run, data, on_device=on_device, drawings=drawings, console=console)
+            fit_model(session, model)
         return Run.open(run.path)
 
     return data, fit
@@ -231,4 +233,5 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quietly():  # warnings are no rows of a table
+        main()

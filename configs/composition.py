@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from convlens.configs.aliases import OF_GROUPS, key_by_alias
 from convlens.configs.experiment_file import ExperimentFile, is_file_name, read_experiment
 from convlens.configs.schema import Section
-from convlens.configs.typed_words import fitting, is_readable, with_paths
+from convlens.configs.typed_words import annotation_of, fitting, is_readable, takes_list, with_paths
 from convlens.core import program
 from convlens.core.errors import UserError, nearest, unknown
 from convlens.core.program import as_value
@@ -151,6 +151,10 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
     words, apart = [], []
     for override in parse(overrides):
         key = override.key_or_group
+        if override.package is not None:
+            typed = override.input_line
+            plain = f"{key}={typed.partition('=')[2]}"
+            raise UserError(f"'{typed}' moves a group of keys elsewhere, where nothing can be moved; give {plain}.")
         if override.is_sweep_override():
             raise UserError(_several_values(override, script))
         if key in known and key not in schema.model_fields and isinstance(override.value(), dict):
@@ -166,12 +170,15 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             if not override.is_delete() and str(choice) not in known[key]:
                 file = f"./{choice}.yaml" if choice and key == "experiment" and os.path.exists(f"{choice}.yaml") else ""
                 raise UserError(unknown(key, choice, known[key], guess=file))
-            words.append(override.input_line)
+            words.append(override.input_line.lstrip("+"))
         elif key in elsewhere and key not in known:
             _look_up(schema, key, list(known))
             apart.append(override)
         else:
             free = _look_up(schema, key, list(known))
+            inside = free and annotation_of(schema, key) is None  # a name that somebody chose
+            if not inside and not override.is_delete():
+                _refuse_other_shape(schema, key, override.value())
             words.append("++" + override.input_line.lstrip("+") if free else override.input_line.lstrip("+"))
     return words, apart
 
@@ -222,6 +229,30 @@ def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
             return _takes_names(field.annotation)
         section = inner
     return False
+
+
+def _refuse_other_shape(schema: type[Section], key: str, value: Any) -> None:
+    """Raises UserError for keys in braces where a key takes a value, and for a list where it takes keys."""
+    annotation = annotation_of(schema, key)
+    takes_keys = annotation is None or _takes_names(annotation)
+    if isinstance(value, dict) and annotation is None:
+        for name, inner in value.items():
+            _look_up(schema, f"{key}.{name}", [])
+            _refuse_other_shape(schema, f"{key}.{name}", inner)
+    elif isinstance(value, dict) and not takes_keys:
+        expected = "one value, or several with commas between them" if takes_list(annotation) else "a single value"
+        raise UserError(f"{key}={_shown(value)} does not fit; expected {expected}.")
+    elif isinstance(value, list) and takes_keys:
+        example = f"{key}.{next(iter(section.model_fields))}" if (section := _section_at(schema, key)) else f"{key}.KEY"
+        raise UserError(f"{key}={_shown(value)} does not fit; expected keys, such as {example}=VALUE.")
+
+
+def _section_at(schema: type[Section], key: str) -> type[Section] | None:
+    section: type[Section] | None = schema
+    for part in key.split("."):
+        field = section.model_fields.get(part) if section else None
+        section = section_of(field.annotation) if field else None
+    return section
 
 
 def key_meant(script: str, schema: type[Section], name: str) -> str:
@@ -289,7 +320,7 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
     if error["type"] == "model_type" and section is not None:
         inner = ", ".join(f"{key}.{name}" for name in section.model_fields)
         meant = OF_GROUPS.get(key)
-        value = str(given).lower() if isinstance(given, bool) else given
+        value = "null" if given is None else str(given).lower() if isinstance(given, bool) else given
         hint = f" Did you mean {meant}={value}?" if meant else ""
         return f"{key} is a group of keys and takes no value of its own.{hint} Keys: {inner}."
     tiny = 0 < limit.get("ge", 1) < 1  # whoever gives zero, or less, need not know how small a number may be
@@ -370,4 +401,5 @@ def _sentence(text: str) -> str:
 def _one_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("full_key:", "object_type=", "See https", "reference_type"))]
-    return _sentence(" ".join(kept[:3]))
+    line, key = _sentence(" ".join(kept[:3])), getattr(error, "full_key", None)
+    return f"{key}: {line}" if key and key not in line else line

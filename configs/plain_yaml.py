@@ -11,6 +11,8 @@ from convlens.core.reading import read_regular
 BYTES = 256 * 1024
 DEPTH = 12
 VALUES, LENGTH = 20_000, 10_000  # keys and values in all; characters in one of them
+KEY, NUMBER = 100, 40  # characters of a key, of a number: in other bases and in base 60, YAML has numbers of any size
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def read_text(path: Path, expected: str) -> str:
@@ -62,6 +64,8 @@ class _Data(yaml.SafeLoader):
         if self.depth > DEPTH:
             raise UserError(f"is nested deeper than {DEPTH} levels")
         node = super().compose_node(parent, index)
+        if node.tag in _NUMBERS and len(node.value) > NUMBER:
+            raise UserError(f"has a number of {len(node.value):,} characters")
         self.depth -= 1
         return node
 
@@ -70,6 +74,8 @@ class _Data(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise UserError("has a list or a group where a key belongs")
+            if len(key.value) > KEY:
+                raise UserError(f"has a key of {len(key.value):,} characters")
             if key.value in keys:
                 raise UserError(f"has the key '{key.value[:40]}' twice in one group")
             # Hydra would call what such a key names; here no key has a meaning beyond the schema.

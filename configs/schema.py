@@ -159,10 +159,13 @@ class Splits(Section):
 class Data(Section):
     """Where images come from and what is done to them before the model sees them."""
 
-    source: Literal["rendered_cars", "tfds", "folder"] = "rendered_cars"  # where images come from; data= chooses it
+    source: Literal["rendered_cars", "tfds", "folder", "arrays"] = (
+        "rendered_cars"  # where images come from; data= chooses it
+    )
     #   rendered_cars: vehicles that are rendered on this machine
     #   tfds: TensorFlow Datasets, by data.name
     #   folder: a folder for each class, in data.root
+    #   arrays: those that a program gave to convlens.fit
     name: Text | None = None  # for tfds "name", "name/config" or "name/config:version"; for rendered_cars 64, 128, ...
     root: Place | None = None  # a folder of images, with data=folder
     data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
@@ -217,9 +220,15 @@ class Head(Section):
 class Model(Section):
     """A base of blocks and a head. A single value applies to every block; a list gives one value per block."""
 
-    family: Literal["convnet", "resnet"] = "convnet"  # what a block is made of
+    family: Literal["convnet", "resnet", "keras"] = "convnet"  # what a block is made of
     #   convnet: convolutions one after another
     #   resnet: residual units, whose result is added to their input
+    #   keras: no blocks, but the layers in the file of model.path
+    path: Place | None = None  # keras: a .keras file, or a run, whose layers are trained
+    weights: Literal["fresh", "file"] = "fresh"  # keras: with which weights they begin
+    #   fresh: new ones; layers that do not learn keep the file's
+    #   file: those in the file
+    replace_head: bool = False  # keras: a last dense layer for other classes is made anew
     filters: Annotated[Counts, Field(min_length=1)] = [32, 64, 128]  # kernels of each block
     kernel_size: Sizes = [3]  # pixels a side
     convolutions: Counts = [1]  # in a block; residual units in a resnet
@@ -243,6 +252,14 @@ class Model(Section):
     first_stddev: Positive | None = None  # standard deviation of the first kernels at the start; null: as initializer
     whiten: bool = False  # begin with a fixed convolution that decorrelates neighbouring pixels and colours
     head: Head = Head()
+
+    @model_validator(mode="after")
+    def _file_goes_with_its_family(self):
+        if self.family == "keras" and self.path is None:
+            raise ValueError("model=keras needs a file with a network; give model.path=net.keras")
+        if self.family != "keras" and self.path is not None:
+            raise ValueError(f"model.path={self.path} is read with model=keras; add it, or leave model.path out")
+        return self
 
     @model_validator(mode="after")
     def _one_value_a_block(self):
@@ -386,11 +403,12 @@ class Train(Section):
     @classmethod
     def _name_is_a_folder(cls, name):
         if name is not None and (not name or name.startswith(".") or "/" in name or "\0" in name or len(name) > 100):
-            raise ValueError(f"name={name!r} cannot be a folder's name; use letters, digits, '-' and '_'")
+            shown = repr(name if len(name) <= 100 else f"{name[:97]}...")
+            raise ValueError(f"name={shown} cannot be a folder's name; use letters, digits, '-' and '_', 100 at most")
         return name
 
 
-class Where(Section):
+class DataLocation(Section):
     """Where a run's data is on this machine, if it has moved since the run was trained."""
 
     root: Place | None = None  # the folder of images; null: as in training
@@ -412,7 +430,7 @@ class Evaluate(Section):
     limit_batches: Count | None = None  # use only so many batches; null: as in training
     mirrored: bool = False  # average the logits of each image and its mirror image
     mistakes: Annotated[int, Field(ge=0, le=100)] = 24  # how many of the most confident mistakes to draw
-    data: Where = Where()
+    data: DataLocation = DataLocation()
 
 
 class Extraction(Section):
@@ -464,7 +482,7 @@ class Visualize(Section):
     kernel: str | list[list[float]] | None = None  # a kernel to apply to images, by name or as rows; needs no network
     kernel_name: Text | None = None  # of kernel= in titles and file names; null: its name, or a hash of its numbers
     extraction: Extraction = Extraction()
-    data: Where = Where()
+    data: DataLocation = DataLocation()
 
     @model_validator(mode="after")
     def _two_runs_or_one(self):

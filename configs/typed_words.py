@@ -24,7 +24,7 @@ def with_paths(word: str) -> str:
     value = re.sub(r"(^|,)~(?=/|$)", lambda start: start[1] + os.path.expanduser("~"), value)
     whole = os.path.exists(value) or (key == "experiment" and is_file_name(value) and not set(value) & set(",\\"))
     # In a value that is a path as it stands, ${...} is part of a name.
-    return key + equals + (as_value(value).replace("${", "\\${") if whole else value)
+    return key + equals + (as_value(value) if whole else value)
 
 
 def is_readable(word: str) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_AT_A_TIME = 4_000_000  # values of a large image that are converted
 _GREY, _RGB, _GREY_ALPHA = 0, 2, 4  # colour types; the other one that can have sixteen bits is RGBA
 
 
@@ -25,18 +26,29 @@ def deep_values(file: BinaryIO) -> np.ndarray:
         return np.asarray(Image.open(file, formats=("PNG",))).astype(np.uint16)[..., None]
     if kind == _GREY_ALPHA:
         # Two channels of two bytes are laid out as four of one byte.
-        return np.ascontiguousarray(_unpacked(file, "RGBA")).view(">u2").astype(np.uint16)
+        return np.ascontiguousarray(np.asarray(_unpacked(file, "RGBA"))).view(">u2").astype(np.uint16)
     mode = "RGB" if kind == _RGB else "RGBA"
     # Read as the other order of bytes, what Pillow keeps of a value is its lower half.
-    high, low = (_unpacked(file, f"{mode};16{order}").astype(np.uint16) for order in "BL")
-    return high << 8 | low
+    values = np.asarray(_unpacked(file, f"{mode};16B")).astype(np.uint16)
+    values <<= 8
+    values |= np.asarray(_unpacked(file, f"{mode};16L"))
+    return values
 
 
-def _unpacked(file: BinaryIO, layout: str) -> np.ndarray:
+def rounded(values: np.ndarray) -> Image.Image:
+    """Values of sixteen bits, (height, width, channels), as an image of eight bits a channel."""
+    pixels = np.empty(values.shape, np.uint8)
+    rows = max(1, _AT_A_TIME // max(1, values[:1].size))
+    for top in range(0, len(values), rows):
+        pixels[top : top + rows] = (values[top : top + rows].astype(np.int32) + 128) // 257
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _unpacked(file: BinaryIO, layout: str) -> Image.Image:
     file.seek(0)
     image = Image.open(file, formats=("PNG",))
     image.tile = [tile._replace(args=layout) for tile in image.tile]
-    return np.asarray(image)
+    return image
 
 
 def _start(file: BinaryIO) -> bytes:

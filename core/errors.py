@@ -34,6 +34,14 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
+def cause_of(error: BaseException) -> str:
+    """An exception in one line, "ValueError: ..."; where it wraps another, the first of them, without its colours."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    text = one_line(re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())))
+    return f"{type(error).__name__}: {text if len(text) <= 300 else text[:297] + '...'}"
+
+
 MOST_SHOWN = 60  # choices in a line
 
 

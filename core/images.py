@@ -4,16 +4,18 @@ import io
 import stat
 import struct
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from convlens.core.deep_png import deep_values, is_deep
+from convlens.core.deep_png import deep_values, is_deep, rounded
 from convlens.core.errors import UserError
 from convlens.core.jpeg import jpeg_damage
 from convlens.core.large_images import room_to_decode
+from convlens.core.png import png_damage
 from convlens.core.webp import webp_damage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -25,6 +27,7 @@ Range = tuple[float, float]
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _GREY = (*_SIXTEEN_BIT, "1", "L", "LA", "La")
+_BAND = 4_000_000  # pixels of a large image that are converted at a time
 _TURNED = "orientation before it was turned upright"  # where an image in memory notes it
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, Image.DecompressionBombError)
 
@@ -130,13 +133,13 @@ def _read(
     resize: str | None,
     value_range: Range | None,
 ) -> np.ndarray:
-    header = open_header(file, name)
-    with room_to_decode(header.width * header.height):
-        image = load_image(header, file, name)
+    image = open_header(file, name)
+    with room_to_decode(image.width * image.height):
+        image = load_image(image, file, name)
         if image_size and resize is None:
             refuse_other_size(name, (image.height, image.width), image_size)
         if value_range is None:
-            return as_array(fit(image, channels, image_size, resize))
+            return as_array(fit(in_eight_bits(image, file, name), channels, image_size, resize))
         scaled = _scaled(stored_values(image, file, name), value_range)
         return np.rint(_fit_values(scaled, image_size, channels, resize) * STEPS).astype(np.uint16)
 
@@ -158,11 +161,7 @@ class StoredValues(NamedTuple):
 def stored_values(image: Image.Image, file: BinaryIO, name: str) -> StoredValues:
     """The values of an image that was loaded and turned upright. Raises `UserError` where the file is damaged."""
     if is_deep(file):
-        try:
-            values = _turned(deep_values(file), image)
-        except BROKEN as error:
-            raise UserError(f"{name} {_complaint(file, error)}; replace it or remove it.") from None
-        top = 65535
+        values, top = upright_deep_values(image, file, name), 65535
     else:
         grey, transparent = image.mode in _GREY, image.has_transparency_data
         mode = ("LA" if transparent else "L") if grey else ("RGBA" if transparent else "RGB")
@@ -170,6 +169,27 @@ def stored_values(image: Image.Image, file: BinaryIO, name: str) -> StoredValues
     colours = 1 if values.shape[-1] < 3 else 3
     alpha = values[..., colours:].astype(np.float32) / top if values.shape[-1] > colours else None
     return StoredValues(values[..., :colours].astype(np.float32), alpha, top)
+
+
+def upright_deep_values(image: Image.Image, file: BinaryIO, name: str) -> np.ndarray:
+    """uint16 (height, width, channels) of a PNG of sixteen bits, whose `image` was loaded and turned upright.
+
+    Raises `UserError` where the file is damaged.
+    """
+    try:
+        return _turned(deep_values(file), image)
+    except BROKEN as error:
+        raise UserError(f"{name} {_complaint(file, error)}; replace it or remove it.") from None
+
+
+def in_eight_bits(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
+    """An image that was loaded and turned upright, of whose sixteen bits a channel Pillow may have cut eight off;
+    here they are rounded, as those of grey images are. Raises `UserError` where the file is damaged."""
+    if image.mode in _SIXTEEN_BIT or not is_deep(file):
+        return image
+    eight = rounded(upright_deep_values(image, file, name))
+    eight.info = image.info
+    return eight
 
 
 def _turned(values: np.ndarray, upright: Image.Image) -> np.ndarray:
@@ -245,10 +265,13 @@ def load_image(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
 
 
 def _damage(image: Image.Image, file: BinaryIO) -> str | None:
-    if image.format not in ("JPEG", "MPO", "WEBP"):
-        return None  # PNG has checksums; in the others, any bytes are a picture
+    if image.format not in ("JPEG", "MPO", "WEBP", "PNG"):
+        return None  # any bytes are a picture
     file.seek(0)
-    return webp_damage(file.read()) if image.format == "WEBP" else jpeg_damage(file.read(), image.mode)
+    encoded = file.read()
+    if image.format == "PNG":
+        return png_damage(encoded)
+    return webp_damage(encoded) if image.format == "WEBP" else jpeg_damage(encoded, image.mode)
 
 
 def _complaint(file: BinaryIO, error: Exception | str) -> str:
@@ -268,11 +291,17 @@ def _complaint(file: BinaryIO, error: Exception | str) -> str:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        upright = ImageOps.exif_transpose(image)
+        # Without need to turn it, Pillow would copy it.
+        upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
     except BROKEN:
         return image  # an unreadable note about the camera says nothing about the pixels
     upright.info[_TURNED] = orientation
     return upright
+
+
+def is_turned(upright: Image.Image) -> bool:
+    """Whether an image that `load_image` gave may stand otherwise in its file."""
+    return upright.info.get(_TURNED) != 1
 
 
 def fit(
@@ -312,17 +341,47 @@ def _largest_box(size: tuple[int, int], aspect: float) -> tuple[float, float, fl
 def _eight_bit(image: Image.Image) -> Image.Image:
     """The image with eight bits a channel and nothing transparent; Pillow's convert() would cut 16 bits off at 255."""
     if image.mode in _SIXTEEN_BIT:
-        values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        return _band_by_band(image, "L", _rounded_grey)
     if image.has_transparency_data:
-        grey = image.mode in _GREY
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image).convert("L" if grey else "RGB")
+        return _band_by_band(image, "L" if image.mode in _GREY else "RGB", _on_white)
     return image
 
 
+def _rounded_grey(image: Image.Image) -> Image.Image:
+    """Sixteen bits of grey as eight."""
+    return rounded(np.clip(np.asarray(image).astype(np.int32), 0, 65535)[..., None])
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    transparent = image.convert("RGBA")
+    paper = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(paper, transparent).convert("L" if image.mode in _GREY else "RGB")
+
+
+def _band_by_band(image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """An image, converted pixel by pixel to a mode, without further copies of all of a large one in memory."""
+    converted = Image.new(mode, image.size)
+    for top, band in _bands(image):
+        converted.paste(convert(band), (0, top))
+    return converted
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The image in pieces, each of its whole width, with the row at which it begins."""
+    rows = max(1, _BAND // max(1, image.width))
+    if rows >= image.height:
+        yield 0, image
+        return
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
 def as_array(image: Image.Image) -> np.ndarray:
-    """(height, width, channels)."""
-    array = np.asarray(image)
-    return array[..., None] if array.ndim == 2 else array
+    """(height, width, channels), uint8."""
+    shape = image.height, image.width, len(image.getbands())
+    if image.height * image.width <= _BAND:
+        return np.asarray(image).reshape(shape)
+    array = np.empty(shape, np.uint8)
+    for top, band in _bands(image):
+        array[top : top + band.height] = np.asarray(band).reshape(band.height, *shape[1:])
+    return array

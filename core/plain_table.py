@@ -6,6 +6,7 @@ import math
 from convlens.core.errors import UserError
 
 ROWS, COLUMNS, LINE = 100_000, 100, 5_000  # rows, columns, characters of a line
+NUMBERS = 1_000_000  # in all rows, which take 80 MB
 
 
 def parse_table(text: str) -> list[dict[str, float]]:
@@ -14,6 +15,8 @@ def parse_table(text: str) -> list[dict[str, float]]:
 
     Raises `UserError` with a reason that begins with a verb, "has a row of 3 numbers for 8 names".
     """
+    if text.count(",") > NUMBERS:
+        raise UserError(f"has more than {NUMBERS:,} numbers")
     lines = text.split("\n", ROWS + 2)
     if len(lines) > ROWS + 2:
         raise UserError(f"has more than {ROWS:,} rows")

@@ -148,8 +148,8 @@ def _name_on_path(path: str) -> str:
 
 
 def as_value(text: str) -> str:
-    """A value of a key in the quotes that Hydra needs for it, if any."""
+    """A value of a key in the quotes that Hydra needs for it, if any, and with what begins a reference as it stands."""
     if _AS_IT_STANDS.fullmatch(text) and text == text.strip():
         return text
     escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + (r"\'" if end[2] else ""), text)
-    return f"'{escaped}'"
+    return "'" + re.sub(r"(?<!\\)\$\{", r"\\${", escaped) + "'"

@@ -18,6 +18,9 @@ _KINDS = {
 }
 
 
+LINKS = 1_000  # symbolic links that are followed in one folder
+
+
 class NotRegular(Exception):
     """What has a name and is no regular file; its text says what it is, "a FIFO"."""
 
@@ -63,7 +66,7 @@ def refuse_ways_out(folder: Path, most: int = 100_000) -> None:
     Who reads and writes below a folder that passed reads and writes nothing else. `most` is the number of names that
     are looked at; a folder of more is refused.
     """
-    root, waiting, seen = os.path.realpath(folder), [os.fspath(folder)], 0
+    root, waiting, seen, links = os.path.realpath(folder), [os.fspath(folder)], 0, 0
     while waiting:
         try:
             entries = list(_entries(waiting.pop(), most - seen))
@@ -74,6 +77,9 @@ def refuse_ways_out(folder: Path, most: int = 100_000) -> None:
             raise UserError(f"{folder} holds {most:,} files or more, too many to check.")
         for entry in entries:
             if entry.is_symlink():
+                links += 1
+                if links > LINKS:
+                    raise UserError(f"{folder} holds more than {LINKS:,} symbolic links; they are not all followed.")
                 _check_link(entry.path, root)
             elif entry.is_dir():
                 waiting.append(entry.path)
@@ -88,6 +94,12 @@ def _entries(folder: str, most: int) -> Iterator[os.DirEntry]:
 
 
 def _check_link(link: str, root: str) -> None:
+    try:
+        os.stat(link)  # the system follows 40 links in a row; Python's own way has no end
+    except FileNotFoundError:
+        pass  # it is broken, and might lead somewhere later
+    except OSError as error:
+        raise UserError(f"{_short(link)} is a link that cannot be followed: {error.strerror}.") from None
     target = os.path.realpath(link)
     if os.path.commonpath([root, target]) != root:
         raise UserError(

@@ -37,6 +37,7 @@ def keep_streams() -> None:
 
     One that is closed (`>&-`) is opened to nowhere, so that no file gets its number and is then written to.
     """
+    _forget_no_size()
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -63,6 +64,14 @@ def keep_streams() -> None:
             write_through=unbuffered,
         )
         setattr(sys, name, writer)
+
+
+def _forget_no_size() -> None:
+    """A terminal that does not know its size may give none, and into no columns nothing would be printed."""
+    for name in ("COLUMNS", "LINES"):
+        size = os.environ.get(name, "")
+        if size and not (size.isascii() and size.isdecimal() and int(size[:9])):
+            del os.environ[name]
 
 
 def _writes_to(stream: Any, number: int) -> bool:

@@ -1,3 +1,8 @@
+from .base import (
+    ImageFormat as ImageFormat,
+    Source as Source,
+    Split as Split,
+)
 from .dataset import (
     Dataset as Dataset,
     open_dataset as open_dataset,
@@ -12,13 +17,26 @@ from .info import (
 from .sources.folder import (
     check_root as check_root,
 )
+from .sources.folder_split import (
+    FolderSplit as FolderSplit,
+    Photos as Photos,
+)
 from .sources.tfds_names import (
     check_name as check_name,
+)
+from .splits import (
+    carve_missing as carve_missing,
 )
 
 __all__ = [
     "DataInfo",
     "Dataset",
+    "FolderSplit",
+    "ImageFormat",
+    "Photos",
+    "Source",
+    "Split",
+    "carve_missing",
     "check_name",
     "check_root",
     "fit_image",

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from convlens.core.deep_png import is_deep
 from convlens.core.images import (
-    BROKEN,
     MAX_PIXELS as MAX_PIXELS,
     STEPS as STEPS,
     SUFFIXES as SUFFIXES,
@@ -20,7 +19,9 @@ from convlens.core.images import (
     decode_image as decode_image,
     fit,
     fit_image as fit_image,
+    in_eight_bits,
     in_pixels as in_pixels,
+    is_turned,
     load_image,
     open_header,
     open_image,
@@ -28,9 +29,10 @@ from convlens.core.images import (
     read_stored as read_stored,
     refuse_other_size as refuse_other_size,
     stored_image as stored_image,
-    stored_values,
+    upright_deep_values,
 )
 from convlens.core.large_images import room_to_decode
+from convlens.core.png import has_end
 
 
 class Inspection(NamedTuple):
@@ -96,42 +98,44 @@ def _inspect(file: BinaryIO, name: str) -> Inspection:
     # A JPEG with further pictures in it (MPO), as many phones write it, is no animation.
     animated = image.format != "MPO" and getattr(image, "is_animated", False)
     with room_to_decode(image.width * image.height):
-        found = _look(image, animated, file, name)
+        image = load_image(image, file, name)
+        deep = is_deep(file)
+        extremes = _deep_extremes(image, file, name) if deep else None
+        image = in_eight_bits(image, file, name) if deep else image
+        encoded = _content(file)
+        plain = not deep and _is_plain(image, encoded)
+        pixels = as_array(fit(image, None, None, None))
         del image  # before another thread takes its room
-    return found
+        return Inspection(
+            *pixels.shape,
+            animated,
+            content_of(encoded),
+            hashlib.blake2b(pixels, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
+            plain,
+            *(extremes or (255, int(pixels.min()), int(pixels.max()))),
+        )
 
 
-def _look(image: Image.Image, animated: bool, file: BinaryIO, name: str) -> Inspection:
-    upright = load_image(image, file, name)
-    pixels = as_array(fit(upright, None, None, None))
-    top, lowest, highest = _extremes(upright, pixels, file, name)
+def _deep_extremes(upright: Image.Image, file: BinaryIO, name: str) -> tuple[int, int, int]:
+    """The largest value that sixteen bits can have, the smallest and the largest that there is where anything is
+    seen."""
+    values, top = upright_deep_values(upright, file, name), 65535
+    colours = values[..., : 1 if values.shape[-1] < 3 else 3]
+    if colours.shape == values.shape:
+        return top, int(colours.min()), int(colours.max())
+    seen = values[..., -1:] > 0
+    if not seen.any():
+        return top, 0, top
+    return top, int(colours.min(initial=top, where=seen)), int(colours.max(initial=0, where=seen))
+
+
+def _is_plain(upright: Image.Image, encoded: bytes) -> bool:
+    """Whether this is a whole JPEG or PNG of eight bits, which stands upright in its file, and is opaque."""
+    if upright.format not in ("JPEG", "PNG") or upright.mode not in ("RGB", "L") or upright.has_transparency_data:
+        return False
+    return not is_turned(upright) and (upright.format == "JPEG" or has_end(encoded))
+
+
+def _content(file: BinaryIO) -> bytes:
     file.seek(0)
-    return Inspection(
-        *pixels.shape,
-        animated,
-        content_of(file.read()),
-        hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
-        _is_plain(image),
-        top,
-        lowest,
-        highest,
-    )
-
-
-def _extremes(upright: Image.Image, pixels: np.ndarray, file: BinaryIO, name: str) -> tuple[int, int, int]:
-    """The largest value that there can be, the smallest and the largest that there is, where anything is seen."""
-    if not is_deep(file):
-        return 255, int(pixels.min()), int(pixels.max())
-    values, alpha, top = stored_values(upright, file, name)
-    shown = values if alpha is None else values[alpha[..., 0] > 0]
-    return (top, int(shown.min()), int(shown.max())) if shown.size else (top, 0, top)
-
-
-def _is_plain(image: Image.Image) -> bool:
-    """Whether this opened image is a JPEG or PNG of eight bits, upright and opaque."""
-    if image.format not in ("JPEG", "PNG") or image.mode not in ("RGB", "L") or image.has_transparency_data:
-        return False
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    except BROKEN:
-        return False
+    return file.read()

@@ -22,7 +22,7 @@ SKIPPED_SHARE = 0.1  # of all images; with more, something else is wrong than a 
 SHARED_SHARE = 0.25  # of a split; with more, its scores say nothing
 _SHOWN = 3
 _TICK = 100_000_000  # nanoseconds that two changes may be apart and still get the same time from a file system
-_RULES = f"3, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
+_RULES = f"4, Pillow {PIL.__version__}, {MAX_PIXELS}"  # an inspection under other rules does not count
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class NetworkInputs:
     @cached_property
     def model(self) -> "keras.Model":
         with quietly():
-            from convlens.training.run import load_model
+            from convlens.training.saved_model import load_model
 
             return self.run.model if self.run else load_model(self.config.model)
 

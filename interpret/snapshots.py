@@ -3,11 +3,15 @@
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convlens.core.errors import UserError
 from convlens.core.plain_arrays import bytes_of_arrays, parse_arrays
+
+if TYPE_CHECKING:
+    import keras
 
 MOST_UNITS, MOST_INPUTS = 64, 16  # what pictures of a layer have room for
 MOST_SIDE = 64  # pixels of a feature map
@@ -172,3 +176,24 @@ def _pack(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
     limit = np.float32(magnitudes.max(initial=0.0, where=np.isfinite(magnitudes)) or 1.0)
     arrays[name] = (values / limit).astype(np.float16)
     arrays[f"limits/{name}"] = np.array(limit)
+
+
+def first_layer_cosine(model: "keras.Model", start: Snapshot | None) -> tuple[str, float | None]:
+    """The first convolution that was trained, and the median of the cosines of its kernels with those of `start`.
+
+    `start` is a snapshot of the model before its training. The cosine is None where the layer's kernels are not in it,
+    or have another shape there; the name is empty where no convolution was trained.
+    """
+    from convlens.models import conv_layers
+
+    trained = {layer.name for layer in model.layers if layer.trainable}
+    first = next((info for info in conv_layers(model) if info.name in trained), None)
+    if first is None or start is None:
+        return "", None
+    kernels = start.kernels.get(first.name)
+    try:
+        cosines = np.array([]) if kernels is None else cosine_with_start(first.kernel, kernels)
+    except UserError:  # the start of another network
+        cosines = np.array([])
+    known = cosines[np.isfinite(cosines)]
+    return first.name, float(np.median(known)) if len(known) else None

@@ -6,10 +6,11 @@ from typing import Any
 import keras
 
 from convlens.models.convnet import build_convnet
+from convlens.models.from_file import build_from_file
 from convlens.models.resnet import build_resnet
 from convlens.models.shapes import check_model
 
-FAMILIES = {"convnet": build_convnet, "resnet": build_resnet}
+FAMILIES = {"convnet": build_convnet, "resnet": build_resnet, "keras": build_from_file}
 
 
 def build_model(

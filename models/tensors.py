@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
 from convlens.core.backend import by_backend
-from convlens.core.errors import ModelError, one_line
+from convlens.core.errors import ModelError, UserError, cause_of, one_line
 
 Shape = tuple[int | None, ...]
 
@@ -47,6 +48,20 @@ def traced(function: Callable[[Any], list[Any]], shape: Sequence[int], dtype: st
     output is which layer's input. Nothing is computed.
     """
     return by_backend(tensorflow=_traced_by_tensorflow, jax=_traced_by_jax)(function, shape, dtype)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Turns what fails in a model's own layers inside the block into a ModelError.
+
+    Keras links layers by shapes alone, so that an option may turn out to be wrong only once something is computed.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # Keras raises whatever its layers make of their options
+        raise ModelError(f"The model cannot be computed: {cause_of(error)}") from error
 
 
 def check_names(model: keras.Model) -> None:

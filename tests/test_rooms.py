@@ -19,10 +19,10 @@ PACKAGES = {
     "visualization": {"core"},
     "gallery": {"core", "configs", "data", "interpret", "models", "training", "visualization"},
 }
-SCRIPTS = ("train", "evaluate", "visualize", "env")
-# Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and fused.py
-# is one operation of TensorFlow in place of Keras' own.
-BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/fused.py", "models/tensors.py")
+SCRIPTS = ("train", "fit", "evaluate", "visualize", "env")
+# Where something must be said differently to each backend; TensorBoard's files are written by TensorFlow, and
+# faster_layers.py has one operation of TensorFlow in place of Keras' own.
+BACKEND_MODULES = ("training/devices.py", "training/tensorboard.py", "training/faster_layers.py", "models/tensors.py")
 
 
 def imported_by(path: Path, *, when_typing: bool = True) -> set[str]:

@@ -27,7 +27,7 @@ import pytest
 
 from convlens.configs import Evaluate, Train, Visualize
 from convlens.configs.composition import compose
-from convlens.configs.schema import Where
+from convlens.configs.schema import DataLocation
 from convlens.core.errors import UserError
 from convlens.training import Run
 from convlens.training.run import FORMAT
@@ -67,7 +67,7 @@ def test_it_opens_with_everything_in_it(run):
     assert opened.model.output_shape == (None, 3)
     assert opened.finished == (run.name == "finished") == bool(opened.evaluation)
 
-    data = opened.open_data(Where(root=str(SAVED / "pictures")))
+    data = opened.open_data(DataLocation(root=str(SAVED / "pictures")))
     assert data.fingerprint == opened.facts["dataset"]["fingerprint"]
 
 

@@ -1,13 +1,16 @@
 """Ordinary terminals: output that nobody reads any more, Ctrl-C at any moment, connections that end, narrow windows."""
 
 import errno
+import fcntl
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -128,6 +131,51 @@ def test_a_training_whose_folder_is_deleted_ends_in_one_line_and_makes_no_new_on
     assert command.code() == 2
     assert f"train.py: Run {run.relative_to(tmp_path)} is gone: " in command.errors().splitlines()[-1]
     assert "Traceback" not in command.errors() and not run.exists()
+
+
+class Terminal:
+    """A process whose terminal is a window of its own, as a person sees it and types into it."""
+
+    def __init__(self, folder: Path, *words: str):
+        self.window, inside = pty.openpty()
+        termios.tcsetwinsize(inside, (30, 100))
+        self.process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=folder,
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(inside)
+        self.shown = b""
+
+    def look(self) -> bytes:
+        """Everything that was shown so far; waits for more. At the end of the process there is no more."""
+        try:
+            self.shown += os.read(self.window, 65536)
+        except OSError:  # nobody has the terminal any more
+            self.process.wait()
+        return self.shown
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.window, keys)
+
+
+@pytest.mark.usefixtures("start")  # for its photographs
+def test_in_a_window_progress_is_shown_and_ctrl_c_stops_with_the_state_saved(tmp_path):
+    words = (str(ROOT / "train.py"), *SMALL, "training.epochs=100000", "training.keep=last")
+    terminal = Terminal(tmp_path, *words)
+    while not logs(tmp_path) and terminal.process.returncode is None:
+        terminal.look()
+    terminal.type(b"\x03")
+    while terminal.process.returncode is None:
+        shown = terminal.look()
+    assert terminal.process.returncode == 130
+    assert b"Looking at the images" in shown and b"Traceback" not in shown
+    assert b"Go on with: " in shown and list(tmp_path.glob("runs/*/2*/checkpoints/*"))
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l"), "the cursor stays hidden"
 
 
 # Python runs a module of this name at its start; here it has Ctrl-C come in the middle of the imports.

@@ -79,12 +79,12 @@ def test_a_run_holds_all_that_another_person_needs(trained, photos):
     assert (run.parent / "latest").resolve() == run.resolve()
 
 
-def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
+def test_a_layer_of_which_many_units_are_dead_is_named(photos):
     from convlens.configs import Train
     from convlens.data import open_dataset
+    from convlens.interpret import unit_statistics
     from convlens.models import build_model
-    from convlens.train import _dead_units
-    from convlens.training import Run
+    from convlens.training.report import dead_units
 
     config = Train(data={"source": "folder", "root": str(photos)}, model={"filters": [4, 6], "head": {"dense": [3]}})
     data = open_dataset(config.data, progress=False)
@@ -92,31 +92,36 @@ def test_a_layer_of_which_many_units_are_dead_is_named(photos, tmp_path):
     kernel, bias = model.get_layer("block2_conv1").get_weights()
     bias[:2] = -1e6
     model.get_layer("block2_conv1").set_weights([kernel, bias])
-    run = Run.create(tmp_path, "dead", config)
-    run.write_labels(data.info.classes)
-    run.save_model(model, epoch=1, val_accuracy=0.5)
-    (told,) = _dead_units(run, data)
-    assert told.startswith("2 of 6 units of block2_conv1 are dead")
+    statistics = unit_statistics(model, data.sample("validation", 64, 500))
+    (line,) = dead_units(model, statistics)
+    assert line.startswith("2 of 6 units of block2_conv1 are dead: zero on all of 18 validation images.")
 
     model.get_layer("block2_conv1").trainable = False
-    run.save_model(model, epoch=2, val_accuracy=0.6)
-    assert _dead_units(Run.open(run.path), data) == []  # no learning rate would bring them back
+    assert dead_units(model, statistics) == []  # no learning rate would bring them back
 
 
 def test_how_far_the_first_kernels_moved_is_measured_from_the_start_that_is_kept(tmp_path):
-    from convlens.train import _first_layer
+    from convlens.interpret import unpack_snapshot
+    from convlens.interpret.snapshots import first_layer_cosine
+    from convlens.train import start_of
     from convlens.training import Run
 
     (saved,) = (ROOT / "tests" / "saved_runs" / "finished").iterdir()
     shutil.copytree(saved, tmp_path / "run")
     run = Run.open(tmp_path / "run")
-    layer, cosine = _first_layer(run)
+    layer, cosine = first_layer_cosine(run.model, unpack_snapshot(run.read_snapshot(run.snapshots[0])))
     kernels = run.model.get_layer("block1_conv1").get_weights()[0]
     assert layer == "block1_conv1" and 0 < cosine < 0.99999
-    run.write_snapshot(0, pack_snapshot(0, {"block1_conv1": -3 * kernels}))
-    assert _first_layer(run) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
+    opposite = unpack_snapshot(pack_snapshot(0, {"block1_conv1": -3 * kernels}))
+    assert first_layer_cosine(run.model, opposite) == ("block1_conv1", pytest.approx(-1, abs=1e-3))
+    # A start of another network, and one that is no file to be read, undo no training that is done.
+    other = unpack_snapshot(pack_snapshot(0, {"block1_conv1": np.ones((5, 5, 3, 4))}))
+    assert first_layer_cosine(run.model, other) == ("block1_conv1", None)
+    assert start_of(run).epoch == 0
+    os.truncate(run.snapshots[0], 50 * 2**30)
+    assert start_of(run) is None and first_layer_cosine(run.model, None) == ("", None)
     run.drop_snapshot(0)
-    assert _first_layer(run) == ("", None)
+    assert start_of(run) is None
 
 
 def test_training_ends_with_the_accuracy_the_run_and_the_next_commands(trained):
@@ -317,12 +322,12 @@ def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason,
 
 
 def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(trained):
-    from convlens.configs.schema import Where
+    from convlens.configs.schema import DataLocation
     from convlens.core.errors import UserError
     from convlens.training import Run
 
     with pytest.raises(UserError, match=r"data\.data_dir=/data is not read: run .* whose place is data\.root"):
-        Run.open(trained[0]).open_data(Where(data_dir="/data"))
+        Run.open(trained[0]).open_data(DataLocation(data_dir="/data"))
 
 
 def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path, in_a_fork):

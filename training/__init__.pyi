@@ -10,12 +10,16 @@ from .fit import (
 from .run import (
     Run as Run,
 )
+from .session import (
+    Session as Session,
+)
 
 __all__ = [
     "Confusion",
     "Evaluation",
     "Mistakes",
     "Run",
+    "Session",
     "evaluate_model",
     "fit_model",
 ]

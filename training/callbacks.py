@@ -125,7 +125,7 @@ class KeepBest(keras.callbacks.Callback):
         kept = self.last and epoch == self.params["epochs"]
         return "" if self.epoch != epoch else "  last, kept" if kept else "  best"
 
-    def place(self) -> str:
+    def saved_so_far(self) -> str:
         """Where training is, and what is saved."""
         kept = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
         kept += [f"the state {place_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
@@ -137,8 +137,8 @@ class KeepBest(keras.callbacks.Callback):
         """What to tell when training cannot go on: why, where, what is saved and what to do."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
-            f"Training stopped, {reason} in {self.place()}. Lower training.optimizer.learning_rate (it is {rate:.3g}) "
-            f"or set training.optimizer.clip_norm=1."
+            f"Training stopped, {reason} in {self.saved_so_far()}. Lower training.optimizer.learning_rate "
+            f"(it is {rate:.3g}) or set training.optimizer.clip_norm=1."
         )
 
     def _is_better(self, value: float) -> bool:

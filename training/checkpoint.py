@@ -25,7 +25,8 @@ VALUES_BYTES, HEADER_BYTES = 2**24, 2**24
 MOST_BYTES = 2**40  # of arrays, and of a model: where nobody knows of which network
 KEPT = 2  # the newest and the one before, should the newest be damaged later
 
-_FOLDER = re.compile(r"[0-9]{1,12}-epoch[0-9]+-step[0-9]+")
+LAST = 10**9 - 1  # number of a checkpoint
+_FOLDER = re.compile(r"[0-9]{1,9}-epoch[0-9]+-step[0-9]+")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{8}(\..*)?")  # see core.files
 
 Bytes = bytes | memoryview
@@ -73,6 +74,8 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     """
     before = checkpoints(folder)
     number = _number(before[0]) + 1 if before else 1
+    if number > LAST:
+        raise UserError(f"{before[0]} has the last number that a checkpoint can have; remove it.")
     path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
     values = {"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}
     files = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
@@ -94,7 +97,10 @@ def write_checkpoint(folder: Path, state: State) -> Path:
             "reliably; use another one, with runs_dir=."
         ) from None
     for old in checkpoints(folder)[KEPT:]:
-        shutil.rmtree(old)
+        if old.is_symlink() or not old.is_dir():
+            old.unlink()  # of the name alone; what a link leads to is none of ours
+        else:
+            shutil.rmtree(old)
     return path
 
 

@@ -3,14 +3,20 @@
 from convlens.configs import Train
 from convlens.core.errors import UserError
 from convlens.core.program import word
+from convlens.data import check_name, check_root
+from convlens.models import check_model
+from convlens.training.network_file import check_network
 from convlens.training.optimizer_options import check_options, parameters_in_source
-from convlens.training.run import model_file
+from convlens.training.recipe import open_keys
+from convlens.training.saved_model import model_file
 
 
 def check_choices(config: Train) -> None:
     """Raises `UserError` for training settings that contradict each other, an option that the optimizer does not take,
-    a start that does not exist, and what was typed of the data and would not be read."""
+    a start or a dataset that does not exist, a network that does not fit images of a size that is known, and what was
+    typed of the data and would not be read."""
     _check_source(config)
+    check_network(config)
     optimizer, schedule = config.training.optimizer, config.training.schedule
     if optimizer.clip_norm and optimizer.clip_value:
         raise UserError(
@@ -27,11 +33,21 @@ def check_choices(config: Train) -> None:
         check_options(optimizer, parameters)
     if config.init_from:
         model_file(config.init_from)
+    if config.data.source == "folder":
+        check_root(config.data.root)
+    if config.data.source == "tfds":
+        check_name(config.data)
+    if config.data.image_size and "model.filters" not in open_keys(config):
+        check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
 
 
 def _check_source(config: Train) -> None:
     """Raises `UserError` for the address of another source of data than the one that is read."""
     data = config.data
+    if data.source == "arrays":
+        raise UserError(
+            "data.source=arrays is for convlens.fit, which takes them from a program; begin with data=folder."
+        )
     if data.root is not None and data.source != "folder":
         raise UserError(
             f"{word('data.root', data.root)} applies only to data=folder, but this training reads {data.source}. Add "

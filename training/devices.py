@@ -28,34 +28,34 @@ def choose_devices(count: int | None, batch_size: int) -> list[str]:
 
     Raises `UserError` when there are fewer, or when a batch does not divide among them.
     """
-    found = all_devices()
+    available = all_devices()
     if count is None:
-        count = 1 if "cpu" in found[0] else len(found)
-    if count > len(found):
+        count = 1 if "cpu" in available[0] else len(available)
+    if count > len(available):
         raise UserError(
-            f"training.devices={count}, but {keras.backend.backend()} sees {len(found)}: {', '.join(found)}."
+            f"training.devices={count}, but {keras.backend.backend()} sees {len(available)}: {', '.join(available)}."
         )
     if batch_size % count:
         raise UserError(f"training.batch_size={batch_size} does not divide among {count} devices; give a multiple.")
-    return found[:count]
+    return available[:count]
 
 
-def room_on_device(cache: str, devices: list[str]) -> float:
+def bytes_on_device(cache: str, devices: list[str]) -> float:
     """How many bytes of images, to train and to validate on, may lie on the accelerator; `cache` as configured.
 
-    By themselves, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
-    where they are to and cannot.
+    With `auto`, images lie there where JAX has one, and they take at most a quarter of its memory. Raises `UserError`
+    where `device` is asked for and the images cannot lie there.
     """
-    return by_backend(tensorflow=_room_for_tensorflow, jax=_room_for_jax)(cache, devices)
+    return by_backend(tensorflow=_bytes_for_tensorflow, jax=_bytes_for_jax)(cache, devices)
 
 
-def _room_for_tensorflow(cache: str, devices: list[str]) -> float:
+def _bytes_for_tensorflow(cache: str, devices: list[str]) -> float:
     if cache == "device":
         raise UserError("data.cache=device works only with JAX; set KERAS_BACKEND=jax, or use data.cache=memory.")
     return 0
 
 
-def _room_for_jax(cache: str, devices: list[str]) -> float:
+def _bytes_for_jax(cache: str, devices: list[str]) -> float:
     import jax
 
     if cache == "device" and len(devices) > 1:
@@ -205,23 +205,23 @@ class _ArrayBatches(keras.utils.PyDataset):
 
 
 def compiled_loop(step: Callable) -> Callable:
-    """Runs `step(state, constants, told) -> (logs, state)` once for each of what is told, in one compiled loop (JAX).
+    """Runs `step(state, constants, inputs) -> (logs, state)` for many steps' inputs in one compiled loop (JAX).
 
-    The loop is called with the state, whose memory it takes over, the constants, and arrays of what each step is told;
+    The loop is called with the state, whose memory it takes over, the constants, and arrays with a row for each step;
     it gives the logs of the last step and the state after it.
     """
     import jax
 
-    def steps(state, constants, told):
+    def steps(state, constants, inputs):
         form = jax.tree.structure(state)
 
-        def one(leaves, told):
-            logs, after = step(jax.tree.unflatten(form, leaves), constants, told)
+        def one_step(leaves, inputs):
+            logs, after = step(jax.tree.unflatten(form, leaves), constants, inputs)
             # The loop gives back what it took: arrays of the same types.
             after = [new.astype(old.dtype) for new, old in zip(jax.tree.leaves(after), leaves, strict=True)]
             return after, logs
 
-        leaves, logs = jax.lax.scan(one, jax.tree.leaves(state), told)
+        leaves, logs = jax.lax.scan(one_step, jax.tree.leaves(state), inputs)
         return {name: values[-1] for name, values in logs.items()}, jax.tree.unflatten(form, leaves)
 
     return jax.jit(steps, donate_argnums=0)
@@ -233,9 +233,9 @@ def compiled_calls(step: Callable) -> Callable:
 
     compiled = jax.jit(step, donate_argnums=0)
 
-    def steps(state, constants, told):
-        for number in range(len(told[0])):
-            logs, state = compiled(state, constants, tuple(part[number] for part in told))
+    def steps(state, constants, inputs):
+        for number in range(len(inputs[0])):
+            logs, state = compiled(state, constants, tuple(array[number] for array in inputs))
         return logs, state
 
     return steps

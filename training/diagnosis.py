@@ -132,7 +132,8 @@ def _classes_never_said(outcome: Outcome) -> str:
 
 def _first_kernels_stayed(outcome: Outcome) -> str:
     config = outcome.config
-    on_its_way = config.init_from or config.training.freeze_base  # the start was learned itself, or is to stay
+    # The start was learned itself, or is to stay; and of a network in a file nobody here knows how it begins.
+    on_its_way = config.init_from or config.training.freeze_base or config.model.family == "keras"
     if outcome.cosine is None or outcome.cosine <= HARDLY_TURNED or on_its_way:
         return ""
     model, advice = config.model, f"model.first_stddev={SMALL_START:g}"
@@ -181,14 +182,15 @@ HARDER: tuple[tuple[Callable[[Train], bool], str], ...] = (
     (lambda config: not config.data.augment.crop and not config.data.augment.translate, "data.augment.translate=0.1"),
     (lambda config: not config.data.augment.flip, "data.augment.flip=true (where left and right mean nothing)"),
     (lambda config: not config.data.augment.rand_augment, "data.augment.rand_augment=2"),
-    (lambda config: config.model.head.dropout < 0.5, "model.head.dropout=0.5"),
+    (lambda config: config.model.family != "keras" and config.model.head.dropout < 0.5, "model.head.dropout=0.5"),
     (lambda config: not config.data.augment.mixup, "data.augment.mixup=0.2"),
 )
 
 
 def _harder(config: Train) -> str:
     untried = [word for is_untried, word in HARDER if is_untried(config)]
-    return " and ".join(untried[:2]) or "a smaller network, with fewer model.filters"
+    smaller = "a smaller network" + ("" if config.model.family == "keras" else ", with fewer model.filters")
+    return " and ".join(untried[:2]) or smaller
 
 
 def _slower(config: Train) -> str:

@@ -174,12 +174,15 @@ def evaluate_model(
         mirrored: average the logits of each image and of its left-right mirror image.
         progress: called after each batch with the number of images so far and, if `indices` are given, of all images.
     """
+    from convlens.models.tensors import computing
+
     labels, predicted, confidence, losses, ranks = [], [], [], [], []
     compiled, seconds, seen = set(), 0.0, 0
     for images, truth in batches:
         images, truth = np.asarray(images), np.asarray(truth)
         if images.shape not in compiled:
-            model.predict_on_batch(images)
+            with computing():
+                model.predict_on_batch(images)
             compiled.add(images.shape)
         start = time.perf_counter()
         logits = np.asarray(model.predict_on_batch(images), dtype=np.float64)

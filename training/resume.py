@@ -9,6 +9,7 @@ from convlens.configs import Train, Training
 from convlens.core.errors import UserError
 from convlens.core.program import word
 from convlens.training.checkpoint import State, newest_checkpoint, newest_values
+from convlens.training.network_file import keys_of_network
 from convlens.training.recipe import open_keys
 from convlens.training.records import check_resumable
 from convlens.training.run import Run
@@ -38,24 +39,25 @@ def check_request(config: Train, run: Run) -> Train:
     """
     if not run.facts.get("dataset"):
         raise UserError(f"Run {run.path} ended before its training began; there is nothing to resume. Start a new one.")
-    asked, known = dict(_values(config)), dict(_values(run.config))
-    chosen = open_keys(config)  # for the data; whoever leaves them open takes what was chosen then
+    typed, known = dict(_values(config)), dict(_values(run.config))
+    # For the data, or for a network in a file; whoever leaves them open takes what was chosen then.
+    chosen = open_keys(config) | keys_of_network(config)
     differing = [
         key
-        for key in dict.fromkeys([*asked, *known])
+        for key in dict.fromkeys([*typed, *known])
         if _is_typed(key, config.typed)
         and key not in FREE
         and not any(f"{key}.".startswith(f"{name}.") for name in chosen)
-        and asked.get(key) != known.get(key)
+        and typed.get(key) != known.get(key)
     ]
     if all(key in PLACES and key not in config.typed for key in differing):
         return run.config
     meant = [key for key in differing if key not in PLACES or key in config.typed]
-    if meant == [EPOCHS] and asked[EPOCHS] > known[EPOCHS]:
-        return _with_more_epochs(run, asked[EPOCHS])
+    if meant == [EPOCHS] and typed[EPOCHS] > known[EPOCHS]:
+        return _with_more_epochs(run, typed[EPOCHS])
     key, more = differing[0], f" ({len(differing) - 1} more differences.)" if len(differing) > 1 else ""
     raise UserError(
-        f"{key}={_shown(asked.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
+        f"{key}={_shown(typed.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
         f"without this, or start a new run from its weights: {word('init_from', run.path)}{more}"
     )
 

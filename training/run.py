@@ -8,9 +8,7 @@ import io
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +17,8 @@ import yaml
 from convlens.configs import Train
 from convlens.configs.plain_yaml import BYTES as CONFIG_BYTES
 from convlens.configs.saved import read_config
-from convlens.configs.schema import Where
-from convlens.core.errors import UserError, nearest
+from convlens.configs.schema import DataLocation
+from convlens.core.errors import UserError
 from convlens.core.files import (
     atomic_symlink,
     atomic_write,
@@ -31,12 +29,14 @@ from convlens.core.files import (
 from convlens.core.locks import lock
 from convlens.core.plain_json import parse_json
 from convlens.core.plain_table import parse_table
-from convlens.core.program import command_line, word
 from convlens.core.reading import read_regular, refuse_ways_out
 from convlens.models.keras_file.archive import FILE_BYTES
 from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.reading import has_sum, read_model
 from convlens.training.records import Facts, Record, Scores, check
+from convlens.training.run_folders import how_to_train, missing_run, new_folder, runs_below
+from convlens.training.run_paths import FILES, FOLDERS, RunPaths
+from convlens.training.sealed_json import is_sealed, sealed
 
 if TYPE_CHECKING:
     import keras
@@ -44,18 +44,13 @@ if TYPE_CHECKING:
     from convlens.data import Dataset
 
 FORMAT = 1  # of a run's files, written into its run.json; runs of before there was a number are of format 0
-FILES = "config.yaml", "model.keras", "labels.txt", "metrics.csv", "evaluation.json", "run.json", "train.log"
-FOLDERS = (
-    *("checkpoints", "snapshots", "figures", "exports", "tensorboard"),
-    *(f"tensorboard/{split}" for split in ("train", "validation", "test")),
-)
 # Bytes that are read of a file. The confusion matrix of 2,000 classes takes 40 MB.
 FACTS_BYTES, SCORES_BYTES, LABELS_BYTES, METRICS_BYTES, SNAPSHOT_BYTES = 2**24, 2**26, 2**22, 2**24, 2**28
-SCORES, LABELS = 5_000_000, 200_000  # numbers in evaluation.json; classes
+SCORES, LABELS, LABEL = 5_000_000, 200_000, 4096  # numbers in evaluation.json; classes, and characters of a name
 
 
-class Run:
-    """One training run on disk. It alone knows which file lies where in `runs/<name>/<unique id>/`.
+class Run(RunPaths):
+    """One training run on disk: what its files hold, read and written; `RunPaths` knows where they lie.
 
     A run of any earlier format opens; one of a later format is refused wherever something of it is asked for.
 
@@ -65,16 +60,13 @@ class Run:
     ```
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
-
     @classmethod
     def create(cls, runs_dir: str | os.PathLike, name: str, config: Train) -> "Run":
         """A new folder of its own under `runs_dir/name`, with the configuration in it; `latest` points to it."""
         family = Path(runs_dir) / name
         try:
             family.mkdir(parents=True, exist_ok=True)
-            run = cls(_new_folder(family, after=next(iter(_runs_below(Path(runs_dir))), None)))
+            run = cls(new_folder(family, after=next(iter(runs_below(Path(runs_dir))), None)))
         except OSError as error:
             raise UserError(
                 f"Cannot make a run folder in {family}: {error.strerror}. Give another runs_dir=."
@@ -96,13 +88,13 @@ class Run:
         """
         path = Path(path)
         if not path.exists():
-            raise UserError(_missing(path))
+            raise UserError(missing_run(path))
         if not os.path.lexists(path / "config.yaml"):
-            inside = _runs_below(path) if path.is_dir() else []
+            inside = runs_below(path) if path.is_dir() else []
             if not inside:
                 if other_format(path):
                     raise UserError(other_format(path))
-                raise UserError(f"{path} is not a run: it has no config.yaml. {_how_to_train()}")
+                raise UserError(f"{path} is not a run: it has no config.yaml. {how_to_train()}")
             path = next((run for run in inside if (run / "model.keras").is_file()), inside[0])
         run = cls(path.resolve() if path.is_symlink() else path)
         refuse_ways_out(run.path)
@@ -110,91 +102,17 @@ class Run:
         run.config  # noqa: B018  reading it here makes a damaged configuration an error of opening
         if check and not run.model_path.exists():
             raise UserError(
-                f"Run {path} has no model.keras: its training ended before the first epoch did. {_how_to_train()}"
+                f"Run {path} has no model.keras: its training ended before the first epoch did. {how_to_train()}"
             )
         return run
 
     @classmethod
     def newest(cls, runs_dir: str | os.PathLike) -> "Run":
         """The newest run with a saved model anywhere below `runs_dir`. Raises `UserError` when there is none."""
-        for path in _runs_below(Path(runs_dir)):
+        for path in runs_below(Path(runs_dir)):
             if (path / "model.keras").is_file():
                 return cls.open(path)
-        raise UserError(f"There is no trained run in {runs_dir}. {_how_to_train()}")
-
-    @property
-    def is_latest(self) -> bool:
-        """Whether `latest` leads to this run: it does not where that is a folder of its own."""
-        return (self.path.parent / "latest").resolve() == self.path.resolve()
-
-    @property
-    def id(self) -> str:
-        return self.path.name
-
-    @property
-    def name(self) -> str:
-        return self.path.absolute().parent.name
-
-    @property
-    def runs_dir(self) -> Path:
-        """The folder of all runs that this one lies in, as it is to be named from the working folder."""
-        above = self.path.absolute().parent.parent
-        return above.relative_to(Path.cwd()) if above.is_relative_to(Path.cwd()) else above
-
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def model_path(self) -> Path:
-        return self.path / "model.keras"
-
-    @property
-    def labels_path(self) -> Path:
-        return self.path / "labels.txt"
-
-    @property
-    def facts_path(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.csv"
-
-    @property
-    def evaluation_path(self) -> Path:
-        return self.path / "evaluation.json"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "train.log"
-
-    @property
-    def tensorboard_dir(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def figures_dir(self) -> Path:
-        return self.path / "figures"
-
-    @property
-    def checkpoints_dir(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def projector_dir(self) -> Path:
-        """Where TensorBoard looks for the projector's files beside a run's curves."""
-        return self.tensorboard_dir / "validation" / "plugins" / "org_tensorflow_tensorboard_projector"
-
-    @property
-    def snapshots(self) -> list[Path]:
-        """What the network looked like over the epochs, in their order; see `interpret.unpack_snapshot`."""
-        return sorted((self.path / "snapshots").glob("epoch-*.npz"))
-
-    @property
-    def snapshot_epochs(self) -> list[int]:
-        """The epochs of which there are snapshots, in their order; 0 is the untrained network."""
-        return [int(path.stem.removeprefix("epoch-")) for path in self.snapshots]
+        raise UserError(f"There is no trained run in {runs_dir}. {how_to_train()}")
 
     @functools.cached_property
     def config(self) -> Train:
@@ -215,8 +133,11 @@ class Run:
             raise UserError(f"{path} is missing: the run cannot name its classes.")
         content = self._read_summed(path, LABELS_BYTES, "names of classes, one a line")
         lines = content.decode("utf-8", "surrogateescape").split("\n", LABELS + 1)
-        if not 1 < len(lines) <= LABELS + 1 or lines[-1]:
-            raise UserError(f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line each.")
+        if not 1 < len(lines) <= LABELS + 1 or lines[-1] or max(map(len, lines)) > LABEL:
+            raise UserError(
+                f"{path} is damaged: expected the names of 1 to {LABELS:,} classes, a whole line of at most {LABEL:,} "
+                "characters each."
+            )
         return tuple(re.sub(r"\\(.)", lambda m: _ESCAPED.get(m[1], m[1]), line) for line in lines[:-1])
 
     @functools.cached_property
@@ -284,57 +205,18 @@ class Run:
         """The last evaluation, as `evaluation.json` holds it; empty before there is one."""
         return self._read_json(self.evaluation_path, Scores, SCORES_BYTES)
 
-    def open_data(self, where: Where = Where()) -> "Dataset":  # noqa: B008  Where is frozen
-        """The run's dataset, at another place on this machine if `where` names one.
+    def open_data(self, location: DataLocation = DataLocation()) -> "Dataset":  # noqa: B008  it is frozen
+        """The run's dataset, at another place on this machine if `location` names one.
 
-        It is read, and prepared only with `where.prepare`: then in a place that `where` names, or TFDS' own. Raises
+        It is read, and prepared only with `location.prepare`: then where `location` says, or in TFDS' own place. Raises
         `UserError` when it is not there, or when its classes are not the ones that the model learned.
         """
-        from convlens.data import open_dataset
+        from convlens.training.run_data import check_image_shape, open_run_data
 
-        moved = {key: value for key, value in where.model_dump().items() if value is not None}
-        self._refuse_other_source(moved)
-        if where.prepare:
-            self._refuse_saved_places(moved)
-        dataset = open_dataset(self.config.data.model_copy(update=moved))
-        if dataset.info.classes != self.labels:
-            raise UserError(
-                f"The dataset is not the one that run {self.path} learned: it has {_few(dataset.info.classes)}, "
-                f"the run knows {_few(self.labels)}."
-            )
+        dataset = open_run_data(self, location)
         if "model" in self.__dict__:
-            self._check_images(dataset)
+            check_image_shape(self, dataset)
         return dataset
-
-    def _check_images(self, dataset: "Dataset") -> None:
-        """Raises `UserError` where images are not of the size that the model takes: the configuration says of which."""
-        given, taken = (*dataset.info.image_size, dataset.info.channels), self.model.input_shape[1:]
-        if len(given) != len(taken) or any(side not in (None, size) for side, size in zip(taken, given, strict=True)):
-            raise UserError(
-                f"The model of run {self.path} takes images of shape {taken}, and its configuration makes them {given}."
-            )
-
-    def _refuse_other_source(self, moved: dict[str, Any]) -> None:
-        """Raises `UserError` for a place of another kind of data than the run's, which nobody would look at."""
-        source = self.config.data.source
-        for key in ("root",) if source != "folder" else ("data_dir", "manual_dir"):
-            if moved.get(key) is not None:
-                right = "data.data_dir" if source != "folder" else "data.root"
-                raise UserError(
-                    f"{word(f'data.{key}', moved[key])} is not read: run {self.path} learned from {source}, whose "
-                    f"place is {right}."
-                )
-
-    def _refuse_saved_places(self, moved: dict[str, Any]) -> None:
-        """Raises `UserError` where only the saved configuration names a folder that preparing would write or unpack."""
-        for key in ("data_dir", "manual_dir"):
-            saved = getattr(self.config.data, key)
-            if self.config.data.source != "folder" and saved is not None and key not in moved:
-                typed = word(f"data.{key}", saved)
-                raise UserError(
-                    f"data.prepare=true prepares nothing in a place that only the configuration of run {self.path} "
-                    f"names. If that is what you want, add {typed}"
-                )
 
     def write_config(self, config: Train) -> None:
         self._write_summed(self.config_path, yaml.safe_dump(config.document(), sort_keys=False))
@@ -366,16 +248,18 @@ class Run:
         """The content of the saved model's file. Raises `UserError`."""
         return read_regular(self.model_path, most=FILE_BYTES, expected="a model")
 
+    def keep_architecture(self, file: Path) -> None:
+        """Keeps a copy of the network's file, from which training goes on even where that has changed since."""
+        content = read_regular(file, most=FILE_BYTES, expected="a model")
+        atomic_write(self.architecture_path, content, size=len(content))
+
     def drop_snapshot(self, epoch: int) -> None:
-        self._snapshot_path(epoch).unlink(missing_ok=True)
+        self.snapshot_path(epoch).unlink(missing_ok=True)
 
     def write_snapshot(self, epoch: int, content: bytes) -> None:
-        path = self._snapshot_path(epoch)
+        path = self.snapshot_path(epoch)
         make_folder(path.parent)
         atomic_write(path, content)
-
-    def _snapshot_path(self, epoch: int) -> Path:
-        return self.path / "snapshots" / f"epoch-{epoch:05d}.npz"
 
     def save_model(self, model: "keras.Model", *, epoch: int, **scores: float) -> None:
         """Saves the best model so far, without its optimizer, and the epoch that it comes from."""
@@ -402,11 +286,6 @@ class Run:
         atomic_write(self.model_path, content)
         self.__dict__.pop("model", None)
 
-    def logs(self) -> dict[str, int]:
-        """The files that training only appends to, with their size in bytes."""
-        files = [self.log_path, *(self.tensorboard_dir / "train").glob("*"), *self.tensorboard_dir.glob("validation/*")]
-        return {str(file.relative_to(self.path)): file.stat().st_size for file in files if file.is_file()}
-
     def cut_logs(self, sizes: dict[str, int]) -> None:
         """Takes back what was appended to logs since they had these sizes."""
         for name, size in self.logs().items():
@@ -425,10 +304,11 @@ class Run:
         try:
             lock(folder)
             # Not evaluation.json: another process may be writing it.
-            ours = (self.model_path, self.metrics_path, self.facts_path, self.labels_path)
+            ours = (self.architecture_path, self.model_path, self.metrics_path, self.facts_path, self.labels_path)
             for path in (*ours, self.path / "snapshots" / "epoch-*.npz"):
                 for unfinished in unfinished_writes(path):
-                    unfinished.unlink()
+                    if unfinished.is_symlink() or not unfinished.is_dir():
+                        unfinished.unlink()
             yield
         except BlockingIOError:
             raise UserError(f"Another process is training run {self.path}; wait until it ends.") from None
@@ -471,10 +351,13 @@ class Run:
         for name in FOLDERS:
             if (self.path / name).exists() and not (self.path / name).is_dir():
                 raise UserError(f"{self.path / name} is a file; expected a folder of a run.")
+        for path in self.snapshots:
+            if path.is_dir():
+                raise UserError(f"{path} is not a regular file; expected a snapshot of an epoch.")
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Writes values together with their own SHA-256 sum, so that damage is noticed when they are read."""
-        self.write_text(path, _dumped(content | {"sha256": _sum_of(content)}))
+        self.write_text(path, sealed(content))
 
     def write_text(self, path: Path, text: str) -> None:
         atomic_write(path, text)
@@ -491,7 +374,7 @@ class Run:
         # First of all: a later format may have its sum in another place.
         _check_format(content.get("format", 0), path)
         content.pop("sha256", None)
-        if not _is_sealed(raw):
+        if not is_sealed(raw):
             raise UserError(f"{path} is damaged or was edited: its SHA-256 sum is another one.")
         check(schema, content, path)
         return content
@@ -499,9 +382,9 @@ class Run:
     def _write_summed(self, path: Path, text: str) -> None:
         """Writes a file whose SHA-256 sum `run.json` keeps; until it is there, the sum of the one before counts too."""
         content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
-        there = self._sum_there(path)
+        present = self._sum_there(path)
         # A file that is damaged already stays refused.
-        before = [found for found in there if found in sums.get(path.name, [])]
+        before = [digest for digest in present if digest in sums.get(path.name, [])]
         self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
         atomic_write(path, content)
 
@@ -539,55 +422,7 @@ def _check_format(number: Any, path: Path) -> None:
         )
 
 
-def _dumped(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _sum_of(content: dict[str, Any]) -> str:
-    return hashlib.sha256(_dumped(content).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-_SEAL = re.compile(rb',?\n  "sha256": "([0-9a-f]{64})"\n}\n\Z')
-
-
-def _is_sealed(raw: bytes) -> bool:
-    """Whether a text ends with the SHA-256 sum of what it was before its sum was added, as `write_json` does it."""
-    seal = _SEAL.search(raw, max(0, len(raw) - 100))
-    if seal is None:
-        return False
-    found = hashlib.sha256(memoryview(raw)[: seal.start()])
-    found.update(b"}\n" if seal.start() == 1 else b"\n}\n")
-    return found.hexdigest().encode() == seal[1]
-
-
 _ESCAPED = {"n": "\n", "r": "\r"}
-
-
-def model_file(source: str | os.PathLike) -> Path:
-    """The model file of a run, or the file itself. Raises `UserError` where there is none."""
-    if other_format(source):
-        raise UserError(other_format(source))
-    path = Path(source) if Path(source).suffix in (".keras", ".h5", ".hdf5") else Run.open(source).model_path
-    if not path.exists():
-        raise UserError(f"Model file {path} does not exist; give a run or a .keras file.")
-    return path
-
-
-def lasting_name(source: str) -> str:
-    """A run or a file by a name that goes on meaning it, where `runs/cars/latest` will soon be another run.
-
-    Raises `UserError` where there is no model.
-    """
-    file = model_file(source)
-    return source if file == Path(source) else str(file.parent)
-
-
-def load_model(source: str | os.PathLike) -> "keras.Model":
-    """The model of a run, or in a `.keras` file, not compiled.
-
-    Raises `UserError` where there is no file, `models.ModelError` for one that is damaged, hostile or not a model.
-    """
-    return read_model(model_file(source))
 
 
 def _size_of(path: Path) -> int:
@@ -597,68 +432,3 @@ def _size_of(path: Path) -> int:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _new_folder(family: Path, after: Path | None) -> Path:
-    """A folder named by the time, and by a later one than `after`, the newest run: a clock may have been set back."""
-    while True:
-        # UTC, so that names sort by time all year; the random part keeps runs of one millisecond apart.
-        now, newest = datetime.now(UTC), _time_of(after) if after else None
-        if newest and newest >= now.replace(microsecond=now.microsecond // 1000 * 1000):
-            now = newest + timedelta(milliseconds=1)
-        path = family / f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-
-
-def _time_of(run: Path) -> datetime | None:
-    """When a run was begun, by its name; None for a folder of another name, such as one that was renamed."""
-    named = re.fullmatch(r"(\d{8}-\d{6})-(\d{3})-[0-9a-f]{6}", run.name)
-    try:
-        return datetime.strptime(f"{named[1]}{named[2]}000+0000", "%Y%m%d-%H%M%S%f%z") if named else None
-    except ValueError:
-        return None
-
-
-def _runs_below(folder: Path) -> list[Path]:
-    """Run folders in `runs/` or in `runs/<name>/`, newest first: that to which `latest` leads is newest of its family.
-
-    Those that were renamed come last, since nothing says when they were made.
-    """
-    runs = {config.parent for config in [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]}
-    # A process that was killed may have left the link `latest` under a hidden name.
-    named = [run for run in runs if run.name != "latest" and not run.name.startswith(".")]
-    times = {run: (_time_of(run) is not None, run.name) for run in named}
-    families: dict[Path, tuple] = {}
-    for run in named:
-        families[run.parent] = max(times[run], families.get(run.parent, times[run]))
-    latest = {run for run in named if _is_latest(run)}
-    return sorted(named, key=lambda run: (families[run.parent], 1) if run in latest else (times[run], 0), reverse=True)
-
-
-def _is_latest(run: Path) -> bool:
-    link = run.parent / "latest"
-    return link.is_symlink() and os.readlink(link) == run.name
-
-
-def _missing(path: Path) -> str:
-    """The line for a run that does not exist: the nearest run, or how to train one."""
-    runs = [run for parent in path.parents[:2] if parent.is_dir() for run in _runs_below(parent)]
-    if not runs:
-        return f"Run {path} does not exist. {_how_to_train()}"
-    latest = {run.parent / "latest" for run in runs}
-    known = [str(run) for run in runs] + [str(link) for link in latest if link.exists()]
-    guess = nearest(str(path), known) or known[0]
-    return f"Run {path} does not exist. Did you mean '{guess}'?"
-
-
-def _how_to_train() -> str:
-    return f"Train one with: {command_line('train', experiment='cars')}"
-
-
-def _few(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"

@@ -1,11 +1,12 @@
 """What the network looks like as it begins and after epochs, kept so that its history can be told afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import keras
 import numpy as np
 
+from convlens.core.errors import ModelError
 from convlens.training.run import Run
 
 Arrays = Mapping[str, np.ndarray]
@@ -31,10 +32,10 @@ class Snapshots(keras.callbacks.Callback):
         self.run, self.image, self.pack, self.most, self.begins = run, image, pack, most, begins
 
     def on_train_begin(self, logs=None):
-        from convlens.models import conv_layers, feature_extractor
+        from convlens.models.inspection.convolutions import kernel_variables
 
-        self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
-        self.extractor = feature_extractor(self.model, stages=("detect",))
+        self.kernels = kernel_variables(self.model)
+        self.maps = detected_maps(self.model) if self.kernels else None
         kept = [] if self.begins else self.run.snapshot_epochs
         before = next((epoch for epoch in kept if epoch), 1)
         self.every = before * max(1, round(self.params["epochs"] / (self.most * before)))
@@ -49,6 +50,20 @@ class Snapshots(keras.callbacks.Callback):
             self._keep(epoch + 1)
 
     def _keep(self, epoch: int) -> None:
-        kernels = {layer.name: keras.ops.convert_to_numpy(layer.kernel) for layer in self.layers}
-        maps = {layer: stages["detect"] for layer, stages in self.extractor(self.image[None]).items()}
-        self.run.write_snapshot(epoch, self.pack(epoch, kernels, maps, whole=epoch == 0))
+        if self.maps is None:  # no convolution, nothing to see
+            return
+        kernels = {layer: keras.ops.convert_to_numpy(kernel) for layer, kernel in self.kernels.items()}
+        self.run.write_snapshot(epoch, self.pack(epoch, kernels, self.maps(self.image[None]), whole=epoch == 0))
+
+
+def detected_maps(model: keras.Model) -> Callable[[np.ndarray], Arrays]:
+    """Gives the maps after each convolution's activation, by layer; where none has one, what convolutions compute."""
+    from convlens.models import feature_extractor
+
+    stage = "detect"
+    try:
+        extractor = feature_extractor(model, stages=(stage,))
+    except ModelError:
+        stage = "filter"
+        extractor = feature_extractor(model, stages=(stage,))
+    return lambda images: {layer: stages[stage] for layer, stages in extractor(images).items()}

@@ -195,10 +195,10 @@ def _assign(variables: dict[str, Any], state: State) -> None:
     for name, variable in variables.items():
         array = state.arrays.get(name)
         if array is None or array.shape != tuple(variable.shape):
-            found = "does not exist" if array is None else f"has shape {array.shape}"
+            in_checkpoint = "does not exist" if array is None else f"has shape {array.shape}"
             raise UserError(
                 f"The checkpoint is of another network: {name} ({variable.path}) has shape {tuple(variable.shape)} "
-                f"and {found} there."
+                f"and {in_checkpoint} there."
             )
         variable.assign(array)
 

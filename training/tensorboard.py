@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run: curves, the graph, weights, and pictures of what is being learned."""
 
+import importlib.util
 import io
 import os
 import warnings
@@ -17,9 +18,13 @@ from convlens.core.files import make_folder
 from convlens.training.devices import start_profile, stop_profile
 from convlens.training.evaluation import Confusion
 from convlens.training.run import Run
+from convlens.training.snapshots import detected_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from convlens.training.callbacks import BalancedAccuracy
+    from convlens.training.session import Session
 
 FIGURE_DPI = 100
 PROFILED_STEPS = (5, 10)  # past the slow first ones
@@ -98,11 +103,13 @@ class Pictures(keras.callbacks.Callback):
         self.classes, self.matrix, self.every, self.inputs = classes, matrix, every, inputs
 
     def on_train_begin(self, logs=None):
-        from convlens.models import conv_layers, feature_extractor, inside_cells
+        from convlens.models import inside_cells
+        from convlens.models.inspection.convolutions import kernel_variables
 
-        self.inside = inside_cells(self.model, image_size=self.images.shape[1:3])
-        self.layers = [self.model.get_layer(layer.name) for layer in conv_layers(self.model)]
-        self.extractor = feature_extractor(self.model, stages=("detect",))
+        self.kernels = kernel_variables(self.model)
+        if self.kernels:
+            self.inside = inside_cells(self.model, image_size=self.images.shape[1:3])
+            self.maps = detected_maps(self.model)
         if self.inputs:
             for number, image in enumerate(self.images, start=1):
                 _write_picture(self.writers.validation, f"image_{number}/input", image, step=0)
@@ -112,11 +119,11 @@ class Pictures(keras.callbacks.Callback):
         if not _is_due(epoch, self.every):
             return
         step, writers = epoch + 1, self.writers
-        for layer in self.layers:
-            kernel = self.drawings.kernels(keras.ops.convert_to_numpy(layer.kernel))
-            _write_picture(writers.training, f"kernels/{layer.name}", kernel, step)
-        for layer, stages in self.extractor(self.images).items():
-            for number, maps in enumerate(stages["detect"], start=1):
+        for layer, variable in self.kernels.items():
+            kernel = self.drawings.kernels(keras.ops.convert_to_numpy(variable))
+            _write_picture(writers.training, f"kernels/{layer}", kernel, step)
+        for layer, maps_of_images in (self.maps(self.images) if self.kernels else {}).items():
+            for number, maps in enumerate(maps_of_images, start=1):
                 drawn = self.drawings.maps(maps, self.inside[layer]["filter"])
                 _write_picture(writers.validation, f"image_{number}/{layer}", drawn, step)
         confusion = self.drawings.confusion(Confusion(tuple(self.classes), self.matrix()))
@@ -146,6 +153,37 @@ class Profile(keras.callbacks.Callback):
         if self.running and batch + 1 >= self.last:
             stop_profile()
             self.running, self.done = False, True
+
+
+def open_writers(session: "Session") -> Writers | None:
+    """The event files of a training; None where none are wanted, or, as is said then, none can be written."""
+    if not session.config.training.tensorboard.enabled:
+        return None
+    if importlib.util.find_spec("tensorflow") is None:
+        session.console.print("TensorBoard logs are left out: writing them needs TensorFlow.", highlight=False)
+        return None
+    return Writers(session.run)
+
+
+def tensorboard_callbacks(
+    session: "Session", writers: Writers | None, confusion: "BalancedAccuracy", begins: bool
+) -> list[keras.callbacks.Callback]:
+    """What the configuration asks to be logged; without `begins`, without what is written once in a run."""
+    training, data, run = session.config.training, session.data, session.run
+    wanted = training.tensorboard
+    wants_profile = training.profile and begins
+    logging: list[keras.callbacks.Callback] = [Profile(run)] if wants_profile else []
+    if writers:
+        logging.append(Curves(writers, graph=wanted.graph and begins, histograms_every=wanted.histograms_every))
+    if writers and session.drawings and wanted.images_every:
+        size = data.info.sizes["validation"]
+        indices = np.linspace(0, size - 1, min(wanted.images, size)).astype(int).tolist()
+        images = data.examples("validation", indices)[0]
+        matrix = lambda: keras.ops.convert_to_numpy(confusion.matrix)  # noqa: E731
+        logging.append(
+            Pictures(writers, session.drawings, images, data.info.classes, matrix, wanted.images_every, begins)
+        )
+    return logging
 
 
 def write_graph(model: keras.Model) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -18,14 +18,19 @@ from convlens.data.base import ROLES
 from convlens.data.images import SUFFIXES, differing_sizes
 from convlens.data.sources.folder_classes import (
     ClassFolders,
+    folders_below,
+    only_class_line,
     other_spelling,
     refuse_same_words,
+    refuse_splits_as_classes,
+    role_by_name,
     similar_names_notes,
 )
 from convlens.data.sources.folder_split import FolderSplit, Photos
 from convlens.data.splits import carve_missing, kept_classes, known_classes, listed, named_split
 from convlens.data.survey import Survey, contradiction_notes, shared_image_notes
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _SAMPLE = 500  # files whose headers tell the size of all
 
 
@@ -48,7 +53,10 @@ class FolderSource:
         self._left_out: Counter = Counter()
         folders = self._role_folders(config.splits)
         files = self._find_images(folders)
-        self.classes = kept_classes(sorted({name for classes in files.values() for name in classes}), config.classes)
+        found = sorted({name for classes in files.values() for name in classes})
+        if config.classes is None:
+            self._refuse_other_layouts(folders, found)
+        self.classes = kept_classes(found, config.classes)
         refuse_same_words(self.classes)
         self._train_only = known_classes("data.train_only", config.train_only, self.classes)
         self._refuse_uneven_classes(folders, files)
@@ -123,6 +131,7 @@ class FolderSource:
                 folders[role] = self.root / name
         if "train" in folders:
             _refuse_one_folder_twice(folders)
+            self._tell_unused(folders)
             return folders
         if folders:
             other = next(iter(folders.values()))
@@ -132,6 +141,20 @@ class FolderSource:
             what = "name the one to train on" if rest else "to have its images split automatically"
             raise UserError(f"{self.root} has a folder '{other.name}' but no folder 'train'; {what}: {advice}")
         return {"train": self.root}
+
+    def _tell_unused(self, folders: Mapping[str, Path]) -> None:
+        """A note where there are folders beside the splits, which are not used."""
+        used = {path.name for path in folders.values()}
+        unused = [name for name in folders_below(self.root) if name not in used]
+        if not unused:
+            return
+        shown = ", ".join(repr(name) for name in unused[:3]) + (", ..." if len(unused) > 3 else "")
+        roles = {role: name for name in unused if (role := role_by_name(name)) and role not in folders}
+        advice = " ".join(word(f"data.splits.{role}", name) for role, name in roles.items())
+        self.notes.append(
+            f"Folders in {self.root} that are no split were left out: {shown}."
+            + (f" To use: {advice}" if advice else "")
+        )
 
     def _find_images(self, folders: Mapping[str, Path]) -> dict[str, dict[str, list[str]]]:
         """Role -> class name -> its images, as sorted paths relative to the root with forward slashes."""
@@ -153,18 +176,25 @@ class FolderSource:
                 raise UserError(_no_classes(folders[role], 0, folders["train"]))
         return files
 
+    def _refuse_other_layouts(self, folders: Mapping[str, Path], names: list[str]) -> None:
+        """Raises `UserError` where the folders that were found are not those of classes, as far as one can see."""
+        if len(folders) == 1 and folders["train"] == self.root:
+            refuse_splits_as_classes(self.root, names)
+        if len(folders) == 1 and len(names) == 1:
+            raise UserError(only_class_line(folders["train"] / names[0]))
+
     def _images_under(self, folder: Path, class_folders: ClassFolders) -> Iterator[str]:
         seen = set()
         for directory, below, files in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
-            seen.add(os.path.realpath(directory))
+            real = os.path.realpath(directory)
+            if real in seen:  # two links, or a link and a folder, may lead there
+                below.clear()
+                continue
+            seen.add(real)
             for name in below:
                 if os.path.islink(os.path.join(directory, name)):
                     class_folders.check(Path(directory, name), folder.name)
-            below[:] = [
-                name
-                for name in below
-                if not name.startswith(".") and os.path.realpath(os.path.join(directory, name)) not in seen
-            ]
+            below[:] = sorted(name for name in below if not name.startswith("."))
             for name in files:
                 if name.startswith("."):
                     continue
@@ -183,10 +213,12 @@ class FolderSource:
                 if name not in files[role]:
                     raise UserError(self._missing_class(name, folders[having[0]], folders[role], files))
                 if not files[role][name]:
-                    raise UserError(
-                        f"Class folder {folders[role] / name} holds no images; fill it, remove it, or list the "
-                        "classes to keep in data.classes."
-                    )
+                    raise UserError(self._empty_class(folders[role] / name, files))
+
+    def _empty_class(self, folder: Path, files: Mapping[str, Mapping[str, Collection[str]]]) -> str:
+        kept = [other for other in self.classes if all(classes.get(other) for classes in files.values())]
+        instead = f"keep the others: {listed('data.classes', kept)}" if len(kept) > 1 else "add others"
+        return f"Class folder {folder} holds no images; fill it, remove it, or {instead}"
 
     def _missing_class(self, name: str, there: Path, missing: Path, files: Mapping[str, Mapping[str, object]]) -> str:
         line = f"Class '{name}' is in {there} but not in {missing}; "
@@ -281,7 +313,8 @@ def _refuse_unreadable(error: OSError) -> None:
 
 def _no_folder(root: Path) -> str:
     if root.exists():
-        return f"data.root={root} is a file; give a folder of images."
+        unpacked = "unpack it and give its folder" if root.suffix.lower() in _ARCHIVES else "give a folder of images"
+        return f"data.root={root} is a file; {unpacked}."
     parent = root.parent
     beside = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
     guess = nearest(root.name, beside, likeness=0.7)  # of all folders there are, one is always a little alike

@@ -1,6 +1,7 @@
 """Which source a configuration names: the embedded dataset, a TFDS name, or a folder of photos."""
 
 from convlens.configs import Data
+from convlens.core.errors import UserError
 from convlens.core.quiet import quietly
 from convlens.data.base import Source
 from convlens.data.sources.tfds_names import parse_name
@@ -15,6 +16,8 @@ def open_source(config: Data, progress: bool) -> Source:
         from convlens.data.sources.folder import FolderSource
 
         return FolderSource(config, progress)
+    if config.source == "arrays":
+        raise UserError("data.source=arrays are arrays that a program gave to convlens.fit; nothing here holds them.")
     if config.source == "tfds":
         parse_name(config.name)
     with quietly():

@@ -23,6 +23,7 @@ from convlens.data.sources.tfds_shards import (
     how_to_prepare_again,
     naming_damaged_shard,
     refuse_copied_shards,
+    refuse_endless_records,
     refuse_overlapping_splits,
     shard_paths,
 )
@@ -51,6 +52,7 @@ class TfdsSource:
         self.classes = kept_classes(names, config.classes)
         expressions = self._expressions(config)
         refuse_overlapping_splits(builder, expressions)
+        refuse_endless_records(builder)
         refuse_copied_shards(builder)
         self.notes += exchanged_shard_notes(builder)
         splits = {role: self._split(role, expression, names, progress) for role, expression in expressions.items()}

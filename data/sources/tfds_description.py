@@ -27,7 +27,8 @@ BYTES = 4 * 1024 * 1024  # of each of these files, and of a list of labels
 DEPTH = 64  # of JSON
 LEVELS, COUNT = 16, 2_000  # of features in features, and of all of them
 CLASSES = 1_000_000
-SHARDS, RECORDS = 100_000, 10**10
+# Of all splits; TFDS makes a few objects of each shard, and its datasets of images have a thousand or two.
+SPLITS, SHARDS, RECORDS = 1_000, 5_000, 10**10
 ELEMENTS, RANK = 2**31, 8  # of a tensor
 
 _PACKAGE = "tensorflow_datasets.core.features."
@@ -114,8 +115,10 @@ def _check_info(path: Path) -> None:
 
 
 def _check_splits(splits: Iterable[dataset_info_pb2.SplitInfo], path: Path) -> None:
-    seen = set()
+    seen, shards = set(), 0
     for split in splits:
+        if len(seen) == SPLITS:
+            raise UserError(f"{path} has more than {SPLITS:,} splits.")
         if not _is_plain(split.name) or split.name in seen:
             raise UserError(
                 f"{path} has a split {_shown(split.name)}, which is a path instead of a name, or appears twice."
@@ -127,9 +130,10 @@ def _check_splits(splits: Iterable[dataset_info_pb2.SplitInfo], path: Path) -> N
                 "it, such as {DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}."
             )
         lengths = split.shard_lengths
-        if len(lengths) > SHARDS or any(length < 0 for length in lengths) or sum(lengths) > RECORDS:
+        shards += len(lengths)
+        if shards > SHARDS or any(length < 0 for length in lengths) or sum(lengths) > RECORDS:
             raise UserError(f"{path} has a split {_shown(split.name)} of impossible shards: {len(lengths):,} of "
-                            f"{sum(lengths):,} records.")  # fmt: skip
+                            f"{sum(lengths):,} records, and {shards:,} shards in all splits.")  # fmt: skip
 
 
 def _check_features(path: Path) -> None:

@@ -1,9 +1,11 @@
 """The files in which TFDS keeps records: which one is damaged, and whether they are what was once written."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +13,12 @@ import tensorflow_datasets as tfds
 
 from convlens.core.errors import UserError
 
-_FRAME = 16  # bytes that a TFRecord file adds to each record
+# What TensorFlow puts around a reason: which of its own functions found it.
+_WRAPPING = re.compile(
+    r"\{\{function_node [^}]*\}\}|Error in user-defined function passed to \S+ transformation with iterator: \S+"
+    r"|\[\[\{\{node .*|\[Op:.*"
+)
+_FRAME = 16  # bytes that a TFRecord file adds to each record: its length and, of both, a check
 _FILES_IN_TURN = _RECORDS_IN_TURN = 16  # as TFDS has it, tfds.ReadConfig
 
 
@@ -22,16 +29,11 @@ def shard_paths(builder: tfds.core.DatasetBuilder) -> list[Path]:
 
 def edge_bytes(shard: Path) -> bytes:
     """A file's length with its first and last 4 KiB, enough to notice that it was replaced."""
-    try:
-        with shard.open("rb") as file:
-            start = file.read(4096)
-            length = file.seek(0, os.SEEK_END)
-            file.seek(max(len(start), length - 4096))
-            return length.to_bytes(8, "big") + start + file.read()
-    except OSError as error:
-        raise UserError(
-            f"{shard} cannot be read: {error.strerror or error}. Make it readable, or give another data.data_dir."
-        ) from None
+    with _reading(shard) as file:
+        start = file.read(4096)
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(len(start), length - 4096))
+        return length.to_bytes(8, "big") + start + file.read()
 
 
 def serialized_records(builder: tfds.core.DatasetBuilder, expression: str) -> tf.data.Dataset | None:
@@ -61,10 +63,11 @@ def naming_damaged_shard(builder: tfds.core.DatasetBuilder, expression: str) -> 
     """Turns records that cannot be read inside the block into a `UserError` that names their shard."""
     try:
         yield
-    except (tf.errors.OpError, OSError) as error:
-        fault = (
-            faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({one_line_reason(error)})"
-        )
+    except (tf.errors.OpError, OSError, UnicodeDecodeError) as error:
+        # TensorFlow's own text quotes the bytes of a record that it cannot parse, which need not be text.
+        quoted = isinstance(error, UnicodeDecodeError)
+        reason = "its records are not as TFDS writes them" if quoted else one_line_reason(error)
+        fault = faulty_shard(builder, expression) or f"{builder.info.full_name} cannot be read ({reason})"
         raise UserError(f"{fault}; {how_to_prepare_again(builder)}") from None
 
 
@@ -79,6 +82,42 @@ def faulty_shard(builder: tfds.core.DatasetBuilder, expression: str) -> str:
         if held != listed:
             return f"{shard} holds {held:,} records, but {listed:,} are listed"
     return ""
+
+
+def refuse_endless_records(builder: tfds.core.DatasetBuilder) -> None:
+    """Raises `UserError` where a file says of a record that it is longer than the file, or has nothing in it.
+
+    To be called before TensorFlow reads any: it takes as much memory as a record is said to have, or ends the process.
+    """
+    if builder.info.file_format is not tfds.core.FileFormat.TFRECORD:
+        return
+    for split in builder.info.splits.values():
+        for path in map(Path, split.filepaths):
+            if path.is_file() and not _holds_whole_records(path):
+                raise UserError(f"{path} is missing or damaged; {how_to_prepare_again(builder)}")
+
+
+def _holds_whole_records(path: Path) -> bool:
+    """Whether each record's length, its first eight bytes, leads to the next one, and the last one's to the end."""
+    place, size = 0, path.stat().st_size
+    with _reading(path) as file:
+        while place + _FRAME <= size:
+            length = int.from_bytes(os.pread(file.fileno(), 8, place), "little")
+            if not length:  # where a file has holes, there is no end of them
+                return False
+            place += _FRAME + length
+    return place == size
+
+
+@contextmanager
+def _reading(shard: Path) -> Iterator[BinaryIO]:
+    try:
+        with shard.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise UserError(
+            f"{shard} cannot be read: {error.strerror or error}. Make it readable, or give another data.data_dir."
+        ) from None
 
 
 def refuse_copied_shards(builder: tfds.core.DatasetBuilder) -> None:
@@ -130,5 +169,5 @@ def how_to_prepare_again(builder: tfds.core.DatasetBuilder) -> str:
 def one_line_reason(error: Exception) -> str:
     """An error of TFDS in one line, without the arguments that it puts before the reason."""
     text = " ".join(str(error).split()) or type(error).__name__
-    text = text.split('}": ')[-1].rstrip(".")
+    text = _WRAPPING.sub("", text.split('}": ')[-1]).strip(" .")
     return text if len(text) <= 300 else text[:300] + " ..."

@@ -174,8 +174,14 @@ def read_feature(builder: tfds.core.DatasetBuilder, expression: str, key: str, s
         {key: True}, decoders={key: tfds.decode.SkipDecoding()} if skip_decoding else None
     )
     settings = tfds.ReadConfig(try_autocache=False)
-    with no_warnings():
-        data = builder.as_dataset(split=expression, shuffle_files=False, decoders=decoders, read_config=settings)
+    try:
+        with no_warnings():
+            data = builder.as_dataset(split=expression, shuffle_files=False, decoders=decoders, read_config=settings)
+    except (NotImplementedError, ImportError):  # TFDS reads some formats in other ways, or with other packages
+        raise UserError(
+            f"{builder.info.full_name} is stored in files of the format {builder.info.file_format.value}, which cannot "
+            "be read here; prepare it as tfrecord files."
+        ) from None
     return data.map(lambda example: example[key])
 
 

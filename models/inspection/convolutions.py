@@ -47,6 +47,15 @@ def conv_layers(model: keras.Model) -> list[ConvInfo]:
     return [_describe(node, graph.feeding(node), fields[node.name], free) for node in nodes]
 
 
+def kernel_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """The variable of each kernel of `conv_layers`, by the layer's name there: its value is always the present one."""
+    layers = {node.name: node.layer for node in reversed(Inspection(model).graph().convolutions())}
+    return {
+        info.name: layers[info.name].depthwise_kernel if info.kind == "SeparableConv2D" else layers[info.name].kernel
+        for info in conv_layers(model)
+    }
+
+
 def _describe(node: Node, feeding: Node | None, field: Field | None, free: tuple[bool, bool]) -> ConvInfo:
     layer = node.layer
     separable = isinstance(layer, keras.layers.SeparableConv2D)

@@ -16,6 +16,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from convlens.models.tensors import computing
+
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
@@ -73,7 +75,8 @@ def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Sequ
                 patches.enter_context(_patched(layer, "activation", tape.noting_activation))
         # The scope keeps losses and seeds that layers would note on themselves off the model.
         patches.enter_context(keras.StatelessScope(state_mapping=variables))
-        model(images, **training)
+        with computing():
+            model(images, **training)
     return tape.calls
 
 

@@ -1,6 +1,7 @@
 """Keras builds a model that was judged: its layers first, which take no memory yet, and its weights last."""
 
-import re
+import math
+import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens.core.errors import ModelError
+from convlens.core.errors import ModelError, cause_of
 from convlens.models.keras_file.archive import shown
 from convlens.models.keras_file.configuration import Weight
+from convlens.models.keras_file.values import VALUES_AN_IMAGE
 
 if TYPE_CHECKING:
     import keras
@@ -25,9 +27,14 @@ def built(config: dict[str, Any], expected: Mapping[str, Weight], weights: Calla
     `weights` is asked once Keras has linked all layers: until then nothing is allocated. Raises ModelError where Keras
     refuses the configuration, or makes other weights of it than are expected.
     """
+    state = random.getstate()  # Keras draws seeds for the layers that have none
     # Keras notes what is not allocated yet, and numbers names, by thread: with this one, that is gone.
     with ThreadPoolExecutor(1, "model") as worker:
-        return worker.submit(_build, config, expected, weights).result()
+        try:
+            return worker.submit(_build, config, expected, weights).result()
+        except Exception:
+            random.setstate(state)
+            raise
 
 
 def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Callable[[], Path]) -> "keras.Model":
@@ -43,6 +50,7 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
             _give_back(model, initializers)
             check_names(model)
+            _check_tensors(model)
             _check_shapes(model, expected)
             path = weights()
             with keras.StatelessScope():
@@ -52,7 +60,7 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
     except ModelError:
         raise
     except Exception as error:  # Keras raises whatever its layers make of their options
-        raise ModelError(f"cannot be built: {_cause(error)}") from None
+        raise ModelError(f"cannot be built: {cause_of(error)}") from None
     if not finite:
         raise ModelError("has weights that are NaN or infinite in the dtype of their layer")
     return model
@@ -82,17 +90,22 @@ def _give_back(model: "keras.Model", initializers: list[tuple[tuple[str, ...], s
         setattr(layer, key, keras.initializers.get(initializer))
 
 
+def _check_tensors(model: "keras.Model") -> None:
+    """What layers make of an image: the shapes that the file says may be others, and those of padding are not there."""
+    for layer in getattr(model, "operations", model.layers):
+        for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
+            if math.prod(side for side in tensor.shape[1:] if side) > VALUES_AN_IMAGE:
+                raise ModelError(
+                    f"makes a tensor of shape {tensor.shape} in layer '{shown(layer.name)}', of more than "
+                    f"{VALUES_AN_IMAGE:,} values an image"
+                )
+        if hasattr(layer, "layers"):
+            _check_tensors(layer)
+
+
 def _check_shapes(model: "keras.Model", expected: Mapping[str, Weight]) -> None:
     """Keras leaves out a layer that nothing uses, and would give its weights to the next of its kind."""
     shapes = sorted(tuple(weight.shape) for weight in model.weights)
     if shapes != sorted(weight.shape for weight in expected.values()):
         raise ModelError(f"has a configuration that makes {len(shapes):,} arrays of weights, of which some are others "
                          f"than the {len(expected):,} that it describes")  # fmt: skip
-
-
-def _cause(error: BaseException) -> str:
-    """Where Keras wraps one exception in another, the first of them, without its colours."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
-    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {shown(text, 300)}"

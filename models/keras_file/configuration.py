@@ -7,7 +7,7 @@ from typing import Any
 from convlens.core.errors import ModelError
 from convlens.models.keras_file import allowed
 from convlens.models.keras_file.archive import shown
-from convlens.models.keras_file.links import CALLS, calls_of, check_graph
+from convlens.models.keras_file.links import CALLS, check_graph, cost_of_calls
 from convlens.models.keras_file.objects import (
     LAYER_KEYS,
     check_dtype,
@@ -58,7 +58,7 @@ class _Reader:
         self.layers = 0
 
     def model(self, saved: dict[str, Any], path: str, depth: int) -> int:
-        """Checks a model and the models inside it; returns how many layer calls it takes to link one use of it."""
+        """Checks a model and the models inside it; returns how many calls of layers it takes to link one use of it."""
         if depth == NESTED_MODELS:
             raise ModelError(f"nests models more than {NESTED_MODELS} deep")
         name = class_of(saved, "model")
@@ -85,9 +85,12 @@ class _Reader:
         calls = 0
         for layer in layers:
             cost = self._layer(layer, path, depth, used)
-            calls += cost * (max(1, calls_of(layer)) if name == "Functional" else 1)
+            calls += cost_of_calls(layer, cost) if name == "Functional" else cost
             if calls > CALLS:
-                raise ModelError(f"calls its layers more than {CALLS:,} times: models are nested in models many times")
+                raise ModelError(
+                    f"calls its layers more than {CALLS:,} times: models are nested in models many times, or layers "
+                    "take many tensors"
+                )
         if name == "Functional":
             check_graph(config)
         return calls

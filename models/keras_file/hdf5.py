@@ -56,8 +56,13 @@ def arrays(path: Path, *, without: str) -> dict[str, Array]:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
             raise ModelError("has no weights: model.weights.h5 is empty") from None
+        found: dict[str, Array] = {}
         with content:
-            found = dict(_Reader(content).arrays(without))
+            for name, array in _Reader(content).arrays(without):
+                # One name may be there twice, or have a "/" in it and stand for a group's member.
+                if name in found:
+                    raise ModelError(f"has damaged weights: '{shown(name)}' is there twice")
+                found[name] = array
     pieces = sorted((array.offset, array.offset + array.bytes, name) for name, array in found.items())
     for (_, end, first), (start, _, second) in zip(pieces, pieces[1:], strict=False):
         if start < end:

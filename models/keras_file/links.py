@@ -8,16 +8,21 @@ from convlens.models.keras_file.archive import shown
 from convlens.models.keras_file.objects import check_dtype
 from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
 
-CALLS = 5_000  # of layers, when the graph is linked: a nested model called twice counts twice
+CALLS = (
+    5_000  # of layers, when the graph is linked, and of tensors beyond one that they take: of a nested model each time
+)
+TENSORS = 1_000  # that one call of a layer takes; concatenating them takes the square of their number
 ENDS = 100  # inputs of a model, and outputs
 ROUNDS = 20  # in which Keras may link the graph; it tries every layer that is not linked yet in each of them
 
 
-def calls_of(layer: dict[str, Any]) -> int:
+def cost_of_calls(layer: dict[str, Any], cost: int) -> int:
+    """What it takes to link a layer, where one call of it takes `cost`: a tensor beyond one takes as much as a call."""
     nodes = layer.get("inbound_nodes")
     if not isinstance(nodes, list) or not isinstance(layer.get("name"), str):
         raise ModelError(f"has layer '{name_of(layer)}' without its place in the graph")
-    return len(nodes)
+    more = sum(max(0, len(_sources(node)) - 1) for node in nodes)
+    return cost * max(1, len(nodes)) + more
 
 
 def check_graph(config: dict[str, Any]) -> None:
@@ -71,6 +76,8 @@ def _sources(node: Any) -> list[tuple[str, int]]:
         raise ModelError(f"has {described(node)} where a layer's call belongs")
     found: list[tuple[str, int]] = []
     _collect([node["args"], list(node["kwargs"].values())], found)
+    if len(found) > TENSORS:
+        raise ModelError(f"passes {len(found):,} tensors to a layer at once; at most {TENSORS:,} are read")
     return found
 
 

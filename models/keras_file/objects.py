@@ -17,6 +17,12 @@ from convlens.models.keras_file.values import (
 )
 
 _OBJECT_KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id"}
+_WORDS = {
+    "fill_mode",
+    "interpolation",
+    "mode",
+    "padding",
+}  # options that are words, besides those with a rule of their own
 LAYER_KEYS = _OBJECT_KEYS | {"build_config", "inbound_nodes", "name"}
 
 
@@ -83,6 +89,8 @@ def check_options(saved: dict[str, Any], kind: allowed.Kind) -> None:
                 raise ModelError(f"has {where} with data_format={shown(value)}")
         else:
             check_plain(value, f"{where}, option {key}")
+            if isinstance(value, str) and key not in _WORDS and kind.weights is None:
+                raise ModelError(f"has the text '{shown(value, 30)}' in {where}, option {key}, where a number belongs")
 
 
 def _object(value: Any, what: str, choices: set[str], where: str) -> None:

@@ -8,6 +8,7 @@ from convlens.core.errors import ModelError
 from convlens.models.keras_file.archive import shown
 
 DIMENSIONS, SIDE = 8, 2**24
+VALUES_AN_IMAGE = 2**30  # in one tensor
 VALUES = 10_000  # in one list of numbers
 
 
@@ -42,8 +43,8 @@ def check_shape(value: Any, *, negative: bool = False) -> None:
             continue
         if type(side) is not int or not 0 < side <= SIDE:
             raise ModelError(f"has a shape with the side {shown(side, 20)}; a side is a number from 1 to {SIDE:,}")
-    if math.prod(side for side in value[1:] if side) > 2**30:
-        raise ModelError(f"asks for a tensor of shape {shown(value)}, of more than 2**30 values an image")
+    if math.prod(side for side in value[1:] if side) > VALUES_AN_IMAGE:
+        raise ModelError(f"asks for a tensor of shape {shown(value)}, of more than {VALUES_AN_IMAGE:,} values an image")
 
 
 def check_build_shapes(build: Any) -> None:

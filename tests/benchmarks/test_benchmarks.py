@@ -1,5 +1,6 @@
 """Each benchmark runs to its table; how fast anything is, no test says."""
 
+import ast
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ def test_a_benchmark_ends_with_a_table_and_every_value_as_json(name, tmp_path):
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(tmp_path / "values.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no banner of TensorFlow, no warning of Keras between the lines of a table
     assert "ours" in done.stdout or name in ("startup", "scale")
     assert json.loads((tmp_path / "values.json").read_text())
 
@@ -56,6 +58,15 @@ def test_few_photographs_are_learned_beside_the_scripts_of_others(tmp_path):
     assert results["ours"]["epochs"] == 2 and results["keras"]["epochs"] >= 1
     assert 0.5 < results["keras"]["seconds"] / results["ours"]["seconds"] < 1.5
     assert "torch" in results or "has no torchvision" in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_what_prints_a_table_keeps_the_libraries_words_out_of_it(path):
+    tree = ast.parse(path.read_text())
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    if calls & {"measuring.parser", "argparse.ArgumentParser", "Table"} and path.stem != "measuring":
+        (last,) = (node for node in tree.body if isinstance(node, ast.If) and "__main__" in ast.unparse(node.test))
+        assert "with quietly():\n" in ast.unparse(last)
 
 
 def test_a_cell_shows_the_mean_over_seeds_and_the_best_way_in_bold():

@@ -57,7 +57,7 @@ BAD = [
     ("train", "training.early_stopping.patience=0", "expected a number of at least 1"),
     ("train", "data=tfds", "data=tfds needs a dataset name"),
     ("train", "data=folder", "data=folder needs a folder of images"),
-    ("train", "data.source=web", "Choices: rendered_cars, tfds, folder."),
+    ("train", "data.source=web", "Choices: rendered_cars, tfds, folder, arrays."),
     ("train", "data.image_size=0", "data.image_size"),
     ("train", "data.image_size=[32,32,3]", "expected at most 2 value(s), and got 3"),
     ("train", "data.channels=2", "Choices: 1, 3."),
@@ -87,7 +87,17 @@ BAD = [
     ("train", "name=../elsewhere", "cannot be a folder's name"),
     ("train", "foo", "Cannot read 'foo'; expected key=value"),
     ("train", "training.epochs=[", "Quote a value that holds commas"),
-    ("train", "name=${nothing}", "nothing"),
+    ("train", "name=${nothing}", "name: Interpolation key 'nothing' not found."),
+    ("train", "data.root=${oc.env:NOT_SET}", "data.root: "),
+    ("train", "seed={a:1}", "seed={'a': 1} does not fit; expected a single value."),
+    ("train", "model.filters={a:1}", "model.filters={'a': 1} does not fit; expected one value, or several"),
+    ("train", "training=[1]", "training=[1] does not fit; expected keys, such as training.epochs=VALUE."),
+    ("train", "training.optimizer.options=[1]", "expected keys, such as training.optimizer.options.KEY=VALUE."),
+    ("train", "training={epoch:3}", "Did you mean 'training.epochs'?"),
+    ("train", "data.splits={a:1}", "Unknown key 'data.splits.a'."),
+    ("train", "data.augment=null", "Did you mean data.augment.flip=null?"),
+    ("train", "model@head=vgg", "moves a group of keys elsewhere, where nothing can be moved; give model=vgg."),
+    ("train", "+data@model=tfds", "give data=tfds."),
     ("evaluate", "spilt=test", "Did you mean 'split'?"),
     ("evaluate", "split=valid", "Did you mean 'validation'?"),
     ("evaluate", "batch_size=0", "expected a number of at least 1"),
@@ -106,6 +116,12 @@ def test_a_bad_configuration_is_refused_in_one_line(script, typed, said):
     line = str(refusal.value)
     assert said in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_a_choice_of_a_group_takes_the_signs_that_other_keys_take(prefix):
+    config = compose("train", Train, [f"{prefix}model=vgg", f"{prefix}seed=3"])
+    assert config.model == compose("train", Train, ["model=vgg"]).model and config.seed == 3
 
 
 def keys_of(schema, prefix=""):
@@ -150,7 +166,7 @@ def test_a_file_that_exists_is_taken_whatever_its_name(name, tmp_path, monkeypat
     assert compose("visualize", Visualize, [f"image={name}"]).image == [name]
 
 
-@pytest.mark.parametrize("value", ["{a},b", "'abc", "data,", "[1"])
+@pytest.mark.parametrize("value", ["{a},b", "'abc", "data,", "[1", "a${b", "${", "[${a}", "it's ${a"])
 def test_a_word_that_cannot_be_read_is_answered_with_quotes_that_work(value):
     with pytest.raises(UserError, match="Quote a value that holds commas, brackets or quotes: ") as refusal:
         compose("train", Train, ["data=folder", f"data.root={value}"])

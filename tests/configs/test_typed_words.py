@@ -222,7 +222,22 @@ def test_help_of_visualize_has_a_line_for_every_figure_group_and_kernel():
 def test_a_printed_word_reaches_the_program_as_it_stands(shell, tmp_path):
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
-    values = ["runs/cars/latest", "my photos", "[0,1]", "{a:1,b:2}", "it's", "~/x", "a*b?", "$HOME", "!!", "=x", "#x"]
+    values = [
+        "runs/cars/latest",
+        "my photos",
+        "[0,1]",
+        "{a:1,b:2}",
+        "it's",
+        "~/x",
+        "a*b?",
+        "$HOME",
+        "!!",
+        "=x",
+        "#x",
+        "a${b}",
+        "${",
+        "${HOME}'s",
+    ]
     for value in values:
         line = program.command_line("train", init_from=value)
         code = f"convlens() {{ printf '%s\\0' \"$@\"; }}; {line}"

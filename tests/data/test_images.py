@@ -69,6 +69,19 @@ def test_sixteen_bits_are_scaled_to_eight_and_not_cut_off(saved):
     assert read.ravel().tolist() == [0, 1, 128, 255]
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bits_are_rounded_alike_for_grey_and_for_colours(channels, tmp_path):
+    import tensorflow as tf
+
+    values = np.random.default_rng(channels).integers(0, 65536, (8, 9, channels)).astype(np.uint16)
+    if channels in (2, 4):
+        values[..., -1] = 65535
+    (tmp_path / "a.png").write_bytes(tf.io.encode_png(values).numpy())
+    colours = values[..., : 1 if channels < 3 else 3].astype(int)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), (colours + 128) // 257)
+    assert not inspect_image(tmp_path / "a.png").plain  # others cut what is rounded here
+
+
 def test_a_palette_gives_its_colours(saved):
     image = Image.fromarray(COLOURS).convert("P", palette=Image.Palette.ADAPTIVE)
     np.testing.assert_array_equal(saved(image, "a.png"), COLOURS)

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from convlens.training.checkpoint import ARRAYS, MANIFEST, MODEL, VALUES
-from convlens.training.run import _dumped, _sum_of
+from convlens.training.sealed_json import dumped, sum_of
 
 Harm = Callable[[Path], object]
 Row = tuple[str, str, Harm, str]
@@ -73,6 +73,18 @@ def relative_out(name: str, to: str) -> Harm:
     return harm
 
 
+def links(count: int, row: int) -> Harm:
+    """So many links, of which `row` lead to one another."""
+
+    def harm(run):
+        (run / "exports").mkdir()
+        for number in range(count):
+            target = f"{number - 1}" if number % row else "nowhere"
+            (run / "exports" / f"{number}").symlink_to(target)
+
+    return harm
+
+
 def sparse(name: str, size: int = 50 * 2**30) -> Harm:
     def harm(run):
         path = run / name
@@ -100,6 +112,10 @@ def listening(name: str) -> Harm:
     return harm
 
 
+def copied(name: str, to: str) -> Harm:
+    return lambda run: (run / to).write_bytes((run / name).read_bytes())
+
+
 def deep_folders(run: Path) -> None:
     place = os.getcwd()
     os.chdir(run)
@@ -114,7 +130,7 @@ def deep_folders(run: Path) -> None:
 
 def sealed(name: str, content: dict) -> Harm:
     """A JSON file of a run with its own right sum."""
-    return lambda run: (run / name).write_text(_dumped({**content, "sha256": _sum_of(content)}), errors="surrogatepass")
+    return lambda run: (run / name).write_text(dumped({**content, "sha256": sum_of(content)}), errors="surrogatepass")
 
 
 def raw_json(name: str, text: str) -> Harm:
@@ -163,6 +179,11 @@ def config(**changes) -> Harm:
 
 def table(text: str) -> Harm:
     return summed("metrics.csv", text.encode("utf-8", "surrogateescape"))
+
+
+def wide_table(run: Path) -> None:
+    names = ["epoch", *(f"c{number}" for number in range(99))]
+    table("\n".join([",".join(names), *[",".join(["1"] * 100)] * 80_000, ""]))(run)
 
 
 def labels(content: bytes) -> Harm:
@@ -291,6 +312,8 @@ HONEST = [
     ("a run without run.json", "evaluate", lambda run: (run / "run.json").unlink()),
     ("a run that says of no best epoch", "evaluate", facts(best={}, best_before={})),
     ("links that stay in the run", "evaluate", lambda run: (run / "figures").symlink_to("snapshots")),
+    ("links that lead nowhere yet", "evaluate", links(30, 30)),
+    ("a snapshot of another name", "evolution", copied("snapshots/epoch-00000.npz", "snapshots/epoch-x.npz")),
 ]
 
 PARTS = MANIFEST, VALUES, ARRAYS, MODEL
@@ -318,6 +341,8 @@ KINDS: list[Row] = [
     ("a link to the root", "evaluate", linked("exports", "/"), IS_LINK),
     ("a link to this process", "evaluate", linked("labels.txt", "/proc/self/environ"), IS_LINK),
     ("a link to itself", "evaluate", linked("labels.txt", "labels.txt"), "symbolic links"),
+    ("3,000 links in a row", "evaluate", links(3000, 3000), "is a link that cannot be followed"),
+    ("5,000 links", "evaluate", links(5_000, 20), "more than 1,000 symbolic links"),
     ("a FIFO among logs", "resume", fifo("tensorboard/train/events.out.tfevents.1.v2"), NO_FILE),
     ("a socket", "evaluate", listening("labels.txt"), NO_FILE),
     ("folders without end", "evaluate", deep_folders, "cannot be read"),
@@ -351,7 +376,7 @@ FACTS: list[Row] = [
             ("-Infinity", raw_json("run.json", HEADER + ',\n  "a": -Infinity}'), "-Infinity"),
             ("endless digits", raw_json("run.json", HEADER + ',\n  "a": ' + "9" * 5000 + "}"), "5,000 digits"),
             ("half of a character", raw_json("run.json", HEADER + ',\n  "a": "\\ud800"}'), "half of a character"),
-            ("another sum", lambda run: (run / "run.json").write_text(_dumped({"sha256": "0" * 64})), "SHA-256"),
+            ("another sum", lambda run: (run / "run.json").write_text(dumped({"sha256": "0" * 64})), "SHA-256"),
             ("best: null", facts(best=None), "best"),
             ("best: a list", facts(best=[]), "best"),
             ("best.epoch: text", facts(best={"epoch": "3"}), "best.epoch"),
@@ -391,6 +416,8 @@ TEXTS: list[Row] = [
             ("empty", labels(b""), "is damaged"),
             ("no end", labels(b"a\nb\nc"), "is damaged"),
             ("too few", labels(b"a\nb\n"), "2 classes"),
+            ("a name of 4 MB", labels(b"a" * 4_000_000 + b"\nb\nc\n"), "is damaged"),
+            ("names of 4 KB", labels(b"".join(bytes([n]) * 4096 + b"\n" for n in b"abc")), "the run knows 3 classes"),
             ("too many", labels(b"a\nb\nc\nd\n"), "4 classes"),
             ("missing", lambda run: (run / "labels.txt").unlink(), "is missing"),
             ("another sum", lambda run: (run / "labels.txt").write_text("x\ny\nz\n"), "SHA-256"),
@@ -428,6 +455,7 @@ TEXTS: list[Row] = [
             ("two hundred columns", table(",".join(f"c{n}" for n in range(200)) + "\n"), "200 names"),
             ("a name twice", table("epoch,epoch\n1,1\n"), "twice"),
             ("a million rows", table("epoch\n" + "1\n" * 10**6), "100,000 rows"),
+            ("eight million numbers", wide_table, "1,000,000 numbers"),
             ("20 MB", table("epoch\n" + "1" * 20_000_000 + "\n"), "bytes; expected"),
             ("an open quote", table('epoch,loss\n1,"0.5\n'), "is not CSV"),
             ("no epoch", table("loss\n1\n"), "no epoch"),

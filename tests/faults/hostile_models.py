@@ -209,6 +209,52 @@ def nested(depth: int, calls: int = 1) -> Maker:
     return with_config(lambda config: model(depth))
 
 
+TRANSPOSED = {"filters": 4, "kernel_size": [1, 1], "strides": [1000, 10**5], "depth": [None, 16, 16, 4]}
+
+
+def added(class_name: str, depth: list | None = None, **options) -> Maker:
+    """A layer more, before one that makes any shape small again; `depth`: the input shape, where it has weights."""
+
+    def edit(config):
+        layers = config["config"]["layers"]
+        after = layer(config, "MaxPooling2D")
+        more = copy.deepcopy(after)
+        more |= {"class_name": class_name, "name": "added", "config": {"name": "added", **options}}
+        after["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] = "added"
+        layers.insert(layers.index(after), more)
+        small = layer(config, "Flatten")
+        small |= {"class_name": "GlobalAveragePooling2D", "config": {"name": small["name"]}, "build_config": None}
+        layer(config, "Dense")["build_config"]["input_shape"] = [None, 4]
+        if depth:
+            more["build_config"] = {"input_shape": depth}
+
+    return with_config(edit)
+
+
+def tensors(class_name: str, count: int, calls: int = 1) -> Maker:
+    """A model inside a model, in which a layer takes the same tensor so often; the outer one calls it so often."""
+
+    def tensor(name, call=0):
+        history = {"shape": [None, 4], "dtype": "float32", "keras_history": [name, call, 0]}
+        return {"class_name": "__keras_tensor__", "config": history}
+
+    def layer_of(name, kind, nodes, **options):
+        return {"module": "keras.layers", "class_name": kind, "config": {"name": name, **options},
+                "registered_name": None, "name": name, "inbound_nodes": nodes}  # fmt: skip
+
+    def model(name, layers, output):
+        config = {"name": name, "trainable": True, "layers": layers, "input_layers": ["in", 0, 0]}
+        return {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional",
+                "config": config | {"output_layers": output}}  # fmt: skip
+
+    first = layer_of("in", "InputLayer", [], batch_shape=[None, 4], dtype="float32")
+    merging = layer_of("merging", class_name, [{"args": [[tensor("in")] * count], "kwargs": {}}])
+    inner = model("inner", [first, merging], ["merging", 0, 0])
+    called = [{"args": [tensor("inner", call - 1) if call else tensor("in")], "kwargs": {}} for call in range(calls)]
+    outer = model("outer", [first, {**inner, "name": "inner", "inbound_nodes": called}], ["inner", calls, 0])
+    return with_config(lambda config: outer)
+
+
 def many_layers(count: int) -> Maker:
     def edit(config):
         relu = {"module": "keras.layers", "class_name": "ReLU", "config": {"name": "r"}, "registered_name": None}
@@ -312,6 +358,22 @@ def one_heap(file_content: bytes) -> bytes:
     for place in places[1:]:
         file_content = file_content.replace(place.to_bytes(8, "little"), places[0].to_bytes(8, "little"))
     return file_content
+
+
+def twice(contents: dict) -> None:
+    """Weights in which another array has the name that a kernel has by the groups that it lies in."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "weights.h5")
+        path.write_bytes(contents[WEIGHTS])
+        with h5py.File(path, "r+") as file:
+            file[KERNEL.replace("/", "|")] = file[KERNEL][()]
+        contents[WEIGHTS] = path.read_bytes().replace(KERNEL.replace("/", "|").encode(), KERNEL.encode())
+
+
+def seeds_and_another_input(config: dict) -> None:
+    """A layer for which Keras draws a seed, in a model whose weights cannot be those of the file."""
+    layer(config, "Dropout")["config"]["seed"] = None
+    layer(config, "InputLayer")["config"]["batch_shape"] = [None, 32, 32, 3]
 
 
 def zip64(content: bytes) -> bytes:

@@ -50,6 +50,10 @@ def split(**changes):
     return info(splits=[info()["splits"][0] | changes])
 
 
+def shards_in(splits, shards):
+    return [info()["splits"][0] | {"name": f"s{n}", "shardLengths": ["1"] * shards} for n in range(splits)]
+
+
 def prepared(described=None, told=None, below="evil/1.0.0"):
     """Writes a dataset's description into the run, beside a module that leaves a file where it is imported."""
 
@@ -76,6 +80,27 @@ def with_file(name, make):
         make(path)
 
     return write
+
+
+# A record's length and the sum that proves it; TensorFlow asks for that much memory, and ends the process.
+TERABYTE = bytes.fromhex("00000000 00010000 aa3d6be4") + bytes(20)
+SHARD = "evil-train.tfrecord-00000-of-00001"
+
+
+def records(content):
+    def write(path):
+        import tensorflow as tf
+
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for _ in range(30):  # as many as are listed
+                writer.write(content)
+
+    return write
+
+
+def terabyte_of_nothing(path):
+    path.touch()
+    os.truncate(path, 2**40)
 
 
 def default_config(text):
@@ -138,6 +163,9 @@ LISTS = [
     ("a split that is a path", split(name="../train"), "a split '../train'"),
     ("a split twice", info(splits=[info()["splits"][0]] * 2), "appears twice"),
     ("a negative shard", split(shardLengths=["-1"]), "of impossible shards"),
+    ("a hundred thousand shards", split(shardLengths=["1"] * 100_000), "100,000 shards in all splits"),
+    ("shards in many splits", info(splits=shards_in(splits=20, shards=900)), "5,400 shards in all"),
+    ("ten thousand splits", info(splits=shards_in(splits=10_000, shards=0)), "more than 1,000 splits"),
     ("endless shards", split(shardLengths=[str(10**15)]), "of impossible shards"),
     ("files of a format that is a module", info(fileFormat="{module}"), "a file_format"),
     ("files of another such format", info(alternativeFileFormats=["{module}"]), "a file_format"),
@@ -159,7 +187,12 @@ HOSTILE = [
     ("a module_name", INSIDE, prepared(told=info(moduleName="{module}")), "is missing or damaged"),
     ("a FIFO for features.json", INSIDE, with_file("features.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for dataset_info.json", INSIDE, with_file("dataset_info.json", os.mkfifo), "is not a regular file"),
-    ("a FIFO for a shard", INSIDE, with_file("evil-train.tfrecord-00000-of-00001", os.mkfifo), "not a regular file"),
+    ("a FIFO for a shard", INSIDE, with_file(SHARD, os.mkfifo), "not a regular file"),
+    ("a record of a terabyte", INSIDE, with_file(SHARD, lambda path: path.write_bytes(TERABYTE)), "missing or damaged"),
+    ("records of no example", INSIDE, with_file(SHARD, records(b"\x93" * 50)), "are not as TFDS writes them"),
+    ("records without a label", INSIDE, with_file(SHARD, records(b"\x0a\x00")), "Feature: label"),
+    ("records in another kind of files", INSIDE, prepared(told=info(fileFormat="array_record")), "as tfrecord files"),
+    ("a hole of a terabyte", INSIDE, with_file(SHARD, terabyte_of_nothing), "missing or damaged"),
     ("a FIFO for labels", INSIDE, with_file("label.labels.txt", os.mkfifo), "is not a regular file"),
     (
         "a device for labels",

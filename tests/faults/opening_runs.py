@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from convlens.training.run import _dumped, _sum_of
+from convlens.training.sealed_json import dumped, sum_of
 
 sys.path.insert(0, os.path.dirname(__file__))
 from hostile_runs import HOSTILE, PAYLOAD  # noqa: E402
@@ -74,7 +74,7 @@ def hostile(base: Path, folder: Path, data: dict, harm) -> Path:
     facts.pop("sha256", None)
     facts["finished"] = False
     facts.setdefault("sums", {})["config.yaml"] = [hashlib.sha256(text.encode()).hexdigest()]
-    (folder / "run.json").write_text(_dumped(facts | {"sha256": _sum_of(facts)}))
+    (folder / "run.json").write_text(dumped(facts | {"sha256": sum_of(facts)}))
     harm(folder)
     return folder
 

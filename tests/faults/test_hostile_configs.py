@@ -64,7 +64,21 @@ HOSTILE: list[tuple[str, str, str]] = [
     ("100,000 levels of lists", "- " * 100_000, "nested deeper"),
     ("100,000 values", "a: [" + "1," * 100_000 + "1]", "more than 20,000 values"),
     ("a number of 200,000 digits", "seed: " + "9" * 200_000, "200,000 characters"),
-    ("a number of 9,000 digits", "seed: " + "9" * 9_000, "not readable YAML"),
+    ("a number of 9,000 digits", "seed: " + "9" * 9_000, "a number of 9,000 characters"),
+    *(
+        (f"a long number {name}", f"{key}: {digits}", "a number of")
+        for key in ("seed", "name", "data", "data: {validation_share", "training: {epochs")
+        for name, digits in {
+            "in base 2": "0b" + "1" * 9_000,
+            "in base 8": "0" + "7" * 9_000,
+            "in base 16": "0x" + "f" * 9_000,
+            "in base 60": ":".join(["1"] * 4_900),
+            "in base 60, with a point": ":".join(["1"] * 4_900) + ".5",
+        }.items()
+        for digits in [digits + "}" * key.count("{")]
+    ),
+    ("a name of 9,000 characters", "name: " + "x" * 9_000, "cannot be a folder's name"),
+    ("a key of 900 characters", "k" * 900 + ": 1", "a key of 900 characters"),
     ("a number in base sixty", "seed: " + ":".join(["1"] * 100_000), "199,999 characters"),
     # What no configuration is
     ("nothing", "", "found NoneType"),

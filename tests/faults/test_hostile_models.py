@@ -22,10 +22,12 @@ from tests.faults.hostile_models import (
     CONFIG,
     KERNEL,
     METADATA,
+    TRANSPOSED,
     WEIGHTS,
     Maker,
     Runs,
     a_folder,
+    added,
     adding,
     chain_in_reverse,
     dataset_made_anew,
@@ -51,10 +53,13 @@ from tests.faults.hostile_models import (
     renamed_h5,
     replaced,
     saved_model_folder,
+    seeds_and_another_input,
     setting,
     sparse_file,
     swap,
+    tensors,
     text_of,
+    twice,
     unreadable,
     unused_layer,
     unwritten,
@@ -184,7 +189,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         with_members(setting(CONFIG, b'{"a": [' + b"[]," * 10**6 + b"[]]}")),
         "more than 500,000 lists",
     ),
-    ("1e400", with_members(setting(CONFIG, b'{"a": 1e400}')), "says 1e400"),
+    ("1e400", with_members(setting(CONFIG, b'{"a": 1e400}')), "has 1e400"),
     ("half of a character", with_members(setting(CONFIG, b'{"a": "\\ud800"}')), "half of a character"),
     (
         "two million numbers",
@@ -308,7 +313,12 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("endless Dense", with_option("Dense", units=10**15), "asks for weights of shape"),
     ("huge Conv2D", with_option("Conv2D", filters=10**8), "of weights"),
     ("huge kernel", with_option("Conv2D", kernel_size=[10**5, 10**5]), "of weights"),
-    ("huge input", with_option("InputLayer", batch_shape=[None, 10**6, 10**6, 3]), "more than 2**30 values"),
+    ("huge input", with_option("InputLayer", batch_shape=[None, 10**6, 10**6, 3]), "more than 1,073,741,824 values"),
+    ("huge padding", added("ZeroPadding2D", padding=[[10**5, 10**5]] * 2), "tensor of shape (None, 200016, 200016, 4)"),
+    ("huge stretching", added("UpSampling2D", size=[10**4, 10**4]), "tensor of shape (None, 160000, 160000, 4)"),
+    ("endless stretching", added("UpSampling2D", size=[2**40, 2**40]), "values an image"),
+    ("huge size", added("Resizing", height=10**5, width=10**5), "tensor of shape (None, 100000, 100000, 4)"),
+    ("huge strides", added("Conv2DTranspose", **TRANSPOSED), "tensor of shape (None, 16000, 1600000, 4)"),
     ("endless side", with_option("InputLayer", batch_shape=[None, 10**12, 1, 3]), "a side is a number from 1"),
     (
         "huge built shape",
@@ -356,9 +366,14 @@ HOSTILE: list[tuple[str, Maker, str]] = [
     ("long list", with_option("Rescaling", scale=[0.0] * 10**5), "over-long list"),
     ("lists of lists", with_option("Rescaling", scale=[[[0.0] * 90] * 90] * 100), "over-long list"),
     ("options out of range", with_option("Dropout", rate=7), "cannot be built: ValueError"),
+    ("text for a factor", with_option("Rescaling", scale="twice"), "the text 'twice'"),
+    ("text for a share", with_option("Dropout", rate="half"), "where a number belongs"),
     ("infinite number", with_option("Dropout", rate=10**400), "has the number"),
     ("models in models", nested(8), "nests models more than 5 deep"),
     ("models called 60 times each", nested(4, 60), "calls its layers more than 5,000 times"),
+    ("20,000 tensors in a layer", tensors("Concatenate", 20_000), "passes 20,000 tensors to a layer"),
+    ("900 tensors in a layer called 400 times", tensors("Add", 900, 400), "calls its layers more than 5,000 times"),
+    ("a seed to draw, and another input", with_config(seeds_and_another_input), "with shape (None, 1024)"),
     ("6,000 layers", many_layers(6000), "has 6,0"),
     ("30,000 layers", many_layers(30_000), "has 30,0"),
     ("layers in reverse order", with_config(chain_in_reverse), "cannot be linked"),
@@ -423,6 +438,7 @@ HOSTILE: list[tuple[str, Maker, str]] = [
         "links in its weights",
     ),
     ("array under two names", with_weights(lambda f: f.__setitem__("layers/again", f[KERNEL])), "reached twice"),
+    ("array under one name twice", with_members(twice), "is there twice"),
     ("group that holds itself", with_weights(lambda f: f["layers"].__setitem__("self", f["layers"])), "reached twice"),
     ("names in one place", with_members(setting(WEIGHTS, one_heap)), "the list of names"),
     ("groups of long names", with_weights(deep_groups), "more than 1,000 characters"),
@@ -478,3 +494,26 @@ def test_a_hostile_file_is_refused_with_its_true_reason_and_nothing_happens(make
     tally["refused"] += 1
     tally["seconds"] = max(tally["seconds"], seconds)
     tally["megabytes"] = max(tally["megabytes"], memory.growth)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_option("Conv2D", activation="threshold"),
+        with_option("Conv2D", activation="glu"),
+        with_option("Rescaling", scale=[1.0] * 5),
+    ],
+    ids=["activation without its options", "activation of half the maps", "factors of no channel"],
+)
+def test_what_turns_out_wrong_only_when_something_is_computed_ends_in_a_line_too(make, tmp_path, good):
+    from convlens.models import conv_layers
+    from convlens.training.evaluation import evaluate_model
+
+    model = read_model(make(tmp_path, good))
+    for compute in (
+        lambda: conv_layers(model),
+        lambda: evaluate_model(model, [(np.zeros((1, 16, 16, 3)), np.zeros(1, int))], ["a", "b", "c"]),
+    ):
+        with pytest.raises(ModelError, match="^The model cannot be computed: [A-Z][A-Za-z]+: ") as refusal:
+            compute()
+        assert len(str(refusal.value)) < 400 and str(refusal.value).isprintable()

@@ -9,7 +9,7 @@ import pytest
 from convlens.core.errors import UserError
 from convlens.models import read_model
 from convlens.training import Run
-from convlens.training.run import load_model, model_file
+from convlens.training.saved_model import load_model, model_file
 
 OPENINGS = [read_model, load_model, model_file, Run.open, lambda path: Run.open(path, check=False)]
 

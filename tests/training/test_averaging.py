@@ -6,9 +6,8 @@ import pytest
 
 from convlens.configs import Model
 from convlens.models import build_model
-from convlens.training import Run
+from convlens.training import Run, Session, fit_model
 from convlens.training.averaging import measure_statistics
-from convlens.training.fit import fit_model
 
 NORMALIZED = {"filters": [4, 6], "batch_norm": True, "dropout": [0.5], "head": {"pooling": "average"}}
 
@@ -22,7 +21,7 @@ def trained(tmp_path, configuration, arrays):
         model = build_model(config.model, (8, 8), 3, 3, seed=0)
         run = Run.create(tmp_path, "averaged", config)
         run.write_labels(arrays.info.classes)
-        return fit_model(run, model, arrays, config), Run.open(run.path).model
+        return fit_model(Session(config, run, arrays), model), Run.open(run.path).model
 
     return train
 

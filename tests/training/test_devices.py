@@ -18,7 +18,7 @@ import keras, numpy as np
 from conftest import ArrayData
 from convlens.configs import Train
 from convlens.models import build_model
-from convlens.training import Run, evaluate_model, fit_model
+from convlens.training import Run, Session, evaluate_model, fit_model
 from convlens.training.devices import choose_devices, distributed
 
 config = Train.model_validate({{
@@ -37,7 +37,7 @@ for count in {counts}:
         model = build_model(config.model, (8, 8), 3, 3, seed=0)
         run = Run.create(sys.argv[1], "arrays", config)
         run.write_labels(data.info.classes)
-        rows = fit_model(run, model, data, config, devices=len(devices))
+        rows = fit_model(Session(config, run, data, devices=devices), model)
     score = evaluate_model(run.model, data.evaluation("validation", 16), run.labels)
     print("RESULT" + json.dumps({{
         "devices": len(devices), "losses": [row["loss"] for row in rows], "accuracy": score.accuracy,

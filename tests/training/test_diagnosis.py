@@ -9,7 +9,7 @@ import pytest
 from convlens.configs import Train
 from convlens.configs.composition import compose
 from convlens.models import build_model
-from convlens.training import Run, fit_model
+from convlens.training import Run, Session, fit_model
 from convlens.training.diagnosis import MOST_LINES, Outcome, diagnose, outcome_of
 
 CLASSES = ("bus", "car", "tram", "van")
@@ -128,7 +128,7 @@ def trained(tmp_path, data, config):
     run = Run.create(tmp_path / "runs", "arrays", config)
     run.write_labels(data.info.classes)
     model = build_model(config.model, (8, 8), 3, 3, seed=0)
-    fit_model(run, model, data, config)
+    fit_model(Session(config, run, data), model)
     images, labels = data.splits["test"]
     said = model.predict(images, verbose=0).argmax(axis=1)
     matrix = np.zeros((3, 3), int)

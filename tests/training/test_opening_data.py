@@ -5,7 +5,7 @@ import pytest
 from convlens.configs import Data, Evaluate, Train
 from convlens.configs.composition import compose
 from convlens.configs.saved import read_config
-from convlens.configs.schema import Where
+from convlens.configs.schema import DataLocation
 from convlens.core.errors import UserError
 from convlens.data import open_dataset
 from convlens.data.rendered_cars import STYLES, RenderedCars
@@ -45,11 +45,11 @@ def test_a_run_whose_data_is_not_there_says_what_would_prepare_it_and_makes_noth
 def test_what_was_typed_prepares_it_in_the_place_that_was_typed(run_on, tmp_path, few_cars):
     run = run_on(str(tmp_path / "saved"))
     with pytest.raises(UserError, match="only the configuration of run .* add data.data_dir=.*/saved"):
-        run.open_data(Where(prepare=True))
-    data = run.open_data(Where(prepare=True, data_dir=str(tmp_path / "typed")))
+        run.open_data(DataLocation(prepare=True))
+    data = run.open_data(DataLocation(prepare=True, data_dir=str(tmp_path / "typed")))
     assert sum(data.info.sizes.values()) == 40
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "typed"]
-    assert run.open_data(Where(data_dir=str(tmp_path / "typed"))).fingerprint == data.fingerprint
+    assert run.open_data(DataLocation(data_dir=str(tmp_path / "typed"))).fingerprint == data.fingerprint
 
 
 def test_a_command_takes_the_key_and_a_new_training_need_not(tmp_path, few_cars):
@@ -79,7 +79,9 @@ def test_resume_prepares_only_what_was_typed(monkeypatch, run_on, tmp_path):
 
     train = importlib.import_module("convlens.train")
     asked = []
-    monkeypatch.setattr(train, "_train", lambda config, run, moved: asked.append((config.data.prepare, moved.prepare)))
+    monkeypatch.setattr(
+        train, "_train", lambda config, run, location: asked.append((config.data.prepare, location.prepare))
+    )
     run = run_on(None)
     run.write_facts(dataset={"fingerprint": "x"})
     train.train([f"resume={run.path}"])

@@ -12,7 +12,7 @@ from convlens.configs.composition import compose
 from convlens.configs.schema import Schedule
 from convlens.core.errors import UserError
 from convlens.models import build_model
-from convlens.training import Run, fit_model
+from convlens.training import Run, Session, fit_model
 from convlens.training.callbacks import Interruption, Stopped
 from convlens.training.checkpoint import State, newest_checkpoint, write_checkpoint
 from convlens.training.optimization import build_schedule
@@ -149,6 +149,31 @@ def test_what_a_killed_process_left_unfinished_is_removed_before_training(run):
     assert [path.name for path in run.path.glob(".*")] == [".0123abcd.evaluation.json"]
 
 
+def test_a_folder_in_the_place_of_what_was_left_unfinished_stays(run):
+    (run.path / ".0123abcd.labels.txt").mkdir()
+    with run.locked():
+        pass
+    assert (run.path / ".0123abcd.labels.txt").is_dir()
+
+
+def test_of_what_is_no_folder_among_checkpoints_only_the_name_is_removed(run):
+    folder, state = run.checkpoints_dir, State(0, 1, False, {"model.0": np.zeros((2, 2))})
+    folder.mkdir()
+    run.write_snapshot(0, b"a whole one")
+    (folder / "1-epoch0-step1").write_text("no checkpoint")
+    (folder / "2-epoch0-step1").symlink_to("../snapshots")
+    for _ in range(2):
+        write_checkpoint(folder, state)
+    assert sorted(path.name for path in folder.iterdir()) == ["000003-epoch0-step1", "000004-epoch0-step1"]
+    assert run.snapshot_epochs == [0]
+
+
+def test_no_checkpoint_is_written_under_a_number_by_which_it_would_not_be_found(run):
+    (run.checkpoints_dir / f"{10**9 - 1}-epoch0-step1").mkdir(parents=True)
+    with pytest.raises(UserError, match="999999999-epoch0-step1 has the last number"):
+        write_checkpoint(run.checkpoints_dir, State(0, 1, False, {"model.0": np.zeros((2, 2))}))
+
+
 def test_a_second_ctrl_c_stops_at_once():
     interruption = Interruption()
     before = signal.getsignal(signal.SIGTERM)
@@ -183,14 +208,14 @@ def test_a_training_that_became_nan_within_an_epoch_resumes_from_good_weights(tr
     good = data.training
     data.training = lambda *given, **named: poisoned_from(4, good(*given, **named))
     with pytest.raises(UserError, match="loss became nan in step 2 of epoch 2"):
-        fit_model(run, model, data, config)
+        fit_model(Session(config, run, data), model)
 
     state = newest_checkpoint(run.checkpoints_dir, print)
     assert (state.epoch, state.step) == (1, 1)
     assert not state.not_finite()
 
     data.training = good
-    rows = fit_model(run, build_model(config.model, (8, 8), 3, 3), data, config, start=state)
+    rows = fit_model(Session(config, run, data, start=state), build_model(config.model, (8, 8), 3, 3))
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert all(np.isfinite(row["loss"]) for row in rows)
 
@@ -212,7 +237,7 @@ def test_a_state_that_is_not_finite_is_never_saved(training, monkeypatch, part):
     good = data.training
     data.training = lambda *given, **named: spoil(good(*given, **named))
     with pytest.raises(UserError, match="step [12] of epoch 1; nothing is saved"):
-        fit_model(run, model, data, config)
+        fit_model(Session(config, run, data), model)
     assert all(not state.not_finite() for state in saved)
 
 
@@ -234,7 +259,7 @@ def test_training_goes_on_while_a_checkpoint_is_written_and_ends_with_the_last_o
     good = data.training
     data.training = lambda *given, **named: watched(good(*given, **named))
     monkeypatch.setattr("convlens.training.state.write_checkpoint", slow)
-    fit_model(run, model, data, config)
+    fit_model(Session(config, run, data), model)
     assert written == [(1, False), (2, False), (3, True)]
     assert newest_checkpoint(run.checkpoints_dir, print).complete
 
@@ -250,7 +275,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(training, monkeyp
 
     monkeypatch.setattr("convlens.training.state.write_checkpoint", failing_at)
     with pytest.raises(UserError, match="disk is full"):
-        fit_model(run, model, data, config)
+        fit_model(Session(config, run, data), model)
     kept = newest_checkpoint(run.checkpoints_dir, print)
     assert (kept and kept.epoch) == (None if failing == 1 else 2)
 
@@ -260,28 +285,28 @@ def test_a_training_that_was_stopped_before_its_first_step_resumes(training, mon
     with monkeypatch.context() as patch:
         patch.setattr(Interruption, "requested", signal.SIGINT)
         with pytest.raises(Stopped):
-            fit_model(run, model, data, config)
+            fit_model(Session(config, run, data), model)
     state = newest_checkpoint(run.checkpoints_dir, print)
     assert (state.epoch, state.step) == (0, 0)
-    rows = fit_model(run, build_model(config.model, (8, 8), 3, 3), data, config, start=state)
+    rows = fit_model(Session(config, run, data, start=state), build_model(config.model, (8, 8), 3, 3))
     assert [row["epoch"] for row in rows] == [1]
 
 
 @pytest.mark.parametrize("place", [(2, 0), (10**8, 0), (0, 10**8)])
 def test_a_state_of_a_place_that_training_does_not_have_is_refused(training, place):
     run, model, data, config = training(epochs=2)
-    fit_model(run, model, data, config)
+    fit_model(Session(config, run, data), model)
     end = newest_checkpoint(run.checkpoints_dir, print)
     state = State(*place, False, end.arrays, end.values, end.best_model)
     with pytest.raises(UserError, match=f"says epoch {place[0]}, step {place[1]}, of 2 epochs of"):
-        fit_model(run, model, data, config, start=state)
+        fit_model(Session(config, run, data, start=state), model)
 
 
 def test_metrics_and_best_model_of_epochs_after_the_checkpoint_are_taken_back(training):
     run, model, data, config = training(epochs=4)
-    fit_model(run, model, data, config)
+    fit_model(Session(config, run, data), model)
     end = newest_checkpoint(run.checkpoints_dir, print)
-    assert end.complete and fit_model(run, model, data, config, start=end) == run.metrics
+    assert end.complete and fit_model(Session(config, run, data, start=end), model) == run.metrics
 
     middle = State(
         2, 0, False, end.arrays,
@@ -289,7 +314,7 @@ def test_metrics_and_best_model_of_epochs_after_the_checkpoint_are_taken_back(tr
         end.best_model,
     )  # fmt: skip
     run.model_path.write_bytes(b"of a time that is taken back")
-    rows = fit_model(run, model, data, config, start=middle)
+    rows = fit_model(Session(config, run, data, start=middle), model)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert run.metrics == rows and run.model.count_params() > 0
 

@@ -11,7 +11,8 @@ import yaml
 
 from convlens.configs import Train
 from convlens.core.errors import ModelError, UserError
-from convlens.training.run import FORMAT, Run, lasting_name, load_model
+from convlens.training.run import FORMAT, Run
+from convlens.training.saved_model import lasting_name, load_model
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from convlens.interpret import pack_snapshot, unpack_snapshot
 from convlens.models import build_model, feature_maps
-from convlens.training import Run, fit_model
+from convlens.training import Run, Session, fit_model
 from convlens.training.checkpoint import newest_checkpoint
 
 
@@ -21,7 +21,7 @@ def kept(tmp_path, arrays, configuration):
         first = model.get_layer("block1_conv1").get_weights()[0]
         run = Run.create(tmp_path / "runs", "arrays", config)
         run.write_labels(arrays.info.classes)
-        fit_model(run, model, arrays, config, pack=pack_snapshot)
+        fit_model(Session(config, run, arrays, pack=pack_snapshot), model)
         return run, model, first, [unpack_snapshot(path.read_bytes()) for path in run.snapshots]
 
     return train
@@ -59,7 +59,7 @@ def test_a_training_that_is_given_more_epochs_keeps_them_evenly_spread(
     settings = {"schedule": {"name": "constant"}, "snapshots": 4}
     run, model, *_ = kept(epochs=before, **settings)
     state = newest_checkpoint(run.checkpoints_dir, print)
-    fit_model(run, model, arrays, configuration(epochs=after, **settings), pack=pack_snapshot, start=state)
+    fit_model(Session(configuration(epochs=after, **settings), run, arrays, pack=pack_snapshot, start=state), model)
     assert run.snapshot_epochs == epochs
     assert [row["epoch"] for row in run.metrics] == list(range(1, after + 1))
 

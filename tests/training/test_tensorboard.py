@@ -13,7 +13,7 @@ from tensorboard.util import tensor_util
 
 from convlens.configs import Train
 from convlens.models import build_model
-from convlens.training import Run, evaluate_model, fit_model, tensorboard
+from convlens.training import Run, Session, evaluate_model, fit_model, tensorboard
 from convlens.training.tensorboard import Drawings, write_confusion, write_hyperparameters
 
 
@@ -42,7 +42,7 @@ def logged(tmp_path_factory, array_data):
         return Figure(figsize=(1, 1))
 
     drawings = Drawings(kernels=picture("kernels"), maps=picture("maps"), confusion=figure)
-    fit_model(run, model, data, config, drawings=drawings)
+    fit_model(Session(config, run, data, drawings=drawings), model)
     write_hyperparameters(run, config, {"test_accuracy": 0.75})
     write_confusion(run, "test", Figure(figsize=(1, 1)))
     events = EventMultiplexer(size_guidance={"tensors": 0}).AddRunsFromDirectory(str(run.tensorboard_dir))

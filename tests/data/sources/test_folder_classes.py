@@ -50,7 +50,7 @@ def test_a_link_that_gives_images_a_second_class_is_refused_by_name(link, target
     (root / link).symlink_to(target)
     line = refused(root, words)
     assert str(root / link) in line
-    removed = re.search(r"Remove (\S+)\.$", line)[1]
+    removed = re.search(r"or remove the link (\S+)\.$", line)[1]
     assert removed == str(root / link)
     (root / link).unlink()
     opened(root)
@@ -153,3 +153,72 @@ def test_a_test_folder_alone_can_be_split_by_itself(photos):
 
 def test_all_classes_in_train_alone_are_refused(photos):
     refused(photos({"cat": 12, "dog": 12}), "every class", train_only=["cat", "dog"])
+
+
+def of(*folders, images=6):
+    return {f"{folder}/{name}": images for folder in folders for name in ("cat", "dog")}
+
+
+@pytest.mark.parametrize(
+    ("train", "others"),
+    [
+        ("Train", {"test": "Test"}),
+        ("Training", {"test": "Testing"}),
+        ("seg_train", {"test": "seg_test"}),
+        ("TrainImages", {"validation": "ValImages", "test": "TestImages"}),
+        ("train_set", {"validation": "dev_set"}),
+    ],
+)
+def test_splits_of_other_names_are_not_taken_for_classes(train, others, photos):
+    root = photos(of(train, *others.values()))
+    line = refused(root, "are splits rather than classes by their names")
+    splits = {role: advised(line.split(". If")[0], f"splits.{role}") for role in ("train", *others)}
+    assert splits == {"train": train, **others}
+    data = opened(root, splits=splits)
+    assert data.info.classes == ("cat", "dog")
+    assert all(data.info.sizes[role] == 12 for role in others)
+
+
+def test_classes_with_words_of_splits_in_their_names_are_classes(photos):
+    names = ("dev board", "test tube", "train station")
+    assert opened(photos(dict.fromkeys(names, 6))).info.classes == names
+    # Whoever lists them means them.
+    root = photos(of("Training", "Testing"), "others")
+    assert opened(root, classes=["Training", "Testing"]).info.classes == ("Training", "Testing")
+
+
+@pytest.mark.parametrize("above", ["photos", "archive/photos", "archive/__set"])
+@pytest.mark.parametrize("inside", [("",), ("train", "test")], ids=["classes", "splits"])
+def test_a_folder_above_the_one_that_is_meant_is_answered_with_that_one(above, inside, photos):
+    root = photos(of(*(f"{above}/{split}".rstrip("/") for split in inside)))
+    line = refused(root, "Only one class found, .* needs at least two. If its folders are")
+    assert advised(line, "root") == str(root / above)
+    assert opened(advised(line, "root")).info.classes == ("cat", "dog")
+
+
+def test_folders_beside_the_splits_are_told_and_how_to_use_them(photos):
+    notes = opened(photos(of("train", "Test", "old", "older"))).info.notes
+    (note,) = [note for note in notes if "no split" in note]
+    assert "left out: 'Test', 'old', 'older'. To use: data.splits.test=Test" in note
+
+
+def test_an_empty_class_is_answered_with_the_others(photos):
+    root = photos(of("."))
+    (root / "__MACOSX").mkdir()
+    line = refused(root, "Class folder .*/__MACOSX holds no images")
+    assert opened(root, classes=advised(line, "classes")).info.classes == ("cat", "dog")
+
+
+def test_a_folder_that_is_reached_in_two_ways_counts_once(photos):
+    root = photos({"cat/a": 3, "cat/b": 3, "dog": 6, "elsewhere/more": 4})
+    more = root.parent / "more"
+    (root / "elsewhere").rename(more)
+    for link, target in {"cat/a/b": "../b", "cat/b/a": "../a", "dog/x": more, "dog/y": more}.items():
+        (root / link).symlink_to(target)
+    assert sum(opened(root).info.sizes.values()) == 6 + 10
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz", "photos.RAR"])
+def test_an_archive_is_to_be_unpacked(name, tmp_path):
+    (tmp_path / name).touch()
+    refused(tmp_path / name, "is a file; unpack it and give its folder")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convlens.training.fused import fewer_passes
+from convlens.training.faster_layers import faster_layers
 
 SHAPE = (6, 7, 5)
 
@@ -52,7 +52,7 @@ def operations(model, images):
 def test_a_step_is_the_same_to_float_precision(options, batch):
     images = np.random.default_rng(0).normal(2, 3, (batch, *SHAPE)).astype("float32")
     plain, model = a_step(network(**options), images), network(**options)
-    with fewer_passes(model):
+    with faster_layers(model):
         fused = a_step(model, images)
     for one, other in zip(plain, fused, strict=True):
         np.testing.assert_allclose(other, one, rtol=2e-4, atol=2e-5 * abs(one).max())
@@ -66,7 +66,7 @@ def test_half_precision_is_normalized_in_single_precision_as_keras_does():
     finally:
         keras.config.set_dtype_policy(before)
     images = np.random.default_rng(0).normal(2, 3, (8, *SHAPE)).astype("float16")
-    with fewer_passes(model):
+    with faster_layers(model):
         maps = model(images, training=True)
     np.testing.assert_allclose(maps, plain(images, training=True), rtol=2e-3, atol=1e-3)
     assert maps.dtype == "float16"
@@ -76,7 +76,7 @@ def test_what_is_frozen_scored_or_trained_otherwise_is_left_to_keras():
     images = np.random.default_rng(0).normal(size=(4, *SHAPE)).astype("float32")
     frozen, model, several = network(), network(), network(renorm=True)
     frozen.trainable = False
-    with fewer_passes(frozen), fewer_passes(model), fewer_passes(several):
+    with faster_layers(frozen), faster_layers(model), faster_layers(several):
         assert "FusedBatchNormV3" not in operations(frozen, images) | operations(several, images)
         scored = model(images, training=False)
     np.testing.assert_array_equal(scored, network()(images, training=False))
@@ -86,7 +86,7 @@ def test_afterwards_the_layer_is_keras_own(tmp_path):
     inner = network()
     outer = keras.Sequential([keras.Input(SHAPE), inner])
     images = np.zeros((2, *SHAPE), "float32")
-    with fewer_passes(outer):
+    with faster_layers(outer):
         assert "FusedBatchNormV3" in operations(outer, images)
         outer.save(tmp_path / "model.keras")
     assert "FusedBatchNormV3" not in operations(outer, images)
@@ -97,7 +97,7 @@ def test_afterwards_the_layer_is_keras_own(tmp_path):
 
 POOLING = """
 import jax, keras, numpy as np
-from convlens.training.fused import fewer_passes
+from convlens.training.faster_layers import faster_layers
 
 def network(size, **options):
     inputs = keras.Input((9, 8, 3))
@@ -115,7 +115,7 @@ def computed(model):
 
 for size, options in [(2, {}), ((3, 2), {}), (4, {"data_format": "channels_last"})]:
     plain, model = computed(network(size, **options)), network(size, **options)
-    with fewer_passes(model):
+    with faster_layers(model):
         faster = computed(model)
     assert plain[2] and not faster[2]
     np.testing.assert_array_equal(faster[0], plain[0])
@@ -124,14 +124,14 @@ for size, options in [(2, {}), ((3, 2), {}), (4, {"data_format": "channels_last"
 
 for size, options in [(2, {"strides": 1}), (3, {"strides": 2}), (2, {"padding": "same"})]:
     model = network(size, **options)
-    with fewer_passes(model):
+    with faster_layers(model):
         assert computed(model)[2]
 """
 
 
 NORMALIZING = """
 import jax, keras, numpy as np
-from convlens.training.fused import fewer_passes
+from convlens.training.faster_layers import faster_layers
 
 def network(dtype="float32", **options):
     inputs = keras.Input((6, 7, 5), dtype="float32")
@@ -157,7 +157,7 @@ def computed(model, images, training=True):
 def same(dtype, rtol, atol, batch, loc, **options):
     images = np.random.default_rng(0).normal(loc, 3, (batch, 6, 7, 5)).astype("float32")
     plain, model = computed(network(dtype, **options), images), network(dtype, **options)
-    with fewer_passes(model):
+    with faster_layers(model):
         faster = computed(model, images)
     assert "custom_vjp" in faster[1] and "custom_vjp" not in plain[1]
     for one, other in zip(plain[0], faster[0], strict=True):
@@ -174,7 +174,7 @@ same("mixed_bfloat16", 3e-2, 3e-2, 9, 2)
 images = np.random.default_rng(0).normal(2, 3, (9, 6, 7, 5)).astype("float32")
 frozen, scored, several = network(), network(), network(renorm=True)
 frozen.layers[2].trainable = False
-with fewer_passes(frozen), fewer_passes(scored), fewer_passes(several):
+with faster_layers(frozen), faster_layers(scored), faster_layers(several):
     assert "custom_vjp" not in computed(frozen, images)[1] + computed(several, images)[1]
     assert "custom_vjp" not in computed(scored, images, training=False)[1]
 """

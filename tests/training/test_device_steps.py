@@ -18,15 +18,15 @@ from convlens.configs import Data, Train
 from convlens.data import open_dataset
 from convlens.models import build_model
 import convlens.training.state as state
-from convlens.training import Run, fit_model
+from convlens.training import Run, Session, fit_model
 from convlens.training.optimization import build_optimizer
 
 root, folder, way = sys.argv[1:]
 states, write = [], state.write_checkpoint
 state.write_checkpoint = lambda folder, saved: states.append(saved) or write(folder, saved)
 if way == "loop":  # as on an accelerator
-    import convlens.training.dispatch as dispatch
-    dispatch.all_devices = lambda: ["gpu:0"]
+    import convlens.training.device_steps as device_steps
+    device_steps.all_devices = lambda: ["gpu:0"]
 config = Train.model_validate({
     "model": {"filters": [4], "batch_norm": True, "head": {"pooling": "average", "dropout": 0.3}},
     "data": {"source": "folder", "root": root, "cache": "device", "validation_share": 0.22,
@@ -47,7 +47,7 @@ def fresh():
 model = fresh()
 run = Run.create(folder, "device", config)
 run.write_labels(data.info.classes)
-rows = fit_model(run, model, data, config, on_device=True)
+rows = fit_model(Session(config, run, data, on_device=True), model)
 
 # The same batches, picked and augmented one by one, through Keras' own train_on_batch.
 other = fresh()
@@ -71,7 +71,7 @@ for number, told in enumerate(zip(*map(np.concatenate, zip(*resident.step_inputs
 # From within the second epoch on, again.
 (middle,) = [state for state in states if (state.epoch, state.step) == (1, 2)]
 resumed = fresh()
-fit_model(run, resumed, data, config, on_device=True, start=middle)
+fit_model(Session(config, run, data, on_device=True, start=middle), resumed)
 resumed = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), resumed.get_weights())]
 differ = [float(np.abs(a - b).max()) for a, b in zip(model.get_weights(), other.get_weights())]
 again = [indices for told in resident.step_inputs(1, 2, 2) for indices in told[0]]

@@ -20,7 +20,7 @@ from convlens.training.devices import xla_pays_off
 
 
 @contextlib.contextmanager
-def fewer_passes(model: keras.Model) -> Iterator[None]:
+def faster_layers(model: keras.Model) -> Iterator[None]:
     """What is traced inside normalizes and pools in fewer passes, where that is faster; its values are the same.
 
     Moving averages included, to float precision; with JAX, as long as a map's mean is not hundreds of deviations away
@@ -85,8 +85,8 @@ def _fused_batch_norm(layer: keras.layers.BatchNormalization, normalized: Callab
         scale = ops.cast(layer.gamma, "float32") if layer.scale else ops.ones_like(near)
         offset = ops.cast(layer.beta, "float32") if layer.center else ops.zeros_like(near)
         outputs, mean, variance = normalized(inputs, scale, offset, near, layer.epsilon)
-        for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            moving.assign(moving * layer.momentum + found * (1 - layer.momentum))
+        for moving, of_batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            moving.assign(moving * layer.momentum + of_batch * (1 - layer.momentum))
         return ops.cast(outputs, layer.compute_dtype)
 
     return call

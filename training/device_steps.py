@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from convlens.data.cache.device import DeviceEvaluation, DeviceTraining
 
 
-class Told(keras.utils.PyDataset):
+class StepInputs(keras.utils.PyDataset):
     """What Keras goes through anew in every epoch in place of batches."""
 
     def __init__(self, groups: list[tuple[np.ndarray, ...]]):
@@ -27,7 +27,7 @@ class Told(keras.utils.PyDataset):
         return self._groups[index]
 
 
-def scan_steps(model: keras.Model, train: "DeviceTraining", validation: "DeviceEvaluation") -> Told:
+def run_steps_on_device(model: keras.Model, train: "DeviceTraining", validation: "DeviceEvaluation") -> StepInputs:
     """Makes `model.fit` run `steps_per_execution` steps, in one compiled loop, between two callbacks.
 
     The model is compiled already and its metrics are built: Keras would build them from what it is given, which is no
@@ -49,10 +49,10 @@ def scan_steps(model: keras.Model, train: "DeviceTraining", validation: "DeviceE
         return logs, state
 
     model.train_function, model.test_function = train_function, test_function
-    return Told(validation.step_inputs(model.steps_per_execution))
+    return StepInputs(validation.step_inputs(model.steps_per_execution))
 
 
 def _steps(step: Callable, data: "DeviceTraining | DeviceEvaluation") -> Callable:
     compiled = compiled_calls if "cpu" in all_devices()[0] else compiled_loop
-    steps = compiled(lambda state, arrays, told: step(state, data.batch(arrays, *told)))
-    return lambda state, told: steps(state, data.arrays, told)
+    steps = compiled(lambda state, arrays, inputs: step(state, data.batch(arrays, *inputs)))
+    return lambda state, inputs: steps(state, data.arrays, inputs)

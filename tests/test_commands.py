@@ -42,8 +42,9 @@ NOT_RUN = {
     "pip install pip-audit && pip-audit": NETWORK,
     "pytest": TESTS,
     "pytest -m 'not slow'": TESTS,
-    "pytest -m slow": TESTS,
-    "pytest tests/data": TESTS,
+    "pytest -m fast tests/data": TESTS,
+    "pytest -n auto --dist loadfile -m 'not slow'": TESTS,
+    "pytest -n auto --dist loadfile -m slow": TESTS,
     "pytest tests/interpret tests/visualization tests/gallery": TESTS,
     "pytest tests/data tests/configs tests/test_rooms.py": TESTS,
     "pytest tests/models tests/configs tests/faults/test_honest_models.py": TESTS,
@@ -77,7 +78,7 @@ SMALLER = {
     "train": ([], FEW_STEPS),
     "init_from": ([], [*FEW_STEPS, *stand_ins.TINY_NETWORK]),
     "evaluate": ([], []),
-    "visualize": (["image=0", "images=16", "max_units=4"], []),
+    "visualize": (["image=0", "images=8", "max_units=3"], []),
     "resume": ([], [f"data.root={stand_ins.SAVED_RUNS / 'pictures'}"]),
 }
 # Words that another one asks for, where a document speaks of one alone.
@@ -218,6 +219,12 @@ def test_what_is_installed_and_tested_exists():
     assert named <= extras.keys()
     files = {path for command in NOT_RUN for path in re.findall(r"\btests/\S+", command)}
     assert all((ROOT / path).exists() for path in files)
+
+
+def test_ci_runs_the_tests_with_the_commands_that_are_documented():
+    lines = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    for command in (row for row in NOT_RUN if row.startswith("pytest -n ")):
+        assert any(line.startswith(command) for line in lines), command
 
 
 def test_no_shell_takes_a_word_for_a_pattern():

@@ -62,27 +62,15 @@ def wait_for(condition) -> None:
     raise AssertionError("it did not come to that within a minute")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("server") / "socket")
-    words = [sys.executable, str(ROOT / "tests/commands/fork_server.py"), path]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    # What nohup ignores for these tests, commands are to hear.
-    with subprocess.Popen(words, **streams, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as process:
-        assert process.stdout.readline() == "ready\n"
-        yield path
-        process.stdin.close()
-
-
 @pytest.fixture
-def start(server, tmp_path):
+def start(fork_server, tmp_path):
     generator = np.random.default_rng(0)
     for name, level in (("night", 60), ("day", 190)):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(30):
             pixels = np.clip(generator.normal(level, 30, (16, 16, 3)), 0, 255).astype("uint8")
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
-    return lambda *words, **streams: Command(server, tmp_path, words, **streams)
+    return lambda *words, **streams: Command(fork_server, tmp_path, words, **streams)
 
 
 def logs(folder: Path) -> list[str]:

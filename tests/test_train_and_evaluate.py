@@ -43,6 +43,12 @@ def script(name, *words, folder, **environment):
     return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
 
 
+@pytest.fixture
+def in_a_fork(run_script):
+    """As `script`, for what does not depend on how a process starts: its libraries are imported already."""
+    return lambda name, *words, folder: run_script([name, *words, f"runs_dir={folder}"], ROOT)
+
+
 def only_run(folder):
     (run,) = [path.parent for path in Path(folder).glob("*/*/config.yaml") if path.parent.name != "latest"]
     return run
@@ -146,40 +152,40 @@ def test_evaluating_draws_the_confusion_matrix_and_the_mistakes(trained):
     assert list((run / "tensorboard/test").glob("events.*"))
 
 
-def test_a_dataset_with_other_classes_is_refused(trained, photos, tmp_path):
+def test_a_dataset_with_other_classes_is_refused(trained, photos, tmp_path, in_a_fork):
     for split in ("train", "validation", "test"):
         for old, new in (("night", "cat"), ("day", "dog")):
             (tmp_path / split).mkdir(exist_ok=True)
             (tmp_path / split / new).symlink_to(photos / split / old)
-    done = script("evaluate.py", f"run={trained[0]}", f"data.root={tmp_path}", folder=tmp_path / "runs")
+    done = in_a_fork("evaluate.py", f"run={trained[0]}", f"data.root={tmp_path}", folder=tmp_path / "runs")
     assert done.returncode == 2
     assert "cat, dog" in done.stderr and "day, night" in done.stderr
 
 
-def test_changed_data_of_the_same_classes_is_scored_with_a_warning(trained, photos, tmp_path):
+def test_changed_data_of_the_same_classes_is_scored_with_a_warning(trained, photos, tmp_path, in_a_fork):
     for split in ("train", "validation", "test"):
         for name in ("night", "day"):
             (tmp_path / split / name).mkdir(parents=True)
             for path in sorted((photos / split / name).iterdir())[:5]:
                 (tmp_path / split / name / path.name).symlink_to(path)
     words = (f"run={trained[0]}", f"data.root={tmp_path}", "split=validation")
-    done = script("evaluate.py", *words, folder=tmp_path / "runs")
+    done = in_a_fork("evaluate.py", *words, folder=tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     assert "fingerprint differs" in done.stdout
     assert "on 10 images" in done.stdout
 
 
-def test_a_batch_larger_than_the_training_images_is_told_and_trained_on(photos, tmp_path):
+def test_a_batch_larger_than_the_training_images_is_told_and_trained_on(photos, tmp_path, in_a_fork):
     words = ("data=folder", f"data.root={photos}", *SMALL, "training.batch_size=64")
-    done = script("train.py", *words, folder=tmp_path)
+    done = in_a_fork("train.py", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "48 images to train on are fewer than training.batch_size=64" in done.stdout + done.stderr
     assert len(list(csv.DictReader((only_run(tmp_path) / "metrics.csv").open()))) == 2
 
 
-def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_run_keeps(photos, tmp_path):
+def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_run_keeps(photos, tmp_path, in_a_fork):
     words = ("experiment=folder", f"data.root={photos}", "training.epochs=2")
-    done = script("train.py", *words, folder=tmp_path)
+    done = in_a_fork("train.py", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Photographs are used at 16 x 16: their own size." in done.stdout
     assert "Chosen for 48 photographs to train on: batches of 16" in done.stdout
@@ -189,16 +195,16 @@ def test_a_folder_of_photographs_is_learned_without_a_flag_by_values_that_the_ru
     assert kept["data"]["image_size"] == [16, 16] and kept["training"]["epochs"] == 2
     assert kept["training"]["keep"] == "last" and kept["model"]["first_stddev"] == 0.003
     assert 0 < kept["model"]["batch_norm_momentum"] < 1
-    evaluating = script("evaluate.py", folder=tmp_path)
+    evaluating = in_a_fork("evaluate.py", folder=tmp_path)
     assert evaluating.returncode == 0 and "Chosen" not in evaluating.stdout, evaluating.stderr
-    again = script("train.py", *words, f"resume={run}", folder=tmp_path)
+    again = in_a_fork("train.py", *words, f"resume={run}", folder=tmp_path)
     assert again.returncode == 0 and "is finished" in again.stdout, again.stderr
-    other = script("train.py", *words[:2], "training.epochs=3", f"resume={run}", folder=tmp_path)
+    other = in_a_fork("train.py", *words[:2], "training.epochs=3", f"resume={run}", folder=tmp_path)
     assert other.returncode == 2 and "training.epochs=3" in other.stderr
 
     # What was chosen is what was done: with the same values written down, the same is learned.
     (tmp_path / "values.yaml").write_text("# @package _global_\n" + yaml.safe_dump(kept | {"recipe": None}))
-    written = script(
+    written = in_a_fork(
         "train.py", f"experiment={tmp_path}/values.yaml", "name=written", f"data.root={photos}", folder=tmp_path
     )
     assert written.returncode == 0 and "Chosen" not in written.stdout, written.stderr
@@ -237,7 +243,7 @@ def test_a_terminal_shows_nothing_of_the_libraries_within(trained, photos, tmp_p
     assert script("train.py", *streamed, folder=tmp_path).stderr == ""
 
 
-def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path):
+def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path, in_a_fork):
     words = ("data=folder", f"data.root={photos}", *SMALL[:-1], "training.epochs=100000", f"runs_dir={tmp_path}")
     command = [sys.executable, str(ROOT / "train.py"), *words, "training.tensorboard.enabled=false"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -255,7 +261,7 @@ def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path
     assert "Traceback" not in errors
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
-    assert script("evaluate.py", folder=tmp_path).returncode == 0
+    assert in_a_fork("evaluate.py", folder=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -270,9 +276,11 @@ def test_ctrl_c_stops_within_seconds_and_keeps_what_was_learned(photos, tmp_path
         (("data.image_size=8", "model.filters=[4,4,4,4,4]"), "block"),
     ],
 )
-def test_choices_that_do_not_go_together_are_told_before_data_is_read(words, reason, tmp_path, tmp_path_factory):
+def test_choices_that_do_not_go_together_are_told_before_data_is_read(
+    words, reason, tmp_path, tmp_path_factory, in_a_fork
+):
     no_photos = tmp_path_factory.mktemp("empty")
-    done = script("train.py", "data=folder", f"data.root={no_photos}", *words, folder=tmp_path)
+    done = in_a_fork("train.py", "data=folder", f"data.root={no_photos}", *words, folder=tmp_path)
     assert done.returncode == 2
     assert reason in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -307,8 +315,8 @@ def test_a_training_that_is_refused_leaves_no_run_and_latest_where_it_was(photos
         (("data=folder", "data.root=/nope"), "data.root=/nope does not exist.\n"),
     ],
 )
-def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason, tmp_path):
-    done = script("train.py", *words, folder=tmp_path)
+def test_the_address_of_other_data_is_refused_rather_than_ignored(words, reason, tmp_path, in_a_fork):
+    done = in_a_fork("train.py", *words, folder=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1) and reason in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -322,9 +330,9 @@ def test_a_place_of_other_data_than_the_run_has_is_refused_rather_than_ignored(t
         Run.open(trained[0]).open_data(DataLocation(data_dir="/data"))
 
 
-def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path):
+def test_a_finished_run_is_given_more_epochs_from_another_folder(photos, tmp_path, in_a_fork):
     words = ("data=folder", f"data.root={photos}", *SMALL, "training.schedule.name=constant")
-    assert script("train.py", *words, folder=tmp_path / "runs").returncode == 0
+    assert in_a_fork("train.py", *words, folder=tmp_path / "runs").returncode == 0
     run = only_run(tmp_path / "runs")
     words = f"'resume={run.name}'"
     twice = f"from convlens import train; train([{words}]); train([{words}, 'training.epochs=3'])"
@@ -360,9 +368,9 @@ def test_a_name_that_a_library_does_not_know_is_told_before_tensorflow_is_loaded
     assert reason in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_class_to_weigh_that_does_not_exist_is_told_before_a_run_is_made(photos, tmp_path):
+def test_a_class_to_weigh_that_does_not_exist_is_told_before_a_run_is_made(photos, tmp_path, in_a_fork):
     words = ("data=folder", f"data.root={photos}", "training.class_weights={nigth: 2}")
-    done = script("train.py", *words, folder=tmp_path)
+    done = in_a_fork("train.py", *words, folder=tmp_path)
     assert done.returncode == 2
     assert "Did you mean 'night'" in done.stderr
     assert not list(tmp_path.iterdir())

@@ -149,7 +149,7 @@ DESCRIPTIONS = [
     ("a key twice", '{"pythonClassName": "a", "pythonClassName": "b"}', "twice in one group"),
     ("no JSON", "\x00", "features.json is damaged"),
     ("a lone surrogate", '{"pythonClassName": "\\ud800"}', "features.json is damaged"),
-    ("not a number", '{"pythonClassName": NaN}', "says NaN"),
+    ("not a number", '{"pythonClassName": NaN}', "has NaN"),
 ]  # fmt: skip
 
 LISTS = [

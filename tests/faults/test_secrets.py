@@ -2,20 +2,15 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent.parent
 CANARY = "canary-7f3a91"
 
 
-def test_a_value_from_the_environment_is_in_no_file_of_a_run(tmp_path):
+def test_a_value_from_the_environment_is_in_no_file_of_a_run(tmp_path, run_script):
     photos = tmp_path / CANARY
     generator = np.random.default_rng(0)
     for folder in (photos / split / name for split in ("train", "test") for name in ("day", "night")):
@@ -23,19 +18,15 @@ def test_a_value_from_the_environment_is_in_no_file_of_a_run(tmp_path):
         for number in range(12):
             Image.fromarray(generator.integers(0, 256, (16, 16, 3), "uint8")).save(folder / f"{number}.png")
     (photos / "train" / "day" / "0.png").write_bytes(b"")  # is named in the run: with what was typed
-    environment = os.environ | {
-        "PHOTOS": str(photos),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "XDG_CACHE_HOME": str(tmp_path / "c"),
-    }
+    environment = {"PHOTOS": str(photos), "TF_CPP_MIN_LOG_LEVEL": "3", "XDG_CACHE_HOME": str(tmp_path / "c")}
     small = ["model.filters=[4]", "training.epochs=1", "training.batch_size=8", f"runs_dir={tmp_path / 'runs'}"]
-    for script, *words in (
+    drawn = ["data.root=${oc.env:PHOTOS}", "figures=all", "images=8", "max_units=2"]
+    for words in (
         ["train.py", "data=folder", "data.root=${oc.env:PHOTOS}", "data.on_error=skip", *small],
         ["evaluate.py", f"runs_dir={tmp_path / 'runs'}", "data.root=${oc.env:PHOTOS}"],
-        ["visualize.py", f"runs_dir={tmp_path / 'runs'}", "data.root=${oc.env:PHOTOS}", "figures=all", "images=8"],
+        ["visualize.py", f"runs_dir={tmp_path / 'runs'}", *drawn],
     ):
-        command = [sys.executable, str(ROOT / script), *words]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = run_script(words, tmp_path, **environment)
         assert done.returncode == 0, done.stderr
 
     files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]

@@ -1,33 +1,15 @@
 """Every method answers on every kind of model, on both backends alike, and leaves the model as it was."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 KINDS = ("functional", "sequential", "nested", "application", "reloaded")
 METHODS = 17
-SCRIPT = Path(__file__).with_name("attribution_matrix.py")
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What both backends gave, each in a process of its own, the JAX one without TensorFlow."""
-    folder = tmp_path_factory.mktemp("matrix")
-    running = {}
-    for backend in ("tensorflow", "jax"):
-        environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        # Each function runs once here, so that time spent on making it fast is lost.
-        environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-        command = [sys.executable, str(SCRIPT), str(folder / f"{backend}.npz")]
-        running[backend] = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    for backend, process in running.items():
-        _, errors = process.communicate()
-        assert process.returncode == 0, f"{backend}: {errors[-3000:]}"
-    return {backend: dict(np.load(folder / f"{backend}.npz")) for backend in running}
+def results(answers):
+    return answers("attribution")
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])

@@ -1,14 +1,8 @@
 """Every question about whole networks, asked of every kind of model, 1 and 3 channels, on TensorFlow and on JAX."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).with_name("networks_matrix.py")
 KINDS = ("functional", "sequential", "nested", "application", "reloaded")
 METHODS = (
     "architecture",
@@ -22,21 +16,8 @@ METHODS = (
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What each backend gave, in a process of its own; both run at once."""
-    folder = tmp_path_factory.mktemp("networks")
-    running = {}
-    for backend in ("tensorflow", "jax"):
-        environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, str(SCRIPT), str(folder / f"{backend}.npz")]
-        running[backend] = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    by_backend = {}
-    for backend, process in running.items():
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        with np.load(folder / f"{backend}.npz") as arrays:
-            by_backend[backend] = dict(arrays)
-    return by_backend
+def results(answers):
+    return answers("networks")
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])

@@ -1,14 +1,8 @@
 """Every question about units, asked of every kind of model, with 1 and 3 channels, on TensorFlow and on JAX."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).with_name("units_matrix.py")
 KINDS = ("functional", "sequential", "nested", "application", "reloaded")
 METHODS = (
     "statistics: mean",
@@ -28,21 +22,8 @@ METHODS = (
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What each backend gave, in a process of its own; both run at once."""
-    folder = tmp_path_factory.mktemp("units")
-    running = {}
-    for backend in ("tensorflow", "jax"):
-        environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, str(SCRIPT), str(folder / f"{backend}.npz")]
-        running[backend] = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    by_backend = {}
-    for backend, process in running.items():
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        with np.load(folder / f"{backend}.npz") as arrays:
-            by_backend[backend] = dict(arrays)
-    return by_backend
+def results(answers):
+    return answers("units")
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])

@@ -1,8 +1,9 @@
 """Asks one kind of model after another everything; run as a script, in a process of its own for each backend.
 
-    KERAS_BACKEND=jax python attribution_matrix.py RESULTS.npz
+    KERAS_BACKEND=jax python matrix.py RESULTS.npz
 
-Writes what every method gave, under "kind/channels/method", and an error's text where it failed.
+Writes what every method gave, under "topic/kind/channels/method", and an error's text where it failed. The topics are
+attribution, units and networks: each is asked of the same model, and each has to leave it as it was.
 """
 
 import os
@@ -44,6 +45,17 @@ from convlens.interpret import (  # noqa: E402
     smooth_grad,
     unit_activations,
 )
+from convlens.interpret.ablation import ablate, ablate_shares  # noqa: E402
+from convlens.interpret.architecture import architecture  # noqa: E402
+from convlens.interpret.comparison import compare  # noqa: E402
+from convlens.interpret.concepts import ConceptsCollector  # noqa: E402
+from convlens.interpret.neighbours import embedding, nearest_neighbours  # noqa: E402
+from convlens.interpret.patches import PatchesCollector  # noqa: E402
+from convlens.interpret.receptive_field import effective_receptive_field, receptive_field  # noqa: E402
+from convlens.interpret.spectrum import kernel_spectrum  # noqa: E402
+from convlens.interpret.unit_pass import unit_pass  # noqa: E402
+from convlens.interpret.unit_statistics import StatisticsCollector, unit_statistics  # noqa: E402
+from convlens.models import conv_layers  # noqa: E402
 
 layers = keras.layers
 SIDE, CLASSES = 32, 4
@@ -111,7 +123,10 @@ KINDS = {
 FIRST_LAYER = {"nested": "backbone/conv1"}
 
 
-def methods(network, images, layer):
+def attribution(model, build, layer):
+    """What the model's answer for an image rests on."""
+    images = np.random.default_rng(1).uniform(0, 255, (2, *model.input_shape[1:])).astype("float32")
+    network = Network(model)
     yield "class_logits", lambda: class_logits(network, images)
     yield "input_gradient", lambda: input_gradient(network, images)
     yield "saliency", lambda: saliency(network, images)
@@ -132,6 +147,70 @@ def methods(network, images, layer):
     yield "completeness_gap", lambda: completeness_gap(network, images, input_gradient(network, images), 0)
     yield "deletion_insertion", lambda: deletion_insertion(network, images, images[..., 0], steps=2).deletion
     yield "randomisation_check", lambda: randomisation_check(network, images, saliency, layers=[layer]).similarity
+
+
+def units(model, build, layer):
+    """What single units do on the images of a split."""
+    random = np.random.default_rng(1)
+    split = {
+        "image": random.integers(0, 256, (6, *model.input_shape[1:])).astype(np.uint8),
+        "label": np.arange(6) % 3,
+        "parts": random.integers(0, 2, (6, SIDE, SIDE)),
+    }
+    collectors = [StatisticsCollector(), PatchesCollector(2), ConceptsCollector(["a", "b"], 0.1)]
+    results = {}
+
+    def one_pass(place):
+        if not results:
+            results.update(enumerate(unit_pass(model, split, [layer], collectors=collectors, batch_size=4)))
+        return results[place][layer]
+
+    yield "statistics: mean", lambda: one_pass(0).mean
+    yield "statistics: selectivity", lambda: one_pass(0).selectivity
+    yield "statistics: correlation", lambda: one_pass(0).correlation
+    yield (
+        "statistics of every layer",
+        lambda: np.concatenate([one.active for one in unit_statistics(model, split["image"][:2]).values()]),
+    )
+    yield "patches: images", lambda: one_pass(1).index
+    yield "patches: boxes", lambda: one_pass(1).boxes
+    yield "concepts", lambda: one_pass(2).iou
+    yield "receptive field", lambda: np.array(receptive_field(model, layer).box(2, 3))
+    yield "effective field", lambda: effective_receptive_field(model, split["image"][:2], layer, [0, 1])
+    yield "ablation", lambda: ablate(model, split, layer, [0, 1], batch_size=4).silenced.loss
+    yield (
+        "ablation of shares",
+        lambda: (
+            ablate_shares(
+                model, split, layer, np.arange(len(one_pass(0).mean)), shares=(0, 0.5), repeats=1, batch_size=6
+            ).random.loss
+        ),
+    )
+    yield "spectrum", lambda: kernel_spectrum(conv_layers(model)[0].kernel).singular_values
+
+
+def networks(model, build, layer):
+    """What whole networks have in common; the other one has its units, inputs and classes in reverse order."""
+    other = seeded(build(model.input_shape[-1]))
+    other.set_weights([weights[..., ::-1] for weights in other.get_weights()])
+    images = np.random.default_rng(1).integers(0, 256, (12, *model.input_shape[1:])).astype(np.uint8)
+    split = {"image": images, "label": np.arange(12) % 3}
+    compared = []
+
+    def comparison():
+        if not compared:
+            compared.append(compare(model, other, split, [layer], batch_size=6))
+        return compared[0]
+
+    yield "architecture", lambda: [(one.parameters, one.multiply_adds) for one in architecture(model).layers]
+    yield "similarity", lambda: comparison().similarity
+    yield "matched units", lambda: comparison().units[layer, layer].correlation
+    yield "answers", lambda: comparison().agreement.both.sum()
+    yield "neighbours", lambda: nearest_neighbours(model, split["image"][:2], split, layer, count=3).distances
+    yield "embedding", lambda: embedding(model, split, layer, most=5).vectors
+
+
+TOPICS = {"attribution": attribution, "units": units, "networks": networks}
 
 
 def state(model):
@@ -171,21 +250,17 @@ def main(out):
     for kind, build in KINDS.items():
         for channels in (1, 3):
             model = seeded(build(channels))
-            shape = (2, SIDE, SIDE, channels)
-            images = np.random.default_rng(1).uniform(0, 255, shape).astype("float32")
-            model(images)  # Keras notes on a layer that it has been called
-            before = state(model)
-            network = Network(model)
-            for name, ask in methods(network, images, FIRST_LAYER.get(kind, "conv1")):
-                key = f"{kind}/{channels}/{name}"
-                try:
-                    results[key] = ask()
-                except Exception as error:
-                    results[f"{key}/error"] = np.array(f"{type(error).__name__}: {error}")
-            if state(model) != before:
-                results[f"{kind}/{channels}/unchanged/error"] = np.array("the model is not what it was")
-            else:
-                results[f"{kind}/{channels}/unchanged"] = np.ones(1, np.float32)
+            model(np.zeros((1, SIDE, SIDE, channels)))  # Keras notes on a layer that it has been called
+            for topic, questions in TOPICS.items():
+                before = state(model)
+                for name, ask in questions(model, build, FIRST_LAYER.get(kind, "conv1")):
+                    key = f"{topic}/{kind}/{channels}/{name}"
+                    try:
+                        results[key] = np.asarray(ask())
+                    except Exception as error:
+                        results[f"{key}/error"] = np.array(f"{type(error).__name__}: {error}")
+                changed = state(model) != before
+                results[f"{topic}/{kind}/{channels}/unchanged" + "/error" * changed] = np.float32([not changed])
     assert os.environ["KERAS_BACKEND"] == keras.backend.backend()
     np.savez(out, **results)
 

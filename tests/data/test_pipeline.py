@@ -47,6 +47,7 @@ def assert_same(first, second):
         np.testing.assert_array_equal(labels, other_labels)
 
 
+@pytest.mark.heavy
 def test_equal_arguments_give_equal_bits_whatever_the_global_seed(opened):
     import keras
 
@@ -57,6 +58,7 @@ def test_equal_arguments_give_equal_bits_whatever_the_global_seed(opened):
     assert_same(first, arrays(opened(augment=AUGMENT).training(8, seed=3, epochs=2)))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("epoch, step", [(1, 0), (0, 9), (2, 8)])
 def test_a_stream_continues_exactly_where_another_one_was_left(opened, epoch, step):
     data = opened(augment=AUGMENT)

@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,12 @@ from convlens.configs.cli import command
 from convlens.core.errors import one_line
 from convlens.core.quiet import quietly
 from convlens.training import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from convlens.data import Dataset
+    from convlens.training.evaluation import Evaluation
 
 
 def evaluate(config: Evaluate) -> Path:
@@ -37,7 +44,7 @@ def evaluate(config: Evaluate) -> Path:
     limit_batches = config.limit_batches or run.config.training.limit_batches
     batches = data.evaluation(config.split, batch_size, limit_batches=limit_batches)
     indices = data.evaluated(config.split, batch_size, limit_batches)
-    with data.telling_faults(), progress_bar(f"Scoring {config.split} images", len(indices)) as progress:
+    with data.faults_as_user_errors(), progress_bar(f"Scoring {config.split} images", len(indices)) as progress:
         evaluation = evaluate_model(
             run.model, batches, run.labels, indices=indices, mirrored=config.mirrored, progress=progress
         )
@@ -49,7 +56,7 @@ def evaluate(config: Evaluate) -> Path:
     return run.path
 
 
-def _draw(run: Run, data, evaluation, config: Evaluate) -> list[Path]:
+def _draw(run: Run, data: "Dataset", evaluation: "Evaluation", config: Evaluate) -> list[Path]:
     """The confusion matrix and the most confident mistakes, as pictures; the matrix also for TensorBoard."""
     from convlens.visualization import confusion_matrix_figure, mistakes_figure, save_figure
 
@@ -77,7 +84,7 @@ def _epoch(run: Run) -> str:
     return "" if run.epoch is None else f", epoch {run.epoch}"
 
 
-def _print_scores(console, run: Run, evaluation, split: str) -> None:
+def _print_scores(console: "Console", run: Run, evaluation: "Evaluation", split: str) -> None:
     from convlens.core.tables import print_table
 
     top5 = f", top-5 {evaluation.top5:.4f}" if evaluation.top5 is not None else ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from convlens.training.array_data import ArrayData
+    from convlens.training.array_data import ArrayData, Labelled
 
 # What `fit` reads of a configuration, as keys or groups of keys.
 KEYS = ("training", "seed", "name", "runs_dir", "resume", "data.validation_share")
@@ -97,16 +97,24 @@ def _settings(words: Sequence[str]) -> Train:
     return config.model_copy(update={"training": training, "data": source, "model": network})
 
 
-def _array_data(model: "keras.Model", data, validation, classes: Sequence[str] | None, settings: Train) -> "ArrayData":
+def _array_data(
+    model: "keras.Model",
+    data: "Labelled",
+    validation: "Labelled | None",
+    classes: Sequence[str] | None,
+    settings: Train,
+) -> "ArrayData":
     """The arrays as training sees them, once they and the model are found to fit together."""
     from convlens.training.array_data import ArrayData, carved, checked_arrays
 
     outputs = _check_model(model)
-    train = checked_arrays(*data, outputs)
+    images, labels = data
+    train = checked_arrays(images, labels, outputs)
     if validation is None:
         train, held_out = carved(train, settings.data.validation_share)
     else:
-        held_out = checked_arrays(*validation, outputs, name="validation images")
+        images, labels = validation
+        held_out = checked_arrays(images, labels, outputs, name="validation images")
     taken = model.input_shape[1:]
     for images in (train[0], held_out[0]):
         if any(side not in (None, given) for side, given in zip(taken, images.shape[1:], strict=True)):

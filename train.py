@@ -21,7 +21,7 @@ from convlens.core.streams import lasting_streams
 from convlens.training import Run
 from convlens.training.checks import check_choices
 from convlens.training.network_file import with_input_of_network
-from convlens.training.resume import check_folder, check_request, why_not_longer
+from convlens.training.resume import check_folder, check_request, reason_against_more_epochs
 from convlens.training.saved_model import lasting_name
 from convlens.training.sweep import summarize
 
@@ -56,15 +56,15 @@ def train(config: Train | Sequence[str]) -> Run:
     if not isinstance(config, Train):
         config = compose("train", Train, [str(word) for word in config])
     if config.resume:
-        return _resume(config)
+        return _resume(config, config.resume)
     check_choices(config)
     if config.init_from:  # the new run may be the next `latest`
         config = config.model_copy(update={"init_from": lasting_name(config.init_from)})
     return _train(with_input_of_network(config))
 
 
-def _resume(config: Train) -> Run:
-    run = Run.open(config.resume, check=False)
+def _resume(config: Train, folder: str) -> Run:
+    run = Run.open(folder, check=False)
     goes_on = check_request(config, run)
     if run.finished and goes_on == run.config:
         print(f"Run {run.path} is finished; its best epoch is {run.epoch}. {_how_to_go_on(run)}")
@@ -80,14 +80,14 @@ def _resume(config: Train) -> Run:
 def _how_to_go_on(run: Run) -> str:
     new = f"For a new run from its weights: {word('init_from', run.path)}"
     stopped_early = len(run.metrics) < run.config.training.epochs
-    if stopped_early or why_not_longer(run.config):
+    if stopped_early or reason_against_more_epochs(run.config):
         return new
     more = command_line("train", resume=run.path, **{"training.epochs": 2 * run.config.training.epochs})
     return f"For more epochs: {more}. {new}"
 
 
 def _train(config: Train, run: Run | None = None, location: DataLocation | None = None) -> Run:
-    """`run` is one to go on with, whose data lies at `location`."""
+    """Trains, or resumes `run`, whose data lies at `location`."""
     with stopping_at_once(), lasting_streams():
         started = time.perf_counter()
         with quietly():
@@ -108,7 +108,7 @@ def _train(config: Train, run: Run | None = None, location: DataLocation | None 
 
 
 def record_pictures(session: "Session") -> None:
-    """Has the session keep snapshots, and pictures for TensorBoard where these are wanted."""
+    """Makes the session keep snapshots and, if they are wanted, pictures for TensorBoard."""
     from convlens.interpret import pack_snapshot
 
     session.pack = pack_snapshot
@@ -124,12 +124,12 @@ def _evaluate_best(session: "Session") -> "Evaluation":
     from convlens.core.progress import progress_bar
     from convlens.training import evaluate_model
 
-    settings, data = session.config.training, session.data
+    settings, data = session.config.training, session.dataset
     run = session.run = Run.open(session.run.path)
-    with session.telling_stop(f"after the last epoch; all that was learned is saved in {run.path}"):
+    with session.reporting_stop(f"after the last epoch; all that was learned is saved in {run.path}"):
         batches = data.evaluation("test", settings.batch_size, limit_batches=settings.limit_batches)
         indices = data.evaluated("test", settings.batch_size, settings.limit_batches)
-        with data.telling_faults(), progress_bar("Scoring test images", len(indices)) as progress:
+        with data.faults_as_user_errors(), progress_bar("Scoring test images", len(indices)) as progress:
             evaluation = evaluate_model(run.model, batches, run.labels, indices=indices, progress=progress)
         run.write_json(run.evaluation_path, {"split": "test", "epoch": run.epoch, **evaluation.report()})
         if settings.tensorboard.enabled:
@@ -142,7 +142,7 @@ def _evaluate_best(session: "Session") -> "Evaluation":
 
 
 def _report(session: "Session", evaluation: "Evaluation", started: float) -> None:
-    """Says what a person would notice of the training, how well it did and what to do next."""
+    """Prints what a person would notice about the training, how well it did and what to do next."""
     from convlens.core.progress import progress_bar
     from convlens.interpret import unit_statistics
     from convlens.interpret.snapshots import first_layer_cosine
@@ -150,7 +150,7 @@ def _report(session: "Session", evaluation: "Evaluation", started: float) -> Non
     from convlens.training.diagnosis import diagnose, outcome_of
     from convlens.training.report import dead_units, summary
 
-    run, data = session.run, session.data
+    run, data = session.run, session.dataset
     statistics = {}
     if conv_layers(run.model):
         with progress_bar("Looking for dead units", len(data.spread("validation", DEAD_ON))) as progress:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from convlens.configs import Visualize
 from convlens.configs.cli import command
-from convlens.core.errors import ModelError
+from convlens.core.errors import ModelError, UserError
 from convlens.core.quiet import quietly
 from convlens.gallery.choices import check_choices, described_layers
 from convlens.gallery.drawn_with import words_for
@@ -62,7 +62,9 @@ def plans_of_kernel(config: Visualize, run: Run | None) -> list[Plan]:
 
 def plans_of_network(config: Visualize, run: Run | None) -> list[Plan]:
     """The figures of a run or of a model file."""
-    check_choices(run.model_path if run else Path(config.model), config)
+    if run is None and config.model is None:
+        raise UserError("There is no network; give run=... or model=...")
+    check_choices(run.model_path if run else Path(config.model or ""), config)
     inputs = FigureInputs(config, run, chosen_figures(config.figures))
     # Refused before Keras is loaded: a run that cannot be compared, a class that the run does not know.
     _ = (inputs.second_run if config.b else None, inputs.target if run else None)
@@ -84,9 +86,9 @@ def folder_of(config: Visualize, run: Run | None) -> Path:
     """Where the figures go."""
     if config.out:
         return Path(config.out)
-    if config.b:
-        other = Run.open(config.b)
-        return run.figures_dir / f"beside-{other.name}-{other.id}"
+    if config.b and run is not None:
+        second = Run.open(config.b)
+        return run.figures_dir / f"beside-{second.name}-{second.id}"
     return run.figures_dir if run and (config.run or config.kernel is None) else Path("figures")
 
 

@@ -8,6 +8,7 @@ strange ones below the threshold, `false` that of the known ones.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,14 +48,14 @@ def measured(run_folder: str, photos: str, count: int) -> dict[str, dict[str, fl
     return rows
 
 
-def _read(photos: str, run, count: int) -> np.ndarray:
+def _read(photos: str, run: Any, count: int) -> np.ndarray:
     """At most so many of a folder's images, evenly spread, as the run's network takes them."""
     from convlens.data import fit_image, read_image
 
     files = sorted(path for path in Path(photos).rglob("*") if path.suffix.lower() in ENDINGS)
     if not files:
         raise SystemExit(f"{photos} holds no image; give a folder of photographs.")
-    chosen = [files[place * len(files) // count] for place in range(count)] if len(files) > count else files
+    chosen = [files[index * len(files) // count] for index in range(count)] if len(files) > count else files
     height, width, channels = run.model.input_shape[1:]
     resize = run.config.data.resize
     return np.stack([fit_image(read_image(path), (height, width), channels, resize) for path in chosen])

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def predict_each(net: str, side: int, count: int) -> Callable[[], float]:
     return lambda: rate_of(work)
 
 
-def _model_and_images(net: str, side: int, count: int):
+def _model_and_images(net: str, side: int, count: int) -> tuple[Any, np.ndarray]:
     from convlens.models import build_model
 
     config = configuration(net, Path(tempfile.gettempdir()), 64).model
@@ -93,15 +94,15 @@ def main(words: list[str] | None = None) -> None:
             "one predict per layer": (predict_each, net, side, count),
         }
         workers = prepared(works, stack)
-        found = take_turns(workers, turns)
+        rates = take_turns(workers, turns)
     with ExitStack() as stack:
         # Each in a fresh process: a process never tells that it holds less than it once did.
         sizes = {images: prepared({"ours": (ours, net, side, images)}, stack)["ours"] for images in (count // 4, count)}
         memory = {images: Figure((worker.peak_memory / 2**20,)) for images, worker in sizes.items()}
-    first = next(iter(found.values()))
-    rows = [Row(name, figure, "images/s", first) for name, figure in found.items()]
+    first = next(iter(rates.values()))
+    rows = [Row(name, figure, "images/s", first) for name, figure in rates.items()]
     rows += [Row(f"ours, {images} images", figure, "MiB at most") for images, figure in memory.items()]
-    measuring.tell(rows, machine.machine(), f"Feature maps, {net} at {side}", given.json)
+    measuring.report(rows, machine.machine(), f"Feature maps, {net} at {side}", given.json)
 
 
 if __name__ == "__main__":

@@ -33,13 +33,13 @@ def each(run: Path, images: int) -> dict[str, float]:
 
     config = Visualize(run=str(run), figures=["all"], images=images)
     figures = chosen_figures(config.figures)
-    found = {}
+    seconds = {}
     with contextlib.redirect_stdout(io.StringIO()):
         for plan in planned(FigureInputs(config, Run.open(run), figures)):
             start = time.perf_counter()
             save([plan], run / "figures")
-            found[plan.figure] = time.perf_counter() - start
-    return found
+            seconds[plan.figure] = time.perf_counter() - start
+    return seconds
 
 
 def main(words: list[str] | None = None) -> None:
@@ -58,14 +58,14 @@ def main(words: list[str] | None = None) -> None:
                 lambda: subprocess.run([sys.executable, "-c", "import keras"], capture_output=True, check=True)
             ),
         }
-        found = take_turns(ways, given.turns)
+        timings = take_turns(ways, given.turns)
         seconds = each(run, given.images)
-    first = next(iter(found.values()))
-    rows = [Row(name, figure, "seconds", first) for name, figure in found.items()]
+    first = next(iter(timings.values()))
+    rows = [Row(name, figure, "seconds", first) for name, figure in timings.items()]
     rows += [Row(f"  {name}", Figure((took,)), "seconds") for name, took in seconds.items()]
     rows.append(Row("figures=all, without start-up", Figure((sum(seconds.values()),)), "seconds"))
     title = f"Figures, {given.net} at {given.side}, statistics over {given.images} images"
-    measuring.tell(rows, machine.machine(), title, given.json)
+    measuring.report(rows, machine.machine(), title, given.json)
 
 
 def _trained(folder: Path, net: str, side: int, images: int) -> Path:

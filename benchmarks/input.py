@@ -11,14 +11,16 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row, rate_for_a_while, take_turns
 from benchmarks.workers import prepared
 from convlens.configs import Data
+from convlens.configs.schema import Augment
 from convlens.core.quiet import quietly
 
-AUGMENT = {"flip": True, "crop": 4}
+AUGMENT = Augment(flip=True, crop=4)
 EPOCHS = 1_000_000  # more than are ever taken
 
 
@@ -75,7 +77,7 @@ def torch_folder(root: Path, batch_size: int) -> Callable[[], float]:
     return reading(root / "train", batch_size, len(os.sched_getaffinity(0)))
 
 
-def _each_epoch(data, batch_size: int) -> Callable[[], float]:
+def _each_epoch(data: Any, batch_size: int) -> Callable[[], float]:
     def epoch() -> int:
         return batch_size * sum(1 for _ in data)
 
@@ -96,9 +98,9 @@ def main(words: list[str] | None = None) -> None:
         records = photos.write_records(Path(temporary, "records"), side, images)
         folder = photos.write_folder(Path(temporary, "folder"), side, images)
         cache = Path(temporary, "cache")
-        tfds = {"source": "tfds", "name": photos.NAME, "data_dir": str(records)}
-        jpegs = {"source": "folder", "root": str(folder)}
-        sources = {
+        tfds: dict[str, Any] = {"source": "tfds", "name": photos.NAME, "data_dir": str(records)}
+        jpegs: dict[str, Any] = {"source": "folder", "root": str(folder)}
+        sources: dict[str, dict[str, tuple[Any, ...]]] = {
             "TFRecord": {
                 "ours, in memory": (ours, Data(**tfds, cache="memory"), batch, cache),
                 "ours, in memory, flip and crop": (ours, Data(**tfds, cache="memory", augment=AUGMENT), batch, cache),
@@ -116,18 +118,18 @@ def main(words: list[str] | None = None) -> None:
         }
         if importlib.util.find_spec("torch"):
             sources["JPEGs"]["PyTorch's DataLoader with Pillow"] = (torch_folder, folder, batch)
-        ways = {f"{source}: {name}": way for source, found in sources.items() for name, way in found.items()}
-        found = take_turns({"copy": machine.copying(), **prepared(ways, stack)}, turns)
-    copied = found.pop("copy")
+        ways = {f"{source}: {name}": way for source, of_source in sources.items() for name, way in of_source.items()}
+        rates = take_turns({"copy": machine.copying(), **prepared(ways, stack)}, turns)
+    copied = rates.pop("copy")
     ceiling = Figure(tuple(rate / (side * side * 3) for rate in copied.values))
     rows = [
-        Row(name, figure, "images/s", found[f"{name.split(':')[0]}: ours, in memory"], figure.ratio_to(ceiling))
-        for name, figure in found.items()
+        Row(name, figure, "images/s", rates[f"{name.split(':')[0]}: ours, in memory"], figure.ratio_to(ceiling))
+        for name, figure in rates.items()
     ]
     rows.append(Row("peak speed: a large copy in memory", ceiling, f"images/s, {copied.median / 1e9:.1f} GB/s"))
     if not importlib.util.find_spec("torch"):
         rows.append(Row("JPEGs: PyTorch's DataLoader", None, "", note="left out: torch is not installed"))
-    measuring.tell(rows, machine.machine(), f"Input, {images} images at {side}, batches of {batch}", given.json)
+    measuring.report(rows, machine.machine(), f"Input, {images} images at {side}, batches of {batch}", given.json)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 START = time.time(), time.process_time()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,7 +20,7 @@ from keras import layers  # noqa: E402
 def main(folder: str, side: int, seed: int, seconds: float, clock: str) -> None:
     keras.utils.set_random_seed(seed)
 
-    def read(split: str, **options) -> object:
+    def read(split: str, **options: Any) -> Any:
         return keras.utils.image_dataset_from_directory(
             f"{folder}/{split}", image_size=(side, side), batch_size=32, verbose=False, **options
         )

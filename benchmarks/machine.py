@@ -16,13 +16,15 @@ SIDE = 2048  # of the matrices
 def machine() -> dict[str, object]:
     """Processor, how busy it was before, and versions; what a figure is worth depends on them."""
     installed = packages_distributions()  # tensorflow may be that of tensorflow-cpu
-    found = [installed[package][0] for package in PACKAGES if package in installed]
+    packages = [installed[package][0] for package in PACKAGES if package in installed]
     return {
         **({"accelerator": accelerator()} if "keras" in sys.modules and accelerator() else {}),
         "processor": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} CPUs, {_processor()}",
         "load before": f"{os.getloadavg()[0]:.1f} processes wanted a CPU in the last minute",
         "system": platform.platform(),
-        "versions": ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in found)]),
+        "versions": ", ".join(
+            [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+        ),
     }
 
 
@@ -41,8 +43,8 @@ def ceiling(policy: str = "float32") -> Callable[[], float]:
     def turn() -> float:
         def products() -> float:
             for _ in range(4):
-                found = keras.ops.matmul(a, b)
-            float(keras.ops.convert_to_numpy(found[0, 0]))  # waits for the device
+                product = keras.ops.matmul(a, b)
+            float(keras.ops.convert_to_numpy(product[0, 0]))  # waits for the device
             return 4 * 2 * side**3
 
         return rate_of(products)
@@ -62,8 +64,8 @@ def accelerator() -> str | None:
         return None if device.platform == "cpu" else device.device_kind
     import tensorflow as tf
 
-    found = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU") if found else None
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
 
 
 def copying(megabytes: int = 256) -> Callable[[], float]:

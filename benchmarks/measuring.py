@@ -1,4 +1,4 @@
-"""What the benchmarks share: ways that take turns, what came of them, and how it is told."""
+"""What the benchmarks share: taking turns, the figures that are measured, and the report."""
 
 import argparse
 import json
@@ -60,7 +60,7 @@ def take_turns(ways: Mapping[str, Callable[[], float]], turns: int) -> dict[str,
     for turn in range(turns):
         for name in list(ways)[:: 1 if turn % 2 == 0 else -1]:
             values[name].append(float(ways[name]()))
-    return {name: Figure(tuple(found)) for name, found in values.items()}
+    return {name: Figure(tuple(measured)) for name, measured in values.items()}
 
 
 def seconds_of(work: Callable[[], object], clock: Clock = time.perf_counter) -> float:
@@ -96,7 +96,9 @@ def parser(module: str, description: str, turns: int = 5) -> argparse.ArgumentPa
     return options
 
 
-def tell(rows: Sequence[Row], machine: Mapping[str, object], title: str, path: Path, *, against: str = "ours") -> None:
+def report(
+    rows: Sequence[Row], machine: Mapping[str, object], title: str, path: Path, *, against: str = "ours"
+) -> None:
     """Prints the table, and writes it with every single value as JSON. `against` names what ratios are taken of."""
     console = Console(width=140, highlight=False)
     console.print("\n".join(f"{key}: {value}" for key, value in machine.items()), markup=False)

@@ -69,7 +69,7 @@ def write_records(data_dir: Path, side: int, images: int, held_out: int = 64) ->
 def _splits(images: int, held_out: int) -> Iterator[tuple[int, tuple[str, int]]]:
     """A split's first photo, its name and its size: no photo is in two splits."""
     splits = ("train", images), ("validation", held_out), ("test", held_out)
-    return ((place * DISTINCT, split) for place, split in enumerate(splits))
+    return ((index * DISTINCT, split) for index, split in enumerate(splits))
 
 
 def _photos(side: int, count: int, first: int) -> Iterator[tuple[int, bytes]]:

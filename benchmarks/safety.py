@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -67,7 +68,8 @@ def train(folder: str, every_epochs: int = 1) -> tuple[float, Run, keras.Model]:
     keras.utils.set_random_seed(0)
     model = build_model(config.model, (SIDE, SIDE), 3, CLASSES, seed=0)
     run = Run.create(folder, "benchmark", config)
-    rows = fit_model(Session(config, run, Noise(), console=Console(quiet=True)), model)
+    data: Any = Noise()  # as much of a TrainingData as this training asks for
+    rows = fit_model(Session(config, run, data, console=Console(quiet=True)), model)
     return IMAGES * (EPOCHS - 1) / sum(row["seconds"] for row in rows[1:]), run, model
 
 
@@ -119,9 +121,9 @@ def main() -> None:
         speeds: dict[int, list[float]] = {1: [], NEVER: []}
         train(folder)  # warms the machine up
         for _ in range(TURNS):
-            for every_epochs, found in speeds.items():
+            for every_epochs, of_setting in speeds.items():
                 speed, run, model = train(folder, every_epochs)
-                found.append(speed)
+                of_setting.append(speed)
         ways = saving(run, model, Path(folder))
     ours = next(iter(ways.values()))
     for name, (seconds, size) in ways.items():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Literal
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Figure, Row
@@ -35,12 +36,12 @@ def opening(root: Path, cache: Path) -> Callable[[], float]:
     return turn
 
 
-def epoch(root: Path, cache: Path, place: str) -> Callable[[], float]:
-    """To be called in turn: seconds of one epoch, reading into memory included where that is the `place`."""
+def epoch(root: Path, cache: Path, cache_kind: Literal["memory", "none"]) -> Callable[[], float]:
+    """To be called in turn: seconds of one epoch, reading into memory included where `cache_kind` is memory."""
     os.environ["XDG_CACHE_HOME"] = str(cache)
     from convlens.data import open_dataset, pipeline  # noqa: F401  TensorFlow, imported before the clock runs
 
-    data = open_dataset(Data(source="folder", root=str(root), cache=place), progress=False)
+    data = open_dataset(Data(source="folder", root=str(root), cache=cache_kind), progress=False)
 
     def turn() -> float:
         start = time.perf_counter()
@@ -80,7 +81,7 @@ def of_images(count: int, side: int) -> list[Row]:
         root, cache = photos.write_folder(Path(folder, "photos"), side, count), Path(folder, "cache")
         rows = []
 
-        def measured(what: str, *work) -> None:
+        def measured(what: str, *work: Any) -> None:
             worker = stack.enter_context(Worker(*work))
             rows.append(Row(f"{count:,} images: {what}", Figure((worker(),)), "seconds"))
             rows.append(Row("", Figure((worker.peak_memory / 2**20,)), "MiB at most"))
@@ -112,7 +113,7 @@ def main(words: list[str] | None = None) -> None:
         given = argparse.Namespace(json=given.json, side=8, images=[24], width=[2])
     rows = [row for count in given.images for row in of_images(count, given.side)]
     rows += [row for width in given.width for row in of_width(width, given.side)]
-    measuring.tell(rows, machine.machine(), "Growth", given.json)
+    measuring.report(rows, machine.machine(), "Growth", given.json)
 
 
 if __name__ == "__main__":

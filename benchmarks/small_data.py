@@ -107,23 +107,23 @@ def _has_torch(python: str) -> bool:
 
 def table(results: Sequence[Result]) -> Table:
     """A row a cell: the mean accuracy of each way over seeds, and how far seeds lie apart."""
-    shown = Table("photographs a class", "classes", "side", "seeds", *WAYS.values(), "seconds", title="Few photographs")
+    rows = Table("photographs a class", "classes", "side", "seeds", *WAYS.values(), "seconds", title="Few photographs")
     cells = dict.fromkeys((result.classes, result.side, result.photographs) for result in results)
     for classes, side, photographs in cells:
-        here = [r for r in results if (r.classes, r.side, r.photographs) == (classes, side, photographs)]
-        scores = {way: [r.accuracy for r in here if r.way == way] for way in WAYS}
-        seconds = statistics.mean(r.seconds for r in here if r.way == "ours")
-        marked = [_shown(values, scores) for values in scores.values()]
-        shown.add_row(f"{photographs:,}", str(classes), str(side), str(len(scores["ours"])), *marked, f"{seconds:.0f}")
-    return shown
+        in_cell = [r for r in results if (r.classes, r.side, r.photographs) == (classes, side, photographs)]
+        scores = {way: [r.accuracy for r in in_cell if r.way == way] for way in WAYS}
+        seconds = statistics.mean(r.seconds for r in in_cell if r.way == "ours")
+        marked = [_score_text(values, scores) for values in scores.values()]
+        rows.add_row(f"{photographs:,}", str(classes), str(side), str(len(scores["ours"])), *marked, f"{seconds:.0f}")
+    return rows
 
 
-def _shown(values: Sequence[float], scores: dict[str, list[float]]) -> str:
+def _score_text(values: Sequence[float], scores: dict[str, list[float]]) -> str:
     if not values:
         return "not run"
     apart = f" ± {(max(values) - min(values)) / 2:.1%}" if len(values) > 1 else ""
     text = f"{statistics.mean(values):.1%}{apart}"
-    best = max(statistics.mean(found) for found in scores.values() if found)
+    best = max(statistics.mean(accuracies) for accuracies in scores.values() if accuracies)
     return f"[bold]{text}[/bold]" if statistics.mean(values) == best else text
 
 

@@ -58,22 +58,22 @@ def main(words: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = compose("train", Train, ["experiment=cifar10_speedrun", *typed])
         flops, trained = trainings(config, folder)
-        found = []
+        results = []
         for seed in range(seeds):
-            found.append(trained(seed))
-            print(f"seed {seed}: {json.dumps(found[-1])}", flush=True)
+            results.append(trained(seed))
+            print(f"seed {seed}: {json.dumps(results[-1])}", flush=True)
     ceiling = machine.ceiling(config.training.precision)
     rate = Figure(tuple(ceiling() for _ in range(5)))
-    accuracy, seconds = (Figure(tuple(one[key] for one in found)) for key in ("accuracy", "seconds"))
+    accuracy, seconds = (Figure(tuple(result[key] for result in results)) for key in ("accuracy", "seconds"))
     rows = [
         Row("test accuracy, mirrored images too", accuracy, f"mean {sum(accuracy.values) / seeds:.4f}"),
         Row(f"seeds that reach {GOAL:.0%}", Figure((float(sum(a >= GOAL for a in accuracy.values)),)), f"of {seeds}"),
         Row("all epochs, once compiled", seconds, "seconds", share=flops / seconds.median / rate.median),
-        Row("the last training, built, compiled and saved", Figure((found[-1]["whole"],)), "seconds"),
+        Row("the last training, built, compiled and saved", Figure((results[-1]["whole"],)), "seconds"),
         Row("arithmetic of a training", Figure((flops / 1e15,)), "PFLOP"),
         Row("peak speed: a large matrix product", Figure(tuple(r / 1e12 for r in rate.values)), "TFLOP/s"),
     ]
-    measuring.tell(rows, machine.machine(), "CIFAR-10 speedrun", given.json)
+    measuring.report(rows, machine.machine(), "CIFAR-10 speedrun", given.json)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ def main(words: list[str] | None = None) -> None:
                 lambda: subprocess.run([sys.executable, "-c", "import keras"], capture_output=True, check=True)
             ),
         }
-        found = take_turns(ways, turns)
-    rows = [Row(name, figure, "seconds") for name, figure in found.items()]
-    measuring.tell(rows, machine.machine(), "Start-up", given.json)
+        timings = take_turns(ways, turns)
+    rows = [Row(name, figure, "seconds") for name, figure in timings.items()]
+    measuring.report(rows, machine.machine(), "Start-up", given.json)
 
 
 def seconds_of_script(script: str, *words: str) -> float:

@@ -18,7 +18,7 @@ class Unit(nn.Module):
 
     def __init__(self, config: Model, channels: int, filters: int, stride: int, kernel_size: int):
         super().__init__()
-        self.found = nn.Sequential(
+        self.residual = nn.Sequential(
             *_convolution(config, channels, filters, kernel_size, stride),
             *_convolution(config, filters, filters, kernel_size, relu=False),
         )
@@ -28,32 +28,32 @@ class Unit(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.found(x) + self.shortcut(x))
+        return torch.relu(self.residual(x) + self.shortcut(x))
 
 
 def build(config: Model, side: int, classes: int) -> nn.Module:
     """The network that `models.build_model` builds, for square colour images (batch, 3, side, side) in [-1, 1]."""
-    parts, channels = [], 3
+    layers, channels = [], 3
     first_size = config.first_kernel_size or config.kernel_size[0]
     if config.family == "resnet":
-        parts += _convolution(config, channels, config.filters[0], first_size)
+        layers += _convolution(config, channels, config.filters[0], first_size)
         channels = config.filters[0]
     for block, filters in enumerate(config.filters):
         for number in range(config.convolutions[block]):
             stride = config.stride[block] if number == 0 else 1
             if config.family == "resnet":
-                parts.append(Unit(config, channels, filters, stride, config.kernel_size[block]))
+                layers.append(Unit(config, channels, filters, stride, config.kernel_size[block]))
             else:
                 kernel_size = first_size if block == number == 0 else config.kernel_size[block]
-                parts += _convolution(config, channels, filters, kernel_size, stride)
+                layers += _convolution(config, channels, filters, kernel_size, stride)
             channels, side = filters, -(-side // stride)
         if config.pooling[block] != "none":
             pooling = nn.MaxPool2d if config.pooling[block] == "max" else nn.AvgPool2d
-            parts.append(pooling(config.pool_size[block]))
+            layers.append(pooling(config.pool_size[block]))
             side //= config.pool_size[block]
         if config.dropout[block]:
-            parts.append(nn.Dropout(config.dropout[block]))
-    return nn.Sequential(*parts, *_head(config, channels, side, classes))
+            layers.append(nn.Dropout(config.dropout[block]))
+    return nn.Sequential(*layers, *_head(config, channels, side, classes))
 
 
 def training(
@@ -139,20 +139,20 @@ def _convolution(
     config: Model, channels: int, filters: int, kernel_size: int, stride: int = 1, *, relu: bool = True
 ) -> list[nn.Module]:
     padding = kernel_size // 2
-    found = [nn.Conv2d(channels, filters, kernel_size, stride, padding, bias=not config.batch_norm)]
+    layers = [nn.Conv2d(channels, filters, kernel_size, stride, padding, bias=not config.batch_norm)]
     if config.batch_norm:
-        found.append(nn.BatchNorm2d(filters))
-    return [*found, nn.ReLU()] if relu else found
+        layers.append(nn.BatchNorm2d(filters))
+    return [*layers, nn.ReLU()] if relu else layers
 
 
 def _head(config: Model, channels: int, side: int, classes: int) -> list[nn.Module]:
     average = config.head.pooling == "average"
-    parts: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if average else []
-    parts.append(nn.Flatten())
+    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if average else []
+    layers.append(nn.Flatten())
     width = channels if average else channels * side * side
     for units in config.head.dense:
-        parts += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(config.head.dropout)]
+        layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(config.head.dropout)]
         width = units
     if not config.head.dense:
-        parts.append(nn.Dropout(config.head.dropout))
-    return [*parts, nn.Linear(width, classes)]
+        layers.append(nn.Dropout(config.head.dropout))
+    return [*layers, nn.Linear(width, classes)]

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine, measuring, photos
 from benchmarks.measuring import Row, rate_of, take_turns
@@ -175,12 +175,12 @@ def measure(
         chosen: which of `PEERS`.
     """
     on_gpu = machine.accelerator() is not None
-    together = {"precision": policy, **({"steps_per_execution": "epoch"} if on_gpu else {})}
+    together: dict[str, Any] = {"precision": policy, **({"steps_per_execution": "epoch"} if on_gpu else {})}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data_dir = photos.write_records(Path(folder), side, steps * batch_size)
         config = configuration(net, data_dir, batch_size, **together)
         a_step, trained = flops(config, side)
-        peers = {"tutorial": (tutorial, config, side, steps)}
+        peers: dict[str, tuple[Any, ...]] = {"tutorial": (tutorial, config, side, steps)}
         with_torch = importlib.util.find_spec("torch") is not None
         if with_torch:
             from benchmarks.torch_peer import parameters
@@ -190,27 +190,27 @@ def measure(
             peers["eager"] = (torch_peer, False, config, side, steps)
             peers["compile"] = (torch_peer, True, config, side, steps)
         peers = {PEERS[name]: work for name, work in peers.items() if name in chosen}
-        works = {"ours": (ours, config)}
+        works: dict[str, tuple[Any, ...]] = {"ours": (ours, config)}
         if not on_gpu:  # where images that lie on the device are not waited for
             works[WITHOUT_WAITING] = (ours, configuration(net, data_dir, batch_size, overfit=True))
         compared = [*works, *peers]
         works |= peers if on_gpu else {**peers, END: (epoch_end, config, steps)}
         workers = prepared(works, stack)
-        found = take_turns({"ceiling": machine.ceiling(policy), "copy": machine.copying(), **workers}, turns)
+        rates = take_turns({"ceiling": machine.ceiling(policy), "copy": machine.copying(), **workers}, turns)
 
-    ceiling = measuring.Figure(tuple(rate / a_step for rate in found["ceiling"].values))
+    ceiling = measuring.Figure(tuple(rate / a_step for rate in rates["ceiling"].values))
     case = f"{net} at {side}, batches of {batch_size}{'' if policy == 'float32' else f', {policy}'}: "
     rows = [
-        Row(f"{case}{name}", found[name], "images/s", found["ours"], found[name].ratio_to(ceiling)) for name in compared
+        Row(f"{case}{name}", rates[name], "images/s", rates["ours"], rates[name].ratio_to(ceiling)) for name in compared
     ]
     if not with_torch:
         rows.append(Row(f"{case}PyTorch", None, "", note="left out: torch is not installed"))
     rows.append(
-        Row(f"{case}peak speed", ceiling, f"images/s, {found['ceiling'].median / 1e9:.0f} GFLOP/s", found["ours"])
+        Row(f"{case}peak speed", ceiling, f"images/s, {rates['ceiling'].median / 1e9:.0f} GFLOP/s", rates["ours"])
     )
-    if END in found:
-        rows.append(Row(f"{case}{END}", found[END], "seconds beside the steps"))
-    return [*rows, Row("a large copy in memory", found["copy"], "bytes/s")]
+    if END in rates:
+        rows.append(Row(f"{case}{END}", rates[END], "seconds beside the steps"))
+    return [*rows, Row("a large copy in memory", rates["copy"], "bytes/s")]
 
 
 def main(words: list[str] | None = None) -> None:
@@ -224,12 +224,14 @@ def main(words: list[str] | None = None) -> None:
     given = options.parse_args(words)
     # Every way is a process of its own, and all of them lie on a GPU together.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    cases = list(itertools.product(given.net, given.side, given.batch)) if given.net else DEFAULT
+    cases: list[tuple[str, int, int]] = list(DEFAULT)
+    if given.net:
+        cases = list(itertools.product(given.net, given.side, given.batch))
     steps, turns = given.steps, given.turns
     if given.quick:
         cases, steps, turns = [("lesson", 16, 8)], 2, 1
     rows = [row for case in cases for row in measure(*case, steps, turns, given.precision, given.peers)]
-    measuring.tell(rows, machine.machine(), "Training", given.json)
+    measuring.report(rows, machine.machine(), "Training", given.json)
 
 
 if __name__ == "__main__":

@@ -30,34 +30,34 @@ class Worker(AbstractContextManager):
     def wait(self) -> None:
         """Until it is prepared."""
         if not self._ready:
-            self._answer()
+            self._receive()
             self._ready = True
 
     def __call__(self) -> float:
         self.wait()
         self._pipe.send("turn")
-        return self._answer()
+        return self._receive()
 
     @property
     def peak_memory(self) -> float:
         """Bytes: the most that the process has held so far."""
         self._pipe.send("memory")
-        return self._answer()
+        return self._receive()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pipe.close()
         self._process.join(timeout=10)
         if self._process.is_alive():
             self._process.terminate()
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         try:
-            found = self._pipe.recv()
+            message = self._pipe.recv()
         except EOFError:
             raise RuntimeError(f"the measuring process ended with code {self._process.exitcode}") from None
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        if isinstance(message, BaseException):
+            raise message
+        return message
 
 
 def prepared(works: Mapping[str, tuple], stack: ExitStack) -> dict[str, Worker]:
@@ -68,14 +68,14 @@ def prepared(works: Mapping[str, tuple], stack: ExitStack) -> dict[str, Worker]:
     return workers
 
 
-def _work(pipe, prepare: Prepare, arguments: tuple) -> None:
+def _work(pipe: Any, prepare: Prepare, arguments: tuple) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         turn = prepare(*arguments)
         pipe.send("ready")
         while True:
-            asked = pipe.recv()
-            pipe.send(turn() if asked == "turn" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+            request = pipe.recv()
+            pipe.send(turn() if request == "turn" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     except EOFError:
         return
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Names that people bring from other programs, and the keys that they mean here."""
+"""Names used by other programs, and the keys of convlens that they stand for."""
 
 from collections.abc import Collection
 
@@ -145,7 +145,8 @@ OF_GROUPS: dict[str, str] = {
 
 
 def key_by_alias(typed: str, keys: Collection[str]) -> str:
-    """The key that a name means, with or without a prefix before it; an empty string where it is no known alias.
+    """The key that an alias stands for, with or without a prefix; an empty string for an unknown alias. `keys` are
+    those that the command has.
 
     `keys` are those that the command has.
     """

@@ -1,7 +1,8 @@
-"""What all commands share: reading the command line, one line for a mistake, several jobs one after another."""
+"""What all commands share: reading the command line, reporting a mistake in one line, running several jobs in turn."""
 
 import contextlib
 import inspect
+import io
 import itertools
 import logging
 import math
@@ -20,8 +21,8 @@ import yaml
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from convlens.configs.composition import FOLDER, compose, defaults, groups_of, key_meant, parse, section_of
-from convlens.configs.schema import Section
+from convlens.configs.composition import FOLDER, as_typed, compose, defaults, groups_of, key_meant, parse
+from convlens.configs.schema import Section, section_of
 from convlens.core import program, stopping, streams
 from convlens.core.backend import choose_backend
 from convlens.core.errors import Stopped, UserError, unknown
@@ -36,7 +37,7 @@ REPORT = "CONVLENS_REPORT"  # where a job of a sweep tells its parent the folder
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: what set it apart, how it ended, and the folder it left, if any."""
+    """One job of a sweep: its values, its exit code, and its folder, if it made one."""
 
     overrides: tuple[str, ...]
     exit_code: int
@@ -90,17 +91,17 @@ def command(
 
 @dataclass
 class Ending:
-    """What a command has done before its end; `logged`: what it printed stands in a file, too."""
+    """What a command did before it ended; `logged`: its output was also written to a file."""
 
     logged: bool = False
 
 
 @contextlib.contextmanager
 def ending_well(name: str) -> Iterator[Ending]:
-    """Ends the process in order however the block ends: a mistake in one line after the program's name, a stop, or
-    output that nobody can read any more."""
+    """Ends the process properly however the block ends: reports a mistake in one line, a stop, or lost output."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be none that can be written as text
     ending = Ending()
     try:
         with stopping.interruptible():
@@ -116,7 +117,7 @@ def ending_well(name: str) -> Iterator[Ending]:
         print(f"{name}: {reason}", file=sys.stderr)
         sys.exit(MISTAKE)
     except Stopped as stop:
-        if not stop.said:
+        if not stop.reported:
             print("\nStopped.", file=sys.stderr)
         sys.exit(128 + stop.signal)  # as the shell has it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
     except KeyboardInterrupt:
@@ -126,10 +127,12 @@ def ending_well(name: str) -> Iterator[Ending]:
 
 
 def _report_lost_output(name: str, ending: Ending) -> None:
-    """Says that what was printed went nowhere, unless its reader, such as `head`, has seen enough. The exit code is 1
-    where somebody waits for it and it stands nowhere else."""
+    """Reports that output was lost, unless the reader closed the pipe, as `head` does.
+
+    The exit code becomes 1 if the output exists nowhere else.
+    """
     reason = streams.lost()
-    if not reason or streams.left_by_reader():
+    if not reason or streams.closed_by_reader():
         return
     print(f"{name}: the printed lines are lost, since standard output cannot be written: {reason}.", file=sys.stderr)
     if not (ending.logged or streams.is_closed()):
@@ -137,16 +140,16 @@ def _report_lost_output(name: str, ending: Ending) -> None:
 
 
 def prepare() -> None:
-    """Quiet libraries and a backend that exists, before Keras is imported. Raises `UserError` where nothing can run."""
+    """Silences libraries and checks the backend before Keras is imported. Raises `UserError` if nothing can run."""
     require_locks()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS and Keras write their hints to developers there
-    logging.getLogger("tensorflow").addFilter(_is_no_hint)
+    logging.getLogger("tensorflow").addFilter(_is_not_retracing_advice)
     choose_backend()
 
 
-def _is_no_hint(record: logging.LogRecord) -> bool:
-    """Several trainings in one process trace anew, as they must, and TensorFlow advises against it."""
+def _is_not_retracing_advice(record: logging.LogRecord) -> bool:
+    """False for TensorFlow's advice about retracing: several trainings in one process have to retrace."""
     return "tf.function retracing" not in str(record.msg)
 
 
@@ -166,7 +169,7 @@ def help_text(name: str, schema: type[Section], *, sweeps: bool) -> str:
 
 
 def _key_lines(schema: type[Section], prefix: str = "") -> list[str]:
-    """A line a key, and one for each of its choices that has a meaning.
+    """One line for each key, and one for each of its choices that has a meaning.
 
     The meanings are the comments in the schema's own source, so that the two cannot part.
     """
@@ -181,7 +184,7 @@ def _key_lines(schema: type[Section], prefix: str = "") -> list[str]:
         listed = ", ".join(choice for choice in choices_of(field.annotation) if choice not in explained)
         line = f"  {f'{prefix}{name}={value}':48}{meaning}{f' ({listed})' if listed and not explained else ''}"
         lines.append(line.rstrip())
-        lines += [f"      {choice:18}{said}" for choice, said in explained.items()]
+        lines += [f"      {choice:18}{explanation}" for choice, explanation in explained.items()]
     return lines
 
 
@@ -196,7 +199,7 @@ def _meanings(schema: type[Section], name: str) -> tuple[str, dict[str, str]]:
 
 
 def choices_of(annotation: Any) -> list[str]:
-    """The words that a key takes, where it takes no others; those that it takes beside numbers or text, too."""
+    """The words that a key accepts, whether it accepts only them or numbers and text as well."""
     if get_origin(annotation) is Literal:
         return [str(choice) for choice in get_args(annotation)]
     return [choice for part in get_args(annotation) for choice in choices_of(part)]
@@ -208,15 +211,15 @@ def _first_comment(path: Path) -> str:
 
 
 def _split(words: Sequence[str], name: str, schema: type[Section]) -> tuple[set[str], list[str]]:
-    """Flags and overrides apart; an unknown flag is a mistake."""
-    for place, word in enumerate(words):
+    """Separates flags from overrides; raises UserError for an unknown flag."""
+    for position, word in enumerate(words):
         if word.startswith("-") and word not in FLAGS:
-            raise UserError(_no_flag(word, words[place + 1 :], name, schema))
+            raise UserError(_unknown_flag_message(word, words[position + 1 :], name, schema))
     return {word for word in words if word in FLAGS}, [word for word in words if word not in FLAGS]
 
 
-def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Section]) -> str:
-    """The line for a flag that does not exist: it is often a key in the form of other programs, `--lr 0.1`."""
+def _unknown_flag_message(flag: str, following: Sequence[str], name: str, schema: type[Section]) -> str:
+    """The message for an unknown flag, which is often a key written as in other programs: `--lr 0.1`."""
     typed, _, value = flag.lstrip("-").partition("=")
     key = key_meant(name, schema, typed.replace("-", "_"))
     if not key:
@@ -228,7 +231,7 @@ def _no_flag(flag: str, following: Sequence[str], name: str, schema: type[Sectio
 
 
 def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Callable[[list[Job]], None]) -> int:
-    """Each combination in a process of its own, so that memory does not grow from job to job."""
+    """Runs each combination in its own process, so that memory does not grow from job to job."""
     combinations = _combinations(overrides, name)
     for words in combinations:
         compose(name, schema, words)
@@ -249,36 +252,36 @@ def _sweep(name: str, schema: type[Section], overrides: list[str], summarize: Ca
 
 
 def _run_job(words: list[str], environment: dict[str, str]) -> tuple[int, bool]:
-    """The exit code of a job, and whether a signal asked for an end meanwhile.
+    """The exit code of a job, and whether a signal asked to stop while it ran.
 
     Ctrl-C reaches the job itself, and other signals are passed on to it; here we only wait for it to end in order.
     """
-    asked: list[int] = []
+    signals: list[int] = []
     process: subprocess.Popen | None = None
 
     def pass_on(number, frame):
-        asked.append(number)
+        signals.append(number)
         if process and number != signal.SIGINT:
             process.send_signal(number)
 
     with stopping.signals_to(pass_on):
         process = subprocess.Popen(words, env=environment)
-        for number in asked:  # it came before the job did
+        for number in signals:  # it came before the job did
             process.send_signal(number)
         code = process.wait()
     # A process that a signal ended has its number, negative; in a shell it has 128 more.
-    return (code if code >= 0 else 128 - code), bool(asked)
+    return (code if code >= 0 else 128 - code), bool(signals)
 
 
 def _combinations(overrides: list[str], script: str = "train") -> list[list[str]]:
-    """Every combination of the comma-separated values, the last word varying fastest. Raises `UserError`."""
+    """Every combination of the comma-separated values; the last key varies fastest. Raises `UserError`."""
     choices = []
     for override in parse(overrides):
         if override.is_sweep_override():
-            prefix = override.input_line.split("=", 1)[0]
+            prefix = as_typed(override).split("=", 1)[0]
             choices.append([f"{prefix}={value}" for value in _values(override, script)])
         else:
-            choices.append([override.input_line])
+            choices.append([as_typed(override)])
     jobs = math.prod(map(len, choices))
     if jobs > MOST_JOBS:
         raise UserError(f"These values make {jobs:,} jobs, more than {MOST_JOBS:,}; give fewer of them.")
@@ -291,15 +294,16 @@ def _values(override: Override, script: str) -> list[str]:
     if isinstance(value, Glob | IntervalSweep):
         known = groups_of(script).get(key)
         instead = ",".join(known) if known else "0.001,0.01,0.1" if isinstance(value, IntervalSweep) else "A,B"
-        raise UserError(f"'{override.input_line}' lists no values; list them with commas between them: {key}={instead}")
-    many = f"'{override.input_line}' gives more than {MOST_JOBS:,} values; give fewer."
+        raise UserError(f"'{as_typed(override)}' lists no values; list them with commas between them: {key}={instead}")
+    many = f"'{as_typed(override)}' gives more than {MOST_JOBS:,} values; give fewer."
     if isinstance(value, RangeSweep) and (not value.step or _length(value) > MOST_JOBS):
-        raise UserError(many if value.step else f"'{override.input_line}' has steps of 0; give another step.")
+        raise UserError(many if value.step else f"'{as_typed(override)}' has steps of 0; give another step.")
     try:
         return list(override.sweep_string_iterator())
     except HydraException as error:
-        raise UserError(f"Cannot list the values of '{override.input_line}': {error}") from None
+        raise UserError(f"Cannot list the values of '{as_typed(override)}': {error}") from None
 
 
 def _length(values: RangeSweep) -> float:
-    return (values.stop - values.start) / values.step
+    # Hydra leaves none of them open, its types may.
+    return ((values.stop or 0) - (values.start or 0)) / (values.step or 1)

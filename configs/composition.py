@@ -1,9 +1,9 @@
 """From what the user typed to a checked configuration: Hydra composes the YAML, the schema judges the result."""
 
-import contextlib
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from hydra import compose as hydra_compose, initialize_config_dir
@@ -13,23 +13,21 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from convlens.configs.aliases import OF_GROUPS, key_by_alias
 from convlens.configs.experiment_file import ExperimentFile, is_file_name, read_experiment
-from convlens.configs.schema import Section
+from convlens.configs.schema import Section, section_of
 from convlens.configs.typed_words import annotation_of, fitting, is_readable, takes_list, with_paths
 from convlens.core import program
 from convlens.core.errors import UserError, nearest, unknown
 from convlens.core.program import as_value
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)
-
-
-def section_of(annotation: Any) -> type[Section] | None:
-    """The schema class behind a field's annotation, or None for a plain value."""
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def defaults(schema: type[Section]) -> dict[str, Any]:
@@ -72,12 +70,13 @@ def compose(script: str, schema: type[S], overrides: list[str]) -> S:
     own = _own_experiment(script, overrides)
     ConfigStore.instance().store(name=f"{script}_schema", node=defaults(schema))
     try:
-        with own.choice() if own else contextlib.nullcontext([]) as choice:
+        opened: AbstractContextManager[list[str]] = own.choice() if own else nullcontext([])
+        with opened as choice:
             with initialize_config_dir(str(FOLDER), version_base="1.3"):
                 composed = hydra_compose(script, [*words, *choice])
         for override in values_named_like_groups:
             OmegaConf.update(composed, override.key_or_group, override.value())
-        values = OmegaConf.to_container(composed, resolve=True)
+        values: Any = OmegaConf.to_container(composed, resolve=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(own.named_in(_one_line(error)) if own else _one_line(error)) from error
     if "name" in schema.model_fields and values["name"] is None:
@@ -107,7 +106,7 @@ def parse(overrides: list[str]) -> list[Override]:
 
 
 def _unreadable(word: str) -> str:
-    """The line for a word that is not of Hydra's form, with the quotes by which its value is taken as it stands."""
+    """The message for a word that Hydra cannot parse, showing the value in quotes, with which it would be accepted."""
     key, _, value = word.partition("=")
     line = f"Cannot read '{word}'."
     if not value or not is_readable(f"{key}={as_value(value)}"):
@@ -133,26 +132,33 @@ def checked(
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
-        line = _explain(schema, found[0], [other for other in found[1:] if other["loc"][:-1] == found[0]["loc"][:-1]])
-        stray = found[0]["type"] == "extra_forbidden"
-        place = origin or (_file_with(found[0]["loc"], script, overrides or [], stray) if script else "")
-        others = len({item["loc"][:2] for item in found}) - 1
-        more = f" ({others} more mistake{'s' if others > 1 else ''} after this one.)" if others else ""
-        raise UserError(line + (f" It is in {place}." if place else "") + more) from error
+        errors = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
+        alternatives = [other for other in errors[1:] if other["loc"][:-1] == errors[0]["loc"][:-1]]
+        line = _explain(schema, errors[0], alternatives)
+        stray = errors[0]["type"] == "extra_forbidden"
+        file = origin or (_file_with(errors[0]["loc"], script, overrides or [], stray) if script else "")
+        further = len({item["loc"][:2] for item in errors}) - 1
+        more = f" ({further} more mistake{'s' if further > 1 else ''} after this one.)" if further else ""
+        raise UserError(line + (f" It is in {file}." if file else "") + more) from error
+
+
+def as_typed(override: Override) -> str:
+    """A word of the command line, as it was typed."""
+    return override.input_line or ""  # which Hydra keeps of every word that it parses
 
 
 def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[list[str], list[Override]]:
-    """The overrides, ready for Hydra, after their names were looked up in the schema and in the groups.
+    """The overrides, ready for Hydra, once every name is known to the schema or to the groups.
 
-    Apart from them those whose key is a value in this script but a group in another: Hydra would look for a file.
+    Overrides whose key is a value in this script but a group in another are returned separately: Hydra would look for
+    a file.
     """
     known, elsewhere = groups_of(script), groups()
     words, apart = [], []
     for override in parse(overrides):
         key = override.key_or_group
         if override.package is not None:
-            typed = override.input_line
+            typed = as_typed(override)
             plain = f"{key}={typed.partition('=')[2]}"
             raise UserError(f"'{typed}' moves a group of keys elsewhere, where nothing can be moved; give {plain}.")
         if override.is_sweep_override():
@@ -170,7 +176,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             if not override.is_delete() and str(choice) not in known[key]:
                 file = f"./{choice}.yaml" if choice and key == "experiment" and os.path.exists(f"{choice}.yaml") else ""
                 raise UserError(unknown(key, choice, known[key], guess=file))
-            words.append(override.input_line.lstrip("+"))
+            words.append(as_typed(override).lstrip("+"))
         elif key in elsewhere and key not in known:
             _look_up(schema, key, list(known))
             apart.append(override)
@@ -179,7 +185,7 @@ def _checked(script: str, schema: type[Section], overrides: list[str]) -> tuple[
             inside = free and annotation_of(schema, key) is None  # a name that somebody chose
             if not inside and not override.is_delete():
                 _refuse_other_shape(schema, key, override.value())
-            words.append("++" + override.input_line.lstrip("+") if free else override.input_line.lstrip("+"))
+            words.append(("++" if free else "") + as_typed(override).lstrip("+"))
     return words, apart
 
 
@@ -190,7 +196,7 @@ def _own_experiment(script: str, overrides: list[str]) -> ExperimentFile | None:
 
 
 def _written_in_files(script: str, overrides: list[str], own: ExperimentFile | None) -> list[str]:
-    """The keys, and the groups, that stand in the user's own experiment and in what `debug=` chose."""
+    """The keys and groups that are set in the user's own experiment file and in the file that `debug=` chose."""
     debug = _chosen(script, overrides).get("debug")
     texts = [own.text] if own else []
     texts += [(FOLDER / "debug" / f"{debug}.yaml").read_text("utf-8")] if debug else []
@@ -212,27 +218,27 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
 def _look_up(schema: type[Section], key: str, group_names: list[str]) -> bool:
     """Whether the key lies in a dictionary that takes any name. Raises UserError where the key does not exist."""
     section = schema
-    parts = key.split(".")
-    for depth, part in enumerate(parts):
+    path = key.split(".")
+    for depth, part in enumerate(path):
         field = section.model_fields.get(part)
         if field is None:
-            prefix = ".".join(parts[:depth])
+            prefix = ".".join(path[:depth])
             names = [f"{prefix}.{name}" if prefix else name for name in section.model_fields]
             names += [name for name in group_names if not prefix and name not in names]
             alias = key_by_alias(key, [*_paths(schema), *group_names])
             raise UserError(unknown("key", key, names, guess=alias or _likely(key, _paths(schema) + names)))
         inner = section_of(field.annotation)
         if inner is None:
-            rest = parts[depth + 1 :]
+            rest = path[depth + 1 :]
             if rest and not _takes_names(field.annotation):
-                raise UserError(f"Unknown key '{key}': {'.'.join(parts[: depth + 1])} is a value, not a group of keys.")
+                raise UserError(f"Unknown key '{key}': {'.'.join(path[: depth + 1])} is a value, not a group of keys.")
             return _takes_names(field.annotation)
         section = inner
     return False
 
 
 def _refuse_other_shape(schema: type[Section], key: str, value: Any) -> None:
-    """Raises UserError for keys in braces where a key takes a value, and for a list where it takes keys."""
+    """Raises UserError where a key that takes a value got keys in braces, or a key that takes keys got a list."""
     annotation = annotation_of(schema, key)
     takes_keys = annotation is None or _takes_names(annotation)
     if isinstance(value, dict) and annotation is None:
@@ -241,10 +247,10 @@ def _refuse_other_shape(schema: type[Section], key: str, value: Any) -> None:
             _refuse_other_shape(schema, f"{key}.{name}", inner)
     elif isinstance(value, dict) and not takes_keys:
         expected = "one value, or several with commas between them" if takes_list(annotation) else "a single value"
-        raise UserError(f"{key}={_shown(value)} does not fit; expected {expected}.")
+        raise UserError(f"{key}={_short(value)} does not fit; expected {expected}.")
     elif isinstance(value, list) and takes_keys:
         example = f"{key}.{next(iter(section.model_fields))}" if (section := _section_at(schema, key)) else f"{key}.KEY"
-        raise UserError(f"{key}={_shown(value)} does not fit; expected keys, such as {example}=VALUE.")
+        raise UserError(f"{key}={_short(value)} does not fit; expected keys, such as {example}=VALUE.")
 
 
 def _section_at(schema: type[Section], key: str) -> type[Section] | None:
@@ -256,20 +262,22 @@ def _section_at(schema: type[Section], key: str) -> type[Section] | None:
 
 
 def key_meant(script: str, schema: type[Section], name: str) -> str:
-    """The key that a name stands for: itself, one of the same last word, or one by an alias; an empty text for none."""
+    """The key that a misspelt name probably means: the name itself, a key with the same last word, or an alias; "" for
+    none.
+    """
     keys = [*_paths(schema), *groups_of(script)]
     same = [key for key in keys if key.split(".")[-1] == name.split(".")[-1]]
     return name if name in keys else key_by_alias(name, keys) or (nearest(name, same) or same[0] if same else "")
 
 
 def _several_values(override: Override, script: str) -> str:
-    key, value = override.input_line.split("=", 1)
+    key, value = as_typed(override).split("=", 1)
     line = f"'{key}={value}' gives several values, and {key} takes one at a time"
     return f"{line}; add -m to run one job for each." if script == "train" else f"{line}."
 
 
 def _refuse_empty_text(values: dict[str, Any], prefix: str = "") -> None:
-    """Raises UserError for text that is empty, as `resume=` gives it; no text at all is null."""
+    """Raises UserError for an empty value, such as `resume=`; null is allowed."""
     for name, value in values.items():
         if isinstance(value, dict):
             _refuse_empty_text(value, f"{prefix}{name}.")
@@ -288,16 +296,17 @@ def _takes_names(annotation: Any) -> bool:
 
 
 def _paths(schema: type[Section], prefix: str = "") -> list[str]:
-    found = []
+    paths = []
     for name, field in schema.model_fields.items():
         inner = section_of(field.annotation)
-        found += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
-    return found
+        paths += _paths(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return paths
 
 
-def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """A pydantic error as one line in our words; `others`: why other kinds of value were refused at the same place."""
-    section, path = schema, []
+def _explain(schema: type[Section], error: "ErrorDetails", alternatives: "list[ErrorDetails]") -> str:
+    """A pydantic error as one line in our words; `alternatives`: the errors of the other types that the key accepts."""
+    section: type[Section] | None = schema
+    path: list[str] = []
     for part in error["loc"]:
         field = section.model_fields.get(part) if isinstance(part, str) and section else None
         if field is None and error["type"] != "extra_forbidden":
@@ -307,7 +316,7 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         path.append(str(part))
         section = section_of(field.annotation) if field else section
     key, given, limit = ".".join(path), error["input"], error.get("ctx", {})
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden" and section is not None:
         prefix = ".".join(path[:-1])
         return unknown("key", key, [f"{prefix}.{name}" if prefix else name for name in section.model_fields])
     if error["type"] == "value_error":
@@ -316,7 +325,7 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         choices = [choice.strip(" '") for choice in limit["expected"].replace(" or ", ",").split(",")]
         guess = nearest(str(given), choices) if isinstance(given, str) else ""
         hint = f" Did you mean '{guess}'?" if guess else ""
-        return f"{key}={_shown(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
+        return f"{key}={_short(given)} is not a choice.{hint} Choices: {', '.join(choices)}."
     if error["type"] == "model_type" and section is not None:
         inner = ", ".join(f"{key}.{name}" for name in section.model_fields)
         meant = OF_GROUPS.get(key)
@@ -342,9 +351,9 @@ def _explain(schema: type[Section], error: dict[str, Any], others: list[dict[str
         "too_long": "at most {max_length} value(s), and got {actual_length}",
     }.get(error["type"])
     wanted = expected.format(**limit, key=key) if expected else error["msg"]
-    words = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
+    words = [alternative["ctx"]["expected"] for alternative in alternatives if alternative["type"] == "literal_error"]
     wanted = " or ".join([wanted, *words])
-    return f"{key}={_shown(given)} does not fit; expected {wanted}."
+    return f"{key}={_short(given)} does not fit; expected {wanted}."
 
 
 def _file_with(path: tuple, script: str, overrides: list[str], stray: bool) -> str:
@@ -367,7 +376,7 @@ def _file_with(path: tuple, script: str, overrides: list[str], stray: bool) -> s
 
 def _chosen(script: str, overrides: list[str]) -> dict[str, str | None]:
     """The choice in each group: what was typed, else the default."""
-    typed = {override.key_or_group: override.value() for override in parse(overrides)}
+    typed: dict[str, Any] = {override.key_or_group: override.value() for override in parse(overrides)}
     return {group: typed.get(group, default) for group, default in _default_choices(script).items()}
 
 
@@ -377,18 +386,19 @@ def _default_choices(script: str) -> dict[str, str | None]:
 
 
 def _from_environment(composed: DictConfig, values: Any, path: tuple = ()) -> dict[tuple, Any]:
-    """What came out of environment variables: {path of the key: what was written there}."""
-    found = {}
+    """The values that come from environment variables: {path of the key: the expression in the file}."""
+    sources: dict[tuple, Any] = {}
+    unresolved: Any = OmegaConf.to_container(composed, resolve=False)
     for key in composed:
-        raw, value = OmegaConf.to_container(composed, resolve=False)[key], values[key]
-        if isinstance(value, dict) and isinstance(composed._get_node(key), DictConfig):
-            found |= _from_environment(composed._get_node(key), value, (*path, key))
-        elif "oc.env" in str(raw):
-            found[(*path, key)] = raw
-    return found
+        value, node = values[key], composed._get_node(key)
+        if isinstance(value, dict) and isinstance(node, DictConfig):
+            sources |= _from_environment(node, value, (*path, key))
+        elif "oc.env" in str(unresolved[key]):
+            sources[(*path, key)] = unresolved[key]
+    return sources
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -28,7 +28,7 @@ class ExperimentFile:
 
     @contextlib.contextmanager
     def choice(self) -> Iterator[list[str]]:
-        """The words by which Hydra chooses the file, as long as the block runs."""
+        """The words that make Hydra load this file, valid while the block runs."""
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "experiment", f"{_CHOICE}.yaml")
             copy.parent.mkdir()
@@ -36,7 +36,7 @@ class ExperimentFile:
             yield [f"experiment={_CHOICE}", f"hydra.searchpath=['file://{folder}']"]
 
     def named_in(self, line: str) -> str:
-        """What Hydra says of the file, with the file's own name."""
+        """Hydra's message, with the name that the user typed instead of the temporary one."""
         return line.replace(f"'experiment/{_CHOICE}'", str(self.path))
 
 
@@ -70,7 +70,7 @@ def read_experiment(path: Path, groups: Mapping[str, Sequence[str]]) -> Experime
 
 
 def _check_defaults(entries: object, path: Path, groups: Mapping[str, Sequence[str]]) -> None:
-    """Raises `UserError` for a list of defaults that goes on from no experiment, or chooses what does not exist."""
+    """Raises `UserError` if the list of defaults does not start from an experiment, or chooses something unknown."""
     if not isinstance(entries, list):
         raise UserError(f"defaults in {path} is not a list; expected choices such as '- override /model: vgg'.")
     choices = [("experiment", entry) for entry in entries if isinstance(entry, str) and entry != "_self_"]

@@ -44,12 +44,12 @@ def parse_plain(text: str, name: str) -> dict[str, Any]:
 
 
 class _Data(yaml.SafeLoader):
-    """YAML without what makes it more than data, refused as soon as it is met."""
+    """A YAML loader that refuses anchors, tags and whatever else is more than data, as soon as it meets it."""
 
     depth = 0
     values = 0
 
-    def compose_node(self, parent: Any, index: Any) -> yaml.Node:
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise UserError(f"has a YAML anchor or alias, '{event.anchor[:40]}'; a configuration is plain data")
@@ -64,7 +64,7 @@ class _Data(yaml.SafeLoader):
         if self.depth > DEPTH:
             raise UserError(f"is nested deeper than {DEPTH} levels")
         node = super().compose_node(parent, index)
-        if node.tag in _NUMBERS and len(node.value) > NUMBER:
+        if node is not None and node.tag in _NUMBERS and len(node.value) > NUMBER:
             raise UserError(f"has a number of {len(node.value):,} characters")
         self.depth -= 1
         return node

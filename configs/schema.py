@@ -30,17 +30,17 @@ def _as_pair(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> Any:
-    """YAML takes a class or a dataset that is called 64 for a number."""
+    """Turns a number into text: YAML reads a class or a dataset called 64 as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _in_home(path: str) -> str:
-    """A path with a user's folder in place of `~` or `~name`, which no shell puts there behind a key."""
+    """A path in which `~` or `~name` is replaced by the home folder; shells do not replace it after `key=`."""
     return os.path.expanduser(path) if path.startswith("~") and not os.path.exists(path) else path
 
 
 def _whole_number(value: Any) -> Any:
-    """To Python true equals 1, and so does 1.0; neither is a choice among whole numbers."""
+    """Refuses true and 1.0, which Python considers equal to 1, where a whole number is a choice."""
     return value if type(value) is int else str(value).lower()
 
 
@@ -54,7 +54,7 @@ def _ascending(values: list[float]) -> list[float]:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
-Place = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
+PathText = Annotated[str, BeforeValidator(_as_text), AfterValidator(_in_home)]  # a file or a folder
 LARGEST = 2**31 - 1  # of whole numbers; Keras and TensorFlow count in 32 bits in places
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Size = Annotated[int, Field(ge=1, le=16384)]
@@ -94,7 +94,7 @@ class Section(BaseModel):
         return self._typed
 
     def remember(self, typed: tuple[str, ...], written: tuple[str, ...] = ()) -> None:
-        """Keep apart what was typed from what is a default: only the former can contradict a run that goes on.
+        """Record which keys were typed: only these, not defaults, can contradict a run that is resumed.
 
         `written`: keys and groups that a person wrote, typed or in a file that they named: only others may be chosen
         for the data.
@@ -110,11 +110,11 @@ class Section(BaseModel):
         return first in self.model_fields_set and (not isinstance(inner, Section) or inner.wrote(rest))
 
     def withhold(self, written: dict[tuple[str, ...], Any]) -> None:
-        """Mark what came out of the environment: {path of the key: what to save in its place}."""
+        """Mark values that come from environment variables: {path of the key: what to save instead}."""
         self._withheld.update(written)
 
     def document(self) -> dict[str, Any]:
-        """All keys and values, ready to be saved; what came out of the environment is left out."""
+        """All keys and values, ready to be saved; values of environment variables are not written down."""
         values = self.model_dump()
         for path, written in self._withheld.items():
             group = values
@@ -123,6 +123,11 @@ class Section(BaseModel):
             if isinstance(group[path[-1]], str | list):
                 group[path[-1]] = written
         return values
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """The schema class behind a field's annotation, or None for a plain value."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 
 
 class Augment(Section):
@@ -167,9 +172,9 @@ class Data(Section):
     #   folder: a folder for each class, in data.root
     #   arrays: those that a program gave to convlens.fit
     name: Text | None = None  # for tfds "name", "name/config" or "name/config:version"; for rendered_cars 64, 128, ...
-    root: Place | None = None  # a folder of images, with data=folder
-    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
-    manual_dir: Place | None = None  # files downloaded by hand, for TFDS datasets that ask for them
+    root: PathText | None = None  # a folder of images, with data=folder
+    data_dir: PathText | None = None  # where TFDS keeps prepared datasets; null: TFDS' own default
+    manual_dir: PathText | None = None  # files downloaded by hand, for TFDS datasets that ask for them
     # Of this command alone, and never saved: a file must not be able to ask for it.
     prepare: Unsaved = None  # download or render missing data; null: only a new run does
     splits: Splits = Splits()
@@ -206,6 +211,20 @@ class Data(Section):
             raise ValueError("data.classes needs at least two different class names")
         return self
 
+    @property
+    def tfds_name(self) -> str:
+        """`name`, which data=tfds always has."""
+        if self.name is None:
+            raise ValueError(f"data={self.source} has no dataset name")
+        return self.name
+
+    @property
+    def image_root(self) -> str:
+        """`root`, which data=folder always has."""
+        if self.root is None:
+            raise ValueError(f"data={self.source} has no folder of images")
+        return self.root
+
 
 class Head(Section):
     """The dense layers that turn the base's last feature maps into logits."""
@@ -224,7 +243,7 @@ class Model(Section):
     #   convnet: convolutions one after another
     #   resnet: residual units, whose result is added to their input
     #   keras: no blocks, but the layers in the file of model.path
-    path: Place | None = None  # keras: a .keras file, or a run, whose layers are trained
+    path: PathText | None = None  # keras: a .keras file, or a run, whose layers are trained
     weights: Literal["fresh", "file"] = "fresh"  # keras: with which weights they begin
     #   fresh: new ones; layers that do not learn keep the file's
     #   file: those in the file
@@ -260,6 +279,13 @@ class Model(Section):
         if self.family != "keras" and self.path is not None:
             raise ValueError(f"model.path={self.path} is read with model=keras; add it, or leave model.path out")
         return self
+
+    @property
+    def network_file(self) -> str:
+        """`path`, which model=keras always has."""
+        if self.path is None:
+            raise ValueError(f"model={self.family} has no file with a network")
+        return self.path
 
     @model_validator(mode="after")
     def _one_value_a_block(self):
@@ -386,13 +412,13 @@ class Training(Section):
 
 
 class Train(Section):
-    """What training takes."""
+    """The keys of train.py."""
 
     name: Text | None = None  # the folder under runs/; null: the experiment's name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of all random numbers
-    runs_dir: Place = "runs"  # where runs are kept
-    init_from: Place | None = None  # a run or a .keras file whose weights the new run starts from
-    resume: Place | None = None  # a run to continue, with its own configuration; training.epochs may be larger
+    runs_dir: PathText = "runs"  # where runs are kept
+    init_from: PathText | None = None  # a run or a .keras file whose weights the new run starts from
+    resume: PathText | None = None  # a run to continue, with its own configuration; training.epochs may be larger
     recipe: Literal["photographs"] | None = None  # chooses settings that you do not give; null: nothing is chosen
     #   photographs: epochs, network and image size that suit the photographs
     data: Data = Data()
@@ -411,17 +437,17 @@ class Train(Section):
 class DataLocation(Section):
     """Where a run's data is on this machine, if it has moved since the run was trained."""
 
-    root: Place | None = None  # the folder of images; null: as in training
-    data_dir: Place | None = None  # where TFDS keeps prepared datasets; null: as in training
-    manual_dir: Place | None = None  # files downloaded by hand, for preparing
+    root: PathText | None = None  # the folder of images; null: as in training
+    data_dir: PathText | None = None  # where TFDS keeps prepared datasets; null: as in training
+    manual_dir: PathText | None = None  # files downloaded by hand, for preparing
     prepare: bool = False  # download or render the dataset if it is missing
 
 
 class Evaluate(Section):
-    """What evaluating takes."""
+    """The keys of evaluate.py."""
 
-    run: Place | None = None  # a run's folder; null: the newest
-    runs_dir: Place = "runs"  # where to look for the newest run
+    run: PathText | None = None  # a run's folder; null: the newest
+    runs_dir: PathText = "runs"  # where to look for the newest run
     split: Literal["train", "validation", "test"] = "test"  # which images are evaluated
     #   train: the images that the network learned from
     #   validation: the images that chose the best epoch
@@ -449,14 +475,14 @@ class Extraction(Section):
 
 
 class Visualize(Section):
-    """What drawing takes."""
+    """The keys of visualize.py."""
 
-    run: Place | None = None  # a run's folder; null: the newest
-    a: Place | None = None  # two runs to compare, each on the images of the first
-    b: Place | None = None  # the second of them
-    model: Place | None = None  # any .keras file, instead of a run
-    runs_dir: Place = "runs"  # where to look for the newest run
-    out: Place | None = None  # where figures go; null: figures/ in the run
+    run: PathText | None = None  # a run's folder; null: the newest
+    a: PathText | None = None  # two runs to compare, each on the images of the first
+    b: PathText | None = None  # the second of them
+    model: PathText | None = None  # any .keras file, instead of a run
+    runs_dir: PathText = "runs"  # where to look for the newest run
+    out: PathText | None = None  # where figures go; null: figures/ in the run
     figures: Texts = ["basics"]  # by name or by group, as listed below; with a and b: comparison
     image: Photos | None = None  # files, or indices into the split; null: one of each class
     split: Literal["train", "validation", "test"] = "test"  # the split that image indices refer to

@@ -1,4 +1,4 @@
-"""A word of the command line as a person types it, made one that Hydra reads as it was meant."""
+"""Prepares a word of the command line, as a person types it, so that Hydra reads what was meant."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from convlens.configs.experiment_file import is_file_name
-from convlens.configs.schema import Section
+from convlens.configs.schema import Section, section_of
 from convlens.core.program import as_value
 
 _FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(")  # of Hydra's, in a value
 
 
 def with_paths(word: str) -> str:
-    """A word whose value may be a path: `~/` as the user's folder, and quotes around what Hydra would not read."""
+    """A word whose value may be a path: `~/` is expanded, and what Hydra would misread is quoted."""
     key, equals, value = word.partition("=")
     if value[:1] in ("'", '"', "[", "{") and not os.path.exists(value):
         return word
@@ -65,11 +65,12 @@ def annotation_of(schema: type[Section], key: str) -> Any:
     *groups, name = key.split(".")
     for group in groups:
         field = schema.model_fields.get(group)
-        if field is None or not hasattr(field.annotation, "model_fields"):
+        inner = None if field is None else section_of(field.annotation)
+        if inner is None:
             return None
-        schema = field.annotation
+        schema = inner
     field = schema.model_fields.get(name)
-    return None if field is None or hasattr(field.annotation, "model_fields") else field.annotation
+    return None if field is None or section_of(field.annotation) is not None else field.annotation
 
 
 def takes_list(annotation: Any) -> bool:
@@ -83,7 +84,7 @@ def _list_elements(annotation: Any) -> list[Any]:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The single types in a union, without what pydantic notes beside them."""
+    """The single types of a union, without pydantic's annotations."""
     if hasattr(annotation, "__metadata__"):
         return _kinds(annotation.__origin__)
     union = get_origin(annotation) is not None and get_origin(annotation) not in (list, dict)
@@ -106,7 +107,7 @@ def _element(item: str, annotation: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """Text in quotes where Hydra would take it for a number, for true or false, or would not read it."""
+    """Text, quoted where Hydra would read it as a number, as true or false, or not at all."""
     if not value or value[0] in "'\"" or "," in value:
         return value
     read = _read(f"key={value}", Override.value)
@@ -116,7 +117,7 @@ def _text(value: str) -> str:
 
 
 def _read(word: str, ask: Callable[[Override], Any]) -> Any:
-    """What Hydra says of a word; None where it cannot read it."""
+    """How Hydra parses a word; None if it cannot."""
     try:
         return ask(OverridesParser.create().parse_overrides([word])[0])
     except HydraException:

@@ -1,4 +1,4 @@
-"""Which backend Keras computes with, and what is meant for each, chosen by its name."""
+"""The backend that Keras computes with, and the choice of code for it."""
 
 import importlib.util
 import os
@@ -31,7 +31,7 @@ def choose_backend() -> str:
 
 
 def by_backend(*, tensorflow: T, jax: T) -> T:
-    """What is meant for the backend that Keras runs on: functions, mostly, of which one is chosen and then called.
+    """The entry for the backend that Keras runs on, usually a function. Raises `UserError` on any other backend.
 
     Raises `UserError` on any other backend.
     """

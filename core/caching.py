@@ -1,4 +1,4 @@
-"""Where what can be made again is kept between runs."""
+"""The folder in which things that can be made again are kept between runs."""
 
 import os
 from pathlib import Path

@@ -37,7 +37,7 @@ def deep_values(file: BinaryIO) -> np.ndarray:
 
 def rounded(values: np.ndarray) -> Image.Image:
     """Values of sixteen bits, (height, width, channels), as an image of eight bits a channel."""
-    pixels = np.empty(values.shape, np.uint8)
+    pixels: np.ndarray = np.empty(values.shape, np.uint8)
     rows = max(1, _AT_A_TIME // max(1, values[:1].size))
     for top in range(0, len(values), rows):
         pixels[top : top + rows] = (values[top : top + rows].astype(np.int32) + 128) // 257

@@ -1,4 +1,4 @@
-"""What ends the work early: mistakes of the user, told in one line, and the request to stop."""
+"""Exceptions that end the work early: a user's mistake, reported in one line, and a request to stop."""
 
 import difflib
 import re
@@ -14,30 +14,30 @@ class UserError(ValueError):
 
 
 class ModelError(UserError):
-    """A network that cannot be built, or a question that a network cannot answer: what, why, what to do."""
+    """A network that cannot be built, or does not support what was asked: what, why, what to do."""
 
 
 class Stopped(KeyboardInterrupt):
     """Training was asked to stop by a signal, such as Ctrl-C's, and did, with its state saved.
 
-    Attributes: signal; said, whether the person has been told where it stopped and how to go on.
+    Attributes: signal; reported, whether a message has already said where training stopped and how to resume.
     """
 
     def __init__(self, number: signal.Signals):
         super().__init__()
         self.signal = number
-        self.said = False
+        self.reported = False
 
 
 def one_line(text: str) -> str:
     """Text as it is safe to print: a file's name may hold line breaks, or commands to the terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], text)
 
 
 def cause_of(error: BaseException) -> str:
     """An exception in one line, "ValueError: ..."; where it wraps another, the first of them, without its colours."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
     text = one_line(re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())))
     return f"{type(error).__name__}: {text if len(text) <= 300 else text[:297] + '...'}"
 

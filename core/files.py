@@ -24,7 +24,7 @@ def atomic_write(path: Path, content: str | bytes | Callable[[Path], object], *,
     if isinstance(content, bytes):
         size = len(content)
 
-    with telling_full_disk(path, size), _taking_the_name(path) as temporary:
+    with full_disk_as_user_error(path, size), _replacing(path) as temporary:
         if callable(content):
             content(temporary)
         else:
@@ -38,7 +38,7 @@ def atomic_folder(path: Path, fill: Callable[[Path], object], *, size: int | Non
     `fill` puts files, about `size` bytes of them, into the folder that it is given. `path` must not exist, or be an
     empty folder. Raises `UserError` when the disk is full, saying how much space was missing.
     """
-    with telling_full_disk(path, size), _taking_the_name(path) as temporary:
+    with full_disk_as_user_error(path, size), _replacing(path) as temporary:
         temporary.mkdir()
         fill(temporary)
         for content in temporary.rglob("*"):
@@ -48,7 +48,7 @@ def atomic_folder(path: Path, fill: Callable[[Path], object], *, size: int | Non
 
 def make_folder(path: Path) -> None:
     """Makes a folder, and those above it, where there is none. Raises `UserError` where something is in its way."""
-    with _telling_what_is_in_the_way(path):
+    with _obstacle_as_user_error(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -57,17 +57,17 @@ def atomic_symlink(link: Path, target: str) -> None:
 
     Raises `UserError` when the disk is full.
     """
-    with telling_full_disk(link), _taking_the_name(link) as temporary:
+    with full_disk_as_user_error(link), _replacing(link) as temporary:
         temporary.symlink_to(target)
 
 
 @contextlib.contextmanager
-def _taking_the_name(path: Path) -> Iterator[Path]:
-    """A new name beside `path`: what the block has made under it becomes `path` at its end, or goes where it fails."""
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`: what the block writes there replaces `path`, or is removed if the block fails."""
     temporary = _beside(path, secrets.token_hex(4))
     try:
         yield temporary
-        with _telling_what_is_in_the_way(path):
+        with _obstacle_as_user_error(path):
             os.replace(temporary, path)
         sync(path.parent)
     except BaseException:
@@ -79,7 +79,7 @@ def _taking_the_name(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _telling_what_is_in_the_way(path: Path) -> Iterator[None]:
+def _obstacle_as_user_error(path: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
@@ -97,10 +97,10 @@ def _beside(path: Path, token: str) -> Path:
 
 
 @contextlib.contextmanager
-def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
-    """Turns a full disk inside the block into a `UserError`, which tells how much of about `size` bytes is missing.
+def full_disk_as_user_error(path: Path, size: int | None = None) -> Iterator[None]:
+    """Turns a full disk inside the block into a `UserError` that says how much space is missing for `size` bytes.
 
-    So it does with a limit of the size of files.
+    A write beyond the limit of a file's size (ulimit -f) becomes a `UserError` too.
     """
     try:
         yield
@@ -108,7 +108,7 @@ def telling_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         # Whoever writes in pieces may fail once more while it closes the file, in its own way.
-        fault = next(filter(_is_full, _causes(error)), None)
+        fault = next((cause for cause in _causes(error) if isinstance(cause, OSError) and _is_full(cause)), None)
         if fault is None:
             raise
         line = _too_large(path, size) if fault.errno == errno.EFBIG else _disk_full(path, size, fault)
@@ -132,7 +132,7 @@ _OUTSIDE = (
 
 
 def outside_reason(error: OSError) -> str:
-    """A line for an error that a disk, its permissions or its limits are the reason of; an empty text for another."""
+    """One line for an error caused by the disk, its permissions or its limits; an empty string for any other error."""
     if error.errno not in _OUTSIDE:
         return ""
     named = isinstance(error.filename, str | bytes | os.PathLike)
@@ -151,27 +151,27 @@ def sync(path: Path) -> None:
 
 
 def _disk_full(path: Path, size: int | None, fault: OSError) -> str:
-    said = f"The disk is full, {path} was not written"
+    line = f"The disk is full, {path} was not written"
     if fault.errno == errno.EDQUOT:
-        return f"{said}: your quota of this disk is used up. Free some space."
-    free, block, names_left = _room(path)
+        return f"{line}: your quota of this disk is used up. Free some space."
+    free, block, names_left = _free_space(path)
     if not names_left:
-        return f"{said}: it holds as many files as it can. Remove some files."
+        return f"{line}: it holds as many files as it can. Remove some files."
     if not size or free > size + 1_000_000:  # what a disk keeps for others, perhaps: nobody knows what is missing
-        return f"{said} ({_megabytes(free)} are free). Free some space."
+        return f"{line} ({_megabytes(free)} are free). Free some space."
     # A disk gives whole blocks, and what has just failed to fit does not fit.
     needed = max(-(-size // block) * block, free + block)
     return (
-        f"{said}: about {_megabytes(needed - free)} are missing (it takes about {_megabytes(needed)}, "
+        f"{line}: about {_megabytes(needed - free)} are missing (it takes about {_megabytes(needed)}, "
         f"{_megabytes(free)} are free). Free some space."
     )
 
 
-def _room(path: Path) -> tuple[int, int, bool]:
-    """Bytes that are free where a file was to be written, bytes of a block there, and whether more files can be."""
-    there = next((folder for folder in path.parents if folder.exists()), Path())
-    disk = os.statvfs(there)
-    return shutil.disk_usage(there).free, disk.f_frsize, disk.f_files == 0 or disk.f_favail > 0
+def _free_space(path: Path) -> tuple[int, int, bool]:
+    """Free bytes on the disk of `path`, the bytes of one block there, and whether the disk can hold more files."""
+    existing = next((folder for folder in path.parents if folder.exists()), Path())
+    disk = os.statvfs(existing)
+    return shutil.disk_usage(existing).free, disk.f_frsize, disk.f_files == 0 or disk.f_favail > 0
 
 
 def _too_large(path: Path, size: int | None) -> str:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps
 from convlens.core.deep_png import deep_values, is_deep, rounded
 from convlens.core.errors import UserError
 from convlens.core.jpeg import jpeg_damage
-from convlens.core.large_images import room_to_decode
+from convlens.core.large_images import memory_to_decode
 from convlens.core.png import png_damage
 from convlens.core.webp import webp_damage
 
@@ -134,7 +134,7 @@ def _read(
     value_range: Range | None,
 ) -> np.ndarray:
     image = open_header(file, name)
-    with room_to_decode(image.width * image.height):
+    with memory_to_decode(image.width * image.height):
         image = load_image(image, file, name)
         if image_size and resize is None:
             refuse_other_size(name, (image.height, image.width), image_size)
@@ -193,7 +193,7 @@ def in_eight_bits(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
 
 
 def _turned(values: np.ndarray, upright: Image.Image) -> np.ndarray:
-    """Values as the file has them, turned as its EXIF data says; `upright` was turned already and is without."""
+    """Values from the file, rotated as its EXIF data says; `upright` is already rotated and has no EXIF rotation."""
     orientation = upright.info.get(_TURNED, 1)
     if orientation >= 5:
         values = values.swapaxes(0, 1)
@@ -209,7 +209,7 @@ def _scaled(stored: StoredValues, value_range: Range) -> np.ndarray:
 
 
 def _fit_values(
-    pixels: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str
+    pixels: np.ndarray, image_size: tuple[int, int] | None, channels: int | None, resize: str | None
 ) -> np.ndarray:
     """As `fit`, for float32 (height, width, channels)."""
     if channels == 1 and pixels.shape[-1] == 3:
@@ -254,6 +254,7 @@ def open_header(file: BinaryIO, name: str) -> Image.Image:
 
 def load_image(image: Image.Image, file: BinaryIO, name: str) -> Image.Image:
     """An opened image with all of its pixels, upright. Raises `UserError` where it is damaged."""
+    damage: Exception | str | None
     try:
         image.load()
         damage = _damage(image, file)

@@ -1,6 +1,7 @@
 """Whether a JPEG holds the whole picture: libjpeg notices much of what is wrong with one, and Pillow keeps it back."""
 
 import re
+from collections.abc import Iterator
 
 import simplejpeg
 
@@ -32,7 +33,7 @@ def jpeg_damage(encoded: bytes, mode: str) -> str | None:
 
 
 def _warning(encoded: bytes, mode: str) -> str:
-    """The first warning of libjpeg, which decodes all codes but only the brightness of each block."""
+    """The first warning of libjpeg, which decodes all codes, but only the brightness of each block."""
     colours = "CMYK" if mode == "CMYK" else "GRAY"
     try:
         simplejpeg.decode_jpeg(encoded, colours, min_height=1, min_width=1, min_factor=8, strict=True)
@@ -103,7 +104,7 @@ def _bare(encoded: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _segments(encoded: bytes):
+def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
     """The marker of each segment up to the first scan's, and where its content begins and ends."""
     position = 2
     while position + 4 <= len(encoded) and encoded[position] == 0xFF:

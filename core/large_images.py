@@ -1,4 +1,4 @@
-"""A bound of the memory that images take while they are decoded, over all threads of the process."""
+"""Limits the memory that images take while they are decoded, over all threads of the process."""
 
 import contextlib
 import ctypes
@@ -17,9 +17,12 @@ _in_work = 0
 
 
 @contextlib.contextmanager
-def room_to_decode(pixels: int) -> Iterator[None]:
-    """Waits until an image of so many pixels may be decoded beside those that other threads decode; in turn, so that a
-    large one gets its turn too. One that is larger than the bound is decoded alone."""
+def memory_to_decode(pixels: int) -> Iterator[None]:
+    """Waits until there is memory to decode an image of so many pixels beside those that other threads decode.
+
+    Threads wait in a queue, so that a large image is not overtaken for ever. An image larger than the limit is decoded
+    alone.
+    """
     global _in_work
     if pixels < SMALL:
         yield
@@ -37,13 +40,13 @@ def room_to_decode(pixels: int) -> Iterator[None]:
         yield
     finally:
         if pixels >= LARGE:
-            _give_back()
+            _return_memory()
         with _turn:
             _in_work -= pixels
             _turn.notify_all()
 
 
-def _give_back() -> None:
+def _return_memory() -> None:
     """Returns freed memory to the system, which glibc otherwise keeps for this thread alone."""
     with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such function
         ctypes.CDLL(None).malloc_trim(0)

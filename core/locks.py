@@ -5,7 +5,7 @@ from convlens.core.errors import UserError
 try:
     import fcntl
 except ImportError:
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module that Windows lacks
 
 
 def require_locks() -> None:

@@ -1,4 +1,4 @@
-"""Arrays in an `.npz` file, of which every header is judged before memory is taken for its values."""
+"""Arrays in an `.npz` file, whose headers are all checked before memory is allocated for their values."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""JSON that is nothing but data, read within limits: a key once, finite numbers, whole text, no endless nesting."""
+"""Reads JSON that is nothing but data, within limits: unique keys, finite numbers, valid text, bounded nesting."""
 
 import json
 import math
@@ -29,11 +29,15 @@ def parse_json(raw: bytes, *, depth: int = DEPTH, values: int = VALUES, errors: 
         raise UserError(f"has more than {BRACKETS:,} lists and groups")
     if raw.count(b",") > values:
         raise UserError(f"has more than {values:,} values")
-    whole = _whole if _LONG.search(raw) else None
+    whole = _whole_number if _LONG.search(raw) else None
     try:
         text = raw.decode("utf-8", errors)
         value = json.loads(
-            text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite, parse_int=whole
+            text,
+            object_pairs_hook=_refuse_duplicate_keys,
+            parse_constant=_refuse_number,
+            parse_float=_finite,
+            parse_int=whole,
         )
     except UserError:
         raise
@@ -49,8 +53,11 @@ def parse_json(raw: bytes, *, depth: int = DEPTH, values: int = VALUES, errors: 
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keys and values; of a key that is there twice, another reader might take the other value."""
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A group's keys and values.
+
+    Raises `UserError` for a key that occurs twice: another reader might take the other value.
+    """
     group = dict(pairs)
     if len(group) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -59,25 +66,25 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return group
 
 
-def _no_number(name: str) -> None:
+def _refuse_number(name: str) -> None:
     raise UserError(f"has {name} where a finite number belongs")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        _no_number(text[:40])
+        _refuse_number(text[:40])
     return number
 
 
-def _whole(text: str) -> int:
+def _whole_number(text: str) -> int:
     if len(text) > DIGITS:
         raise UserError(f"has the number {text[:20]}... of {len(text):,} digits")
     return int(text)
 
 
 def _check_values(value: Any, most: int, errors: str) -> None:
-    """Refuses what is nested too deeply and, where `errors` says how text was read, a half of a character."""
+    """Refuses nesting that is too deep and, where `errors` says how text was decoded, half of a surrogate pair."""
     level, depth = [value], 0
     while level:
         depth += 1

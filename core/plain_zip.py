@@ -1,4 +1,4 @@
-"""A zip archive whose directory is judged before it is read, and whose members are read within what it says."""
+"""A zip archive whose directory is checked before its members are read, and whose members are read only within it."""
 
 import encodings.cp437  # noqa: F401  of old names: zipfile would import it while a file is read
 import zipfile
@@ -31,15 +31,15 @@ class PlainZip:
             self._zip = zipfile.ZipFile(file)
             members = self._zip.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            raise UserError(f"is damaged: its zip directory cannot be read ({_shown(error)})") from None
+            raise UserError(f"is damaged: its zip directory cannot be read ({_printable(error)})") from None
         self.members = {member.filename: member for member in members}
         if len(self.members) < len(members):
             names = [member.filename for member in members]
             twice = next(name for name in names if names.count(name) > 1)
-            raise UserError(f"holds {_shown(twice)} {names.count(twice)} times")
+            raise UserError(f"holds {_printable(twice)} {names.count(twice)} times")
         for member in members:
             _check_member(member)
-        _check_places(members, self._zip.start_dir)
+        _check_offsets(members, self._zip.start_dir)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """A member's content, a megabyte at a time; its CRC is checked at the end."""
@@ -50,9 +50,11 @@ class PlainZip:
                     length += len(chunk)
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-            raise UserError(f"is damaged: {_shown(name)} cannot be read ({_shown(error)})") from None
+            raise UserError(f"is damaged: {_printable(name)} cannot be read ({_printable(error)})") from None
         if length != member.file_size:
-            raise UserError(f"is damaged: {_shown(name)} has {length:,} bytes, its directory says {member.file_size:,}")
+            raise UserError(
+                f"is damaged: {_printable(name)} has {length:,} bytes, its directory says {member.file_size:,}"
+            )
 
 
 def _check_end(file: BinaryIO, size: int, most: int) -> None:
@@ -77,26 +79,26 @@ def _check_end(file: BinaryIO, size: int, most: int) -> None:
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:
-    name = _shown(member.filename)
+    name = _printable(member.filename)
     if member.flag_bits & 0b1000001:
         raise UserError(f"is encrypted: {name} has a password")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UserError(f"is compressed in a way that is not read: {name} by method {member.compress_type}")
 
 
-def _check_places(members: list[zipfile.ZipInfo], end: int) -> None:
-    """Members lie one after another: what two share would be counted twice, what lies between them is not theirs."""
+def _check_offsets(members: list[zipfile.ZipInfo], end: int) -> None:
+    """Refuses members that overlap, which would be counted twice, and bytes between members, which belong to none."""
     members = sorted(members, key=lambda member: member.header_offset)
     starts = [member.header_offset for member in members]
     ends = [member.header_offset + member.compress_size for member in members]
     for member, last, start in zip(members, ends, [*starts[1:], end], strict=True):
         if not _LEAST <= start - last <= _MOST:
             raise UserError(
-                f"is damaged: members overlap, or something lies between them, at {_shown(member.filename)}"
+                f"is damaged: members overlap, or something lies between them, at {_printable(member.filename)}"
             )
     if starts[:1] != [0]:
         raise UserError("is damaged: its first member does not lie at its beginning")
 
 
-def _shown(text: object) -> str:
+def _printable(text: object) -> str:
     return one_line(str(text))[:80].encode("utf-8", "backslashreplace").decode()

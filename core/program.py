@@ -1,7 +1,7 @@
-"""How the program was started, so that a command which it prints can be typed as it stands.
+"""How the program was started, so that the commands it prints can be copied to a shell unchanged.
 
-`python train.py ...`, `convlens train ...` and `python -m convlens train ...` start one program; whoever started it in
-one form is shown commands of that form. Whoever calls it from code of their own is shown those of `convlens`.
+`python train.py ...`, `convlens train ...` and `python -m convlens train ...` start the same program. Commands
+are printed in the form in which it was started; if it was called from Python, in the form `convlens train ...`.
 """
 
 import json
@@ -33,7 +33,7 @@ class Program:
     scripts: str | None = None
 
     def words(self, command: str) -> tuple[str, ...]:
-        """What is typed for a command, word by word."""
+        """The words to type for a command."""
         return (*self.start, command if self.scripts is None else os.path.join(self.scripts, f"{command}.py"))
 
 
@@ -41,7 +41,7 @@ _program = Program()
 
 
 def recognize() -> None:
-    """Notes how this process was started. For those who start it, scripts and commands, as the first thing."""
+    """Records how this process was started. Scripts and commands call it first."""
     global _program
     inherited = os.environ.get(INHERITED)
     if inherited:
@@ -66,7 +66,7 @@ def check_copy() -> None:
 
 
 def command_line(command: str, **values: object) -> str:
-    """A command as it is to be typed into a shell, such as `convlens evaluate run=runs/cars/latest`."""
+    """A command ready to be typed into a shell, such as `convlens evaluate run=runs/cars/latest`."""
     return " ".join((shlex.join(_program.words(command)), *(word(key, value) for key, value in values.items())))
 
 
@@ -75,8 +75,10 @@ def word(key: str, value: object) -> str:
 
     A list is written with commas, and in brackets where an item has to be quoted.
     """
-    several = isinstance(value, list) and not any(isinstance(item, list) for item in value)
-    text = f"{key}={_listed(value) if several else as_value(str(value))}"
+    if isinstance(value, list) and not any(isinstance(item, list) for item in value):
+        text = f"{key}={_listed(value)}"
+    else:
+        text = f"{key}={as_value(str(value))}"
     plain = "'" in text and not set(text) & set('"\\$`!') and not _is_no_text(text)
     return f'"{text}"' if plain else _quoted(text)
 
@@ -116,12 +118,12 @@ def install_line(extra: str = "") -> str:
 
 
 def spoken_name(command: str) -> str:
-    """How a command calls itself before what it says of a mistake: `train.py` or `convlens train`."""
+    """The command's name in error messages: `train.py` or `convlens train`."""
     return f"convlens {command}" if _program.scripts is None else f"{command}.py"
 
 
 def job(command: str) -> tuple[list[str], dict[str, str]]:
-    """The first words of a process that runs a command as this process does, and what its environment must say."""
+    """The first words of the command line of a process that runs a command as this one does, and its environment."""
     if _program.scripts is not None:
         words = [sys.executable, sys.argv[0]]
     else:
@@ -143,8 +145,8 @@ def _python() -> str:
 def _name_on_path(path: str) -> str:
     """A program's name where the shell finds this very file under it, else its path."""
     name = os.path.basename(path)
-    reached = shutil.which(name)
-    return name if reached and os.path.abspath(reached) == os.path.abspath(path) else path
+    found_path = shutil.which(name)
+    return name if found_path and os.path.abspath(found_path) == os.path.abspath(path) else path
 
 
 def as_value(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Progress of what takes long: one protocol for whoever works, one display for whoever watches."""
+"""Progress of long tasks: one protocol for the code that does the work, one display on the terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @cache
 def _console() -> "Console":
-    """Stderr. Rich is imported only where something is shown, so that whoever names a bar stays light."""
+    """Stderr. Rich is imported only when something is printed, so that importing this module stays cheap."""
     from rich.console import Console
 
     return Console(stderr=True)
@@ -37,19 +37,22 @@ class _Display:
     def __enter__(self) -> "Bars":
         from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
-        if not self.open:
+        bars = self.bars
+        if bars is None:
             columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
             # What is printed meanwhile stands above the bars; but what goes into a file or a pipe belongs there.
             above = sys.stdout is not None and sys.stdout.isatty()
-            self.bars = Bars(*columns, console=_console(), transient=True, redirect_stdout=above)
-            self.bars.start()
+            bars = Bars(*columns, console=_console(), transient=True, redirect_stdout=above)
+            bars.start()
+            self.bars = bars
         self.open += 1
-        return self.bars
+        return bars
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.open -= 1
-        if not self.open:
+        if self.bars is not None and not self.open:
             self.bars.stop()
+            self.bars = None
 
 
 _display = _Display()
@@ -76,6 +79,6 @@ def progress_bar(description: str, total: int | None = None, *, shown: bool = Tr
             bars.remove_task(task)
 
 
-def tell(note: str) -> None:
-    """One line on stderr, above the bars."""
+def print_note(note: str) -> None:
+    """Prints one line on stderr, above the progress bars."""
     _console().print(one_line(note), markup=False, highlight=False, soft_wrap=True)

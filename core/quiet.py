@@ -1,4 +1,4 @@
-"""Importing loud libraries without their banners."""
+"""Imports noisy libraries without their banners."""
 
 import contextlib
 import os

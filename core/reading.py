@@ -22,7 +22,7 @@ LINKS = 1_000  # symbolic links that are followed in one folder
 
 
 class NotRegular(Exception):
-    """What has a name and is no regular file; its text says what it is, "a FIFO"."""
+    """A path that is no regular file; the message says what it is instead, such as "a FIFO"."""
 
 
 @contextlib.contextmanager
@@ -60,11 +60,11 @@ def read_regular(path: Path, *, most: int, expected: str) -> bytes:
     return content
 
 
-def refuse_ways_out(folder: Path, most: int = 100_000) -> None:
-    """Raises `UserError` unless what lies below a folder is folders, regular files, and links that stay below it.
+def refuse_links_outside(folder: Path, most: int = 100_000) -> None:
+    """Raises `UserError` unless a folder holds only folders, regular files, and links to targets inside it.
 
-    Who reads and writes below a folder that passed reads and writes nothing else. `most` is the number of names that
-    are looked at; a folder of more is refused.
+    Reading and writing below a folder that passed touches nothing outside it. A folder of `most` names or more is
+    refused.
     """
     root, waiting, seen, links = os.path.realpath(folder), [os.fspath(folder)], 0, 0
     while waiting:

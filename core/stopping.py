@@ -17,7 +17,7 @@ _is_command = False
 
 
 def begin() -> None:
-    """To be called first in the process of a command: from here on Ctrl-C ends it in one line, imports included."""
+    """Called first in the process of a command: from here on Ctrl-C ends it in one line, even during imports."""
     global _is_command
     if _is_command:
         return
@@ -29,32 +29,32 @@ def begin() -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt inside the block, and ends a command at once after it."""
-    before = signal.getsignal(signal.SIGINT)
-    if not _is_command or before in (signal.SIG_IGN, None) or not _in_main_thread():
+    """Inside the block Ctrl-C raises KeyboardInterrupt; after it, Ctrl-C ends a command at once."""
+    previous = signal.getsignal(signal.SIGINT)
+    if not _is_command or previous in (signal.SIG_IGN, None) or not _in_main_thread():
         yield
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextlib.contextmanager
 def leaving_at_once(stderr: int) -> Iterator[None]:
     """Ctrl-C ends a command at once inside the block, which imports: libraries may swallow a KeyboardInterrupt.
 
-    `stderr`: the descriptor on which that is told.
+    `stderr`: the file descriptor on which "Stopped." is printed.
     """
     if not _is_command or not _in_main_thread() or signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda number, frame: _leave(stderr))
+    previous = signal.signal(signal.SIGINT, lambda number, frame: _leave(stderr))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextlib.contextmanager
@@ -69,12 +69,12 @@ def signals_to(handler: Callable) -> Iterator[None]:
     watched = [
         number for number in WATCHED if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
     ]
-    before = {number: signal.signal(number, handler) for number in watched}
+    previous = {number: signal.signal(number, handler) for number in watched}
     try:
         yield
     finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+        for number, handler_before in previous.items():
+            signal.signal(number, handler_before)
 
 
 def stopping_at_once() -> contextlib.AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What a command prints, where the terminal may go away, the disk may be full or nobody listens any more."""
+"""Standard output and error that keep working when the terminal closes, the disk is full or the reader is gone."""
 
 import contextlib
 import errno
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class _Lasting(io.FileIO):
-    """Standard output or error: what can no longer be written is dropped, so that no work ends over it."""
+    """Standard output or error that drops what can no longer be written, so that a lost terminal ends no training."""
 
     fault: OSError | None = None  # of the first write that failed
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         try:
             written = super().write(data)
@@ -84,27 +84,27 @@ def _writes_to(stream: Any, number: int) -> bool:
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[None]:
-    """The same as long as the block runs, in a program of somebody's own."""
-    before = sys.stdout, sys.stderr
+    """Does what `keep_streams` does, only while the block runs; for use inside another program."""
+    previous = sys.stdout, sys.stderr
     keep_streams()
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = previous
 
 
 def lost(name: str = "stdout") -> str:
-    """Why what was printed on a stream did not arrive; an empty text where it did, as far as is known."""
+    """Why printed output did not arrive on a stream; an empty string if it did, as far as is known."""
     if name in _closed:
         return "it is closed"
     fault = _lasting[name].fault if name in _lasting else None
-    return fault.strerror if fault else ""
+    return fault.strerror or str(fault) if fault else ""
 
 
-def left_by_reader(name: str = "stdout") -> bool:
-    """Whether whoever read the stream has seen enough, as `head` has after its lines."""
+def closed_by_reader(name: str = "stdout") -> bool:
+    """Whether the program that read the stream has closed it, as `head` does after its lines."""
     fault = _lasting[name].fault if name in _lasting else None
     return fault is not None and fault.errno == errno.EPIPE
 

@@ -47,12 +47,12 @@ def print_table(
 
 
 def _longest(headings: Sequence[str], rows: Sequence[Sequence[str]], heading: str) -> int:
-    place = headings.index(heading)
-    return max(Text(cell).cell_len for cell in (heading, *(row[place] for row in rows)))
+    column = headings.index(heading)
+    return max(Text(cell).cell_len for cell in (heading, *(row[column] for row in rows)))
 
 
 def _listed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first value of a row in a line of its own, after what has no heading; the others below, with headings."""
+    """Each row as lines: its first value, after the values without a heading; the others below, with their headings."""
     lines = []
     for row in rows:
         marks = [value for heading, value in zip(headings, row, strict=True) if not heading and value]

@@ -5,6 +5,9 @@ order of calls is not fixed, and a run that is resumed would have to restore tha
 generator without state here: the n-th number of a batch follows from the batch's key and n.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,18 +22,18 @@ _DTYPE = "float32"
 class _KeyedSeeds(keras.random.SeedGenerator):
     """Stands in for a layer's seed generator while one batch is traced."""
 
-    def __init__(self, key, fold_in):
+    def __init__(self, key: Any, fold_in: Callable[[Any, int], Any]):
         # The parent would make a variable, which a parallel pipeline must not touch.
         self._key, self._fold_in = key, fold_in
         self._drawn = 0
 
-    def next(self, ordered: bool = True):
+    def next(self, ordered: bool = True) -> Any:
         self._drawn += 1
         return self._fold_in(self._key, self._drawn)
 
 
 class InTensorFlow:
-    """What augmentation asks of a library of arrays, for images in a tf.data pipeline; keys are int32 (2,)."""
+    """The array operations that augmentation needs, for images in a tf.data pipeline; keys are int32 (2,)."""
 
     fold_in = staticmethod(tf.random.experimental.stateless_fold_in)
     where = staticmethod(tf.where)
@@ -69,7 +72,7 @@ class Augmentation:
     has it, and their strength for each image. MixUp and CutMix take turns at random where both are on.
     """
 
-    def __init__(self, config: Augment, library=InTensorFlow):
+    def __init__(self, config: Augment, library: Any = InTensorFlow):
         self._library = library
         self._crop = config.crop
         self._changes = _changes(config)
@@ -82,28 +85,28 @@ class Augmentation:
             for part in layer._flatten_layers():
                 part._get_seed_generator = lambda backend=None: self._seeds
 
-    def __call__(self, images, labels, key, mirrored=None) -> tuple:
+    def __call__(self, images: Any, labels: Any, key: Any, mirrored: Any = None) -> tuple[Any, Any]:
         """uint8 images (batch, height, width, channels), labels (batch, classes), key -> both float32.
 
         `mirrored`, bool (batch,): which of them are flipped, where that is not left to chance.
         """
         if mirrored is not None:
             images = self._library.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
-        self._seeds = _KeyedSeeds(key, self._library.fold_in)
+        self._seeds = seeds = _KeyedSeeds(key, self._library.fold_in)
         if self._crop:
-            images = self._library.pad_and_crop(images, self._crop, self._seeds.next())
+            images = self._library.pad_and_crop(images, self._crop, seeds.next())
         images = self._library.as_float(images)
         for layer in self._changes:
             images = layer(images, training=True)
-        images, labels = self._mixed(images, labels)
+        images, labels = self._mixed(images, labels, seeds)
         return self._library.clip(images), labels
 
-    def _mixed(self, images, labels) -> tuple:
+    def _mixed(self, images: Any, labels: Any, seeds: _KeyedSeeds) -> tuple[Any, Any]:
         batches = [layer({"images": images, "labels": labels}, training=True) for layer in self._mixers]
         if not batches:
             return images, labels
         if len(batches) == 2:
-            first = self._library.uniform(self._seeds.next()) < 0.5
+            first = self._library.uniform(seeds.next()) < 0.5
             batches = [{name: self._library.where(first, batches[0][name], batches[1][name]) for name in batches[0]}]
         return batches[0]["images"], batches[0]["labels"]
 
@@ -120,12 +123,12 @@ def mirrored_in_even_epochs(config: Augment | None, count: int, seed: int) -> np
 
 
 def changes_anything(config: Augment) -> bool:
-    """Whether any augmentation is on, so that images need not become float32 for nothing."""
+    """Whether any augmentation is on; if not, images need not be converted to float32."""
     return any(value for name, value in config if name != "rand_magnitude")
 
 
 def _reflected(positions: tf.Tensor, length: int) -> tf.Tensor:
-    """Positions outside 0 ... length - 1 mirrored back in, however far out; the edge is not repeated."""
+    """Positions outside 0 ... length - 1 reflected back inside, however far out they are; the edge is not repeated."""
     if length == 1:
         return tf.zeros_like(positions)
     positions = tf.math.floormod(positions, 2 * (length - 1))
@@ -135,7 +138,7 @@ def _reflected(positions: tf.Tensor, length: int) -> tf.Tensor:
 def _changes(config: Augment) -> list[layers.Layer]:
     """The layers that are on: first what moves pixels, then what changes colours, then what hides them."""
     share = config.saturation / 2
-    chosen = [
+    chosen: list[tuple[Any, type[layers.Layer], dict[str, Any]]] = [
         (config.flip is True, layers.RandomFlip, {"mode": "horizontal"}),
         # One layer with both modes would flip both ways or not at all.
         (config.vertical_flip, layers.RandomFlip, {"mode": "vertical"}),

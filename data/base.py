@@ -92,13 +92,14 @@ class Source(Protocol):
         ...
 
     def shape(self, image_size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
-        """The (height, width, channels) of the images, given what is configured; None is not configured.
+        """The (height, width, channels) of the images, given the configured size and channels; None means not
+        configured.
 
         Raises `UserError` if the images differ in size and no size was configured.
         """
         ...
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    def part_names(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """The names of the values in the images' masks, if masks fit images of `shape`; else ()."""
         ...
 
@@ -163,7 +164,8 @@ class Split(Protocol):
         ...
 
     def masks(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
-        """The masks of some images, by ascending index: uint8 (height, width), values as `Source.parts` names them.
+        """The masks of some images, by ascending index: uint8 (height, width), values as `Source.part_names` names
+        them.
 
         Called only if the source has names for them.
         """

@@ -12,7 +12,7 @@ import numpy as np
 from convlens.configs import Data
 from convlens.configs.schema import Augment
 from convlens.core.errors import UserError, unknown
-from convlens.core.progress import progress_bar, tell
+from convlens.core.progress import print_note, progress_bar
 from convlens.core.quiet import quietly
 from convlens.data.base import ROLES, Feed, ImageFormat, Source, Split
 from convlens.data.cache.image_cache import ImageCache
@@ -42,13 +42,13 @@ def open_dataset(
     """
     source = open_source(config, progress)
     if side_of and config.image_size is None:
-        side = side_of([found[:2] for role in ROLES for found in source.inspections[role]])
+        side = side_of([inspection[:2] for role in ROLES for inspection in source.inspections[role]])
         config = config.model_copy(update={"image_size": [side, side]})
     dataset = Dataset(source, config, progress)
     _refuse_unsuited_augmentation(config, dataset.info.channels)
     if progress:
         for note in dataset.info.notes:
-            tell(note)
+            print_note(note)
     return dataset
 
 
@@ -70,7 +70,8 @@ class Dataset:
         self._source = source
         self._config = config
         self._progress = progress
-        shape = source.shape(config.image_size and tuple(config.image_size), config.channels)
+        size = config.image_size
+        shape = source.shape((size[0], size[1]) if size else None, config.channels)
         value_range = used_range(config.value_range, source.inspections)
         self._format = ImageFormat(shape, config.resize if config.image_size else None, value_range)
         self._faults: list[UserError] = []
@@ -82,7 +83,7 @@ class Dataset:
             channels=shape[2],
             sizes={role: len(source.splits[role]) for role in ROLES},
             notes=(*source.notes, *narrow_range_notes(value_range, source.inspections)),
-            parts=source.parts(shape),
+            part_names=source.part_names(shape),
             skipped=source.skipped,
             value_range=value_range,
         )
@@ -95,8 +96,8 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """A hash that changes when the images, their labels or their splits change."""
-        kept = "\0".join(self.info.classes)
-        text = f"{self._source.fingerprint}\0{kept}"
+        class_names = "\0".join(self.info.classes)
+        text = f"{self._source.fingerprint}\0{class_names}"
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     @property
@@ -112,7 +113,7 @@ class Dataset:
 
     def stored_sizes(self) -> np.ndarray:
         """The (height, width) of every image in its file, after EXIF rotation: integers (n, 2)."""
-        return np.array([found[:2] for role in ROLES for found in self._source.inspections[role]])
+        return np.array([inspection[:2] for role in ROLES for inspection in self._source.inspections[role]])
 
     def load(self) -> None:
         """Reads and verifies every image of every split now, so that no fault appears in the middle of training.
@@ -128,7 +129,7 @@ class Dataset:
                     split.check(self._format, progress)
 
     @contextmanager
-    def telling_faults(self) -> Iterator[None]:
+    def faults_as_user_errors(self) -> Iterator[None]:
         """Turns an error of a stream into a `UserError` if its files were damaged or lost after they were checked."""
         self._faults.clear()
         try:
@@ -273,11 +274,11 @@ class Dataset:
         Returns:
             batches of (images (batch, height, width, channels) as `evaluation` has them, labels (batch,) int32, masks),
             the last one may be smaller. Masks are None if they are not asked for, otherwise uint8 (batch, height,
-            width) at the size in which the dataset stores them; the value of a pixel is an index into `info.parts`.
+            width) in the size that the dataset stores; the value of a pixel is an index into `info.part_names`.
         """
         role = _role(split)
         images = self._source.splits[role]
-        if masks and not self.info.parts:
+        if masks and not self.info.part_names:
             raise UserError(f"{self.info.name} has no masks of parts, or its images are cropped so that none fits.")
         chosen = self.spread(role, count).tolist()
         batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]

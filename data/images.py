@@ -31,7 +31,7 @@ from convlens.core.images import (
     stored_image as stored_image,
     upright_deep_values,
 )
-from convlens.core.large_images import room_to_decode
+from convlens.core.large_images import memory_to_decode
 from convlens.core.png import has_end
 
 
@@ -97,7 +97,7 @@ def _inspect(file: BinaryIO, name: str) -> Inspection:
     image = open_header(file, name)
     # A JPEG with further pictures in it (MPO), as many phones write it, is no animation.
     animated = image.format != "MPO" and getattr(image, "is_animated", False)
-    with room_to_decode(image.width * image.height):
+    with memory_to_decode(image.width * image.height):
         image = load_image(image, file, name)
         deep = is_deep(file)
         extremes = _deep_extremes(image, file, name) if deep else None
@@ -105,12 +105,15 @@ def _inspect(file: BinaryIO, name: str) -> Inspection:
         encoded = _content(file)
         plain = not deep and _is_plain(image, encoded)
         pixels = as_array(fit(image, None, None, None))
+        height, width, channels = pixels.shape
         del image  # before another thread takes its room
         return Inspection(
-            *pixels.shape,
+            height,
+            width,
+            channels,
             animated,
             content_of(encoded),
-            hashlib.blake2b(pixels, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
+            hashlib.blake2b(pixels.data, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
             plain,
             *(extremes or (255, int(pixels.min()), int(pixels.max()))),
         )

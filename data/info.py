@@ -23,6 +23,6 @@ class DataInfo:
     channels: int
     sizes: dict[str, int]
     notes: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
+    part_names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     value_range: tuple[float, float] | None = None

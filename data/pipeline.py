@@ -3,6 +3,8 @@
 The images come from a `Feed`, which identifies the batches of an epoch before it decodes any.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -36,7 +38,7 @@ def training(
         data = data.skip(skipped)
         return data.map(lambda step, element: (epoch, step, element))
 
-    def finish(epoch: tf.Tensor, step: tf.Tensor, element) -> tuple[tf.Tensor, tf.Tensor]:
+    def finish(epoch: tf.Tensor, step: tf.Tensor, element: Any) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = feed.fetch(element)
         labels = tf.one_hot(labels, classes)
         if augmentation:

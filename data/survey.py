@@ -104,8 +104,8 @@ class InspectionCache:
 
     def get(self, name: str, signature: str) -> Inspection | None:
         """What was found under this name, if the signature is still the same."""
-        before, *values = self._inspections.get(name, [None])
-        return Inspection(*values) if before == signature and len(values) == len(Inspection._fields) else None
+        saved_signature, *values = self._inspections.get(name, [None])
+        return Inspection(*values) if saved_signature == signature and len(values) == len(Inspection._fields) else None
 
     def put(self, name: str, signature: str, inspection: Inspection) -> None:
         """Remembers an inspection, as long as the signature stays the same."""

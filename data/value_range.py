@@ -11,25 +11,25 @@ NARROW = 1 / 8  # of the possible values; images that use less have fewer levels
 
 
 def used_range(
-    given: Sequence[float] | str | None, inspections: Mapping[str, Sequence[Inspection]]
+    setting: Sequence[float] | str | None, inspections: Mapping[str, Sequence[Inspection]]
 ) -> tuple[float, float] | None:
     """The values that become 0 and 255; of `auto`, the smallest and the largest of the training images.
 
     Raises `UserError` where there is no such range, and where it would mean something else in each of two files.
     """
-    if given is None:
+    if setting is None:
         return None
     tops = sorted({inspection.top for inspection in _each(inspections)})
     if len(tops) > 1:
         raise UserError(
-            f"data.value_range={_shown(given)} would mean a different brightness in two kinds of files: some "
+            f"data.value_range={_as_text(setting)} would mean a different brightness in two kinds of files: some "
             "images have 8 bits a channel, others 16. Save all with the same depth, or leave data.value_range out."
         )
-    if given != "auto":
-        low, high = map(float, given)
+    if setting != "auto":
+        low, high = map(float, setting)
         if low >= tops[0] or high <= 0:
             raise UserError(
-                f"data.value_range={_shown(given)} contains no value of the images, which go from 0 to {tops[0]}; "
+                f"data.value_range={_as_text(setting)} contains no value of the images, which go from 0 to {tops[0]}; "
                 "data.value_range=auto uses the values that occur."
             )
         return low, high
@@ -56,9 +56,9 @@ def narrow_range_notes(
     if float(np.median(widths)) >= NARROW * (high - low) or max(highs) == min(lows):
         return []
     # What a few images have beyond it is a defect more often than a measurement.
-    bottom, least = np.percentile(lows, 5), np.percentile(highs, 95)
-    top = 2 ** int(np.ceil(np.log2(least + 1))) - 1
-    bottom = 0 if bottom < top / 8 else int(bottom)
+    lowest, highest = float(np.percentile(lows, 5)), float(np.percentile(highs, 95))
+    top = 2 ** int(np.ceil(np.log2(highest + 1))) - 1
+    bottom = 0 if lowest < top / 8 else int(lowest)
     levels = max(2, round(float(np.median(widths)) / (high - low) * 255) + 1)
     return [
         f"Most images use less than an eighth of the values from {low:.0f} to {high:.0f}, so training gets only about "
@@ -68,8 +68,8 @@ def narrow_range_notes(
 
 
 def _each(inspections: Mapping[str, Sequence[Inspection]]) -> Iterator[Inspection]:
-    return (inspection for found in inspections.values() for inspection in found)
+    return (inspection for of_role in inspections.values() for inspection in of_role)
 
 
-def _shown(given: Sequence[float] | str) -> str:
-    return given if isinstance(given, str) else ",".join(f"{value:g}" for value in given)
+def _as_text(setting: Sequence[float] | str) -> str:
+    return setting if isinstance(setting, str) else ",".join(f"{value:g}" for value in setting)

@@ -53,7 +53,7 @@ class TableSource:
         first = self.inspections["train"][0]
         return (*(image_size or (first.height, first.width)), channels or first.channels)
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    def part_names(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """The images have no masks."""
         return ()
 

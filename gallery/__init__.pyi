@@ -2,12 +2,12 @@ from .inputs import (
     FigureInputs as FigureInputs,
 )
 from .registry import (
-    beside as beside,
+    extra_files as extra_files,
     figure as figure,
 )
 
 __all__ = [
     "FigureInputs",
-    "beside",
+    "extra_files",
     "figure",
 ]

@@ -19,7 +19,7 @@ ABLATED_ON = 500  # images: each is classified once a unit
 @figure(
     "ablation",
     group="units",
-    place=5,
+    position=5,
     needs="split",
     shows="what the network can no longer do without a unit",
     reading="The darker a class in a row, the more of its images are lost without that unit; one image is no evidence.",

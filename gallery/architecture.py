@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @figure(
     "architecture",
     group="networks",
-    place=1,
+    position=1,
     needs="kernels",
     shows="the network's layers, shapes and cost",
     reading="Boxes are as large as the maps and as long as there are channels; below are weights and work.",

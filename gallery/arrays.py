@@ -41,7 +41,7 @@ class ArrayInfo:
 
     name: str
     sizes: dict[str, int]
-    parts: tuple[str, ...] = ()
+    part_names: tuple[str, ...] = ()
 
 
 class ArrayDataset:

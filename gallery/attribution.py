@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
@@ -12,7 +14,6 @@ from convlens.interpret.explanations import METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from matplotlib.figure import Figure
 
     from convlens.gallery.inputs import FigureInputs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @figure(
     "explanations",
     group="attribution",
-    place=1,
+    position=1,
     needs="images",
     shows="every method below beside every other, an image a figure",
     reading="Red speaks for the class, blue against it; each method has its own scale and its own faults.",
@@ -50,7 +51,7 @@ def attribution(method: str, inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "grad_cam",
-    place=1,
+    position=1,
     needs="images",
     shows="where the last convolution speaks for the class",
     reading="Red is where the last maps speak for the class.",
@@ -63,7 +64,7 @@ def grad_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "grad_cam_plus_plus",
-    place=2,
+    position=2,
     needs="images",
     shows="the same, where several places do",
     reading="As Grad-CAM, with several small places counting as much as one large.",
@@ -76,7 +77,7 @@ def grad_cam_plus_plus(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "score_cam",
-    place=3,
+    position=3,
     needs="images",
     shows="the same, without gradients",
     reading="As Grad-CAM, each map weighed by the logit of the image seen through it alone.",
@@ -89,7 +90,7 @@ def score_cam(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "saliency",
-    place=4,
+    position=4,
     needs="images",
     shows="which pixels change the class's score most",
     reading="The darker a pixel, the more a small change of it moves the class.",
@@ -102,7 +103,7 @@ def saliency(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "smooth_grad",
-    place=5,
+    position=5,
     needs="images",
     shows="the same, averaged over noisy copies of the image",
     reading="Saliency, averaged over noisy copies of the image.",
@@ -115,7 +116,7 @@ def smooth_grad(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "integrated_gradients",
-    place=6,
+    position=6,
     needs="images",
     shows="what each pixel adds to the score, on the way from black",
     reading="Each pixel's share of what sets this image's logit apart from a black image's.",
@@ -128,7 +129,7 @@ def integrated_gradients(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "guided_backpropagation",
-    place=7,
+    position=7,
     needs="images",
     shows="saliency through positive paths only; sharp, and not specific to the class",
     reading="Fine structure that the network looks at; it hardly changes with the class.",
@@ -141,7 +142,7 @@ def guided_backpropagation(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 @figure(
     "occlusion",
-    place=8,
+    position=8,
     needs="images",
     shows="what the score loses when a patch is covered",
     reading="Red are the places that lower the class when they are covered.",
@@ -163,7 +164,7 @@ def possible_maps(inputs: "FigureInputs") -> "dict[str, np.ndarray]":
                 print(f"Without {METHODS[method].title}: {error}")
                 inputs.attribution_maps[method] = None
     computed = inputs.attribution_maps
-    return {method: computed[method] for method in METHODS if computed[method] is not None}
+    return {method: maps for method in METHODS if (maps := computed[method]) is not None}
 
 
 def _drawn(
@@ -171,7 +172,8 @@ def _drawn(
 ) -> "tuple[Figure, dict[str, np.ndarray]]":
     """The figure of some images with their maps, and the arrays behind it."""
     explained = interpret.Explanations(inputs.images, inputs.logits, inputs.targets, maps).of_images(rows)
-    explained = replace(explained, true=inputs.true_labels(rows))
+    true = inputs.true_labels(rows)
+    explained = replace(explained, true=None if true is None else np.array(true))
     notes = [
         [note for note in (verdict, change) if note]  # of an image's class, and what was done to its shape
         for change, verdict in zip(inputs.notes[rows], inputs.verdicts[rows], strict=True)
@@ -185,10 +187,11 @@ def _maps(inputs: "FigureInputs", method: str) -> "np.ndarray":
 
     Raises UserError for a model to which the method does not apply.
     """
-    if inputs.attribution_maps.get(method) is None:
+    maps = inputs.attribution_maps.get(method)
+    if maps is None:
         with progress_bar(METHODS[method].title) as progress:
-            inputs.attribution_maps[method] = interpret.attribution_maps(
+            maps = inputs.attribution_maps[method] = interpret.attribution_maps(
                 inputs.network, inputs.images, inputs.targets, method,
                 seed=inputs.config.seed, progress=progress,
             )  # fmt: skip
-    return inputs.attribution_maps[method]
+    return maps

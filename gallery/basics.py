@@ -20,7 +20,7 @@ def drawings_of_scene(figure: str, inputs: "FigureInputs") -> "Iterator[Drawing]
 @figure(
     "kernels",
     group="basics",
-    place=1,
+    position=1,
     needs="images",
     shows="the kernels of a layer, side by side",
     reading="In a first layer blue to red is an edge, stripes a line; a deeper layer reads maps: its kernels are no "
@@ -35,7 +35,7 @@ def kernels(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "kernel",
     group="basics",
-    place=2,
+    position=2,
     needs="images",
     shows="one kernel with its numbers: of units=, or the strongest",
     reading="Lay it over a patch, multiply and add up over all channels, add the bias: one cell of the filter stage.",
@@ -48,7 +48,7 @@ def kernel(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "kernels_and_maps",
     group="basics",
-    place=3,
+    position=3,
     needs="images",
     shows="each kernel beside the map that it makes",
     reading="In a first layer a map is red where the image looks like the kernel; a deeper unit adds up many maps.",
@@ -62,7 +62,7 @@ def kernels_and_maps(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "feature_maps",
     group="basics",
-    place=4,
+    position=4,
     needs="images",
     shows="the maps of an image at filter, detect and condense",
     reading="Blue that is white after detect is what ReLU removed; condense keeps the strongest cells.",
@@ -76,7 +76,7 @@ def feature_maps(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "extraction",
     group="basics",
-    place=5,
+    position=5,
     needs="images",
     shows="one unit at work: input, filter, detect, condense",
     reading="From left to right: find the feature, keep where it is present, keep less but the strongest.",
@@ -90,7 +90,7 @@ def extraction(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "relu",
     group="basics",
-    place=6,
+    position=6,
     needs="images",
     shows="what ReLU keeps of a unit's responses, and what it deletes",
     reading="Everything blue becomes zero; its share is written beside it.",
@@ -104,7 +104,7 @@ def relu(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "pipeline",
     group="basics",
-    place=7,
+    position=7,
     needs="images",
     shows="an image's way through the whole network",
     reading="From block to block resolution falls and the field of view grows; the strongest maps stand on top.",

@@ -38,9 +38,10 @@ def refuse_unknown(config: "Visualize", layers: dict[str, int | None]) -> None:
             raise UserError(unknown("layer", name, layers, where="figures=architecture shows them"))
     for name in config.layers or layers:
         for unit in config.units or []:
-            if layers[name] is not None and unit >= layers[name]:
+            count = layers[name]
+            if count is not None and unit >= count:
                 hint = "" if config.layers else " Name the layers to draw it for, too: layers=..."
-                raise UserError(f"Layer {name} has no unit {unit}; its units are 0 to {layers[name] - 1}.{hint}")
+                raise UserError(f"Layer {name} has no unit {unit}; its units are 0 to {count - 1}.{hint}")
 
 
 def class_index(target: str | int, labels: Sequence[str], *, where: str = "") -> int:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
+from convlens.core.errors import UserError
 from convlens.core.quiet import quietly
 from convlens.gallery.registry import figure
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @figure(
     "layer_similarity",
     group="comparison",
-    place=1,
+    position=1,
     needs="second_run",
     shows="how alike the layers of two runs are",
     reading="1 means that two layers arrange the images alike; framed is each row's best.",
@@ -34,7 +35,7 @@ def layer_similarity(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "matched_units",
     group="comparison",
-    place=2,
+    position=2,
     needs="second_run",
     shows="which unit of one run does what a unit of the other does",
     reading="Units of A and B that do the same stand side by side; right of them is B − A.",
@@ -57,8 +58,8 @@ def matched_units(inputs: "FigureInputs") -> "Iterator[Drawing]":
         def draw(layer=layer, info=info):
             units = inputs.comparison.units
             # Channels can be put side by side only where both read the same layer, each in an order of its own.
-            before = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
-            channels = before.matches if before and info.kind == "Conv2D" and info.groups == 1 else None
+            previous_match = units.get((info.reads, info.reads)) if info.reads == second_layers[layer].reads else None
+            channels = previous_match.matches if previous_match and info.kind == "Conv2D" and info.groups == 1 else None
             kernels = interpret.kernels_of(info), interpret.kernels_of(second_layers[layer])
             matched = interpret.matched_kernels(*kernels, units[layer, layer], channels)
             figure = visualization.matched_units_figure(
@@ -73,7 +74,7 @@ def matched_units(inputs: "FigureInputs") -> "Iterator[Drawing]":
 @figure(
     "class_accuracy",
     group="comparison",
-    place=3,
+    position=3,
     needs="second_run",
     shows="which classes one run knows better than the other",
     reading="A row a class: A is the large dot, B the small one, and B − A stands beside.",
@@ -82,6 +83,8 @@ def matched_units(inputs: "FigureInputs") -> "Iterator[Drawing]":
 def class_accuracy(inputs: "FigureInputs") -> "Iterator[Drawing]":
     def draw():
         agreement = inputs.comparison.agreement
+        if agreement is None:
+            raise UserError("the two networks are no classifiers of labelled images; there is no accuracy to compare")
         caption = replace(_caption(inputs), labels=inputs.labels)
         return visualization.class_accuracy_figure(agreement, caption=caption), agreement.arrays()
 
@@ -89,5 +92,5 @@ def class_accuracy(inputs: "FigureInputs") -> "Iterator[Drawing]":
 
 
 def _caption(inputs: "FigureInputs", layer: str | None = None) -> "Caption":
-    a, b = (f"{name}: {run.name}/{run.id}" for name, run in (("A", inputs.run), ("B", inputs.second_run)))
+    a, b = (f"{name}: {run.name}/{run.id}" for name, run in (("A", inputs.required_run), ("B", inputs.second_run)))
     return visualization.Caption(f"{a}, {b}", layer)

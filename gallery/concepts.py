@@ -18,7 +18,7 @@ DETECTORS, DETECTOR_IMAGES = 8, 5
 @figure(
     "concepts",
     group="units",
-    place=3,
+    position=3,
     needs="masks",
     shows="which units fire on which part of a vehicle; of rendered_cars",
     reading="The more the colour keeps to the red outlines, the better the unit detects that part; most do only in "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @figure(
     "confusion_examples",
     group="networks",
-    place=3,
+    position=3,
     needs="split",
     shows="images behind each cell of the confusion matrix",
     reading="A row is a true class, a column what was said, with the surest images in the cell.",

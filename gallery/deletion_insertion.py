@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @figure(
     "deletion_insertion",
     group="attribution",
-    place=2,
+    position=2,
     needs="images",
     shows="which of them point at pixels that the network uses",
     reading="A good map: red rises early, blue falls early.",

@@ -55,7 +55,9 @@ class Figures(list["Figure"]):
         """One picture of all figures, and the width at which it is shown."""
         from PIL import Image
 
-        shown = [figure._repr_png_() for figure in self]
+        from convlens.visualization.sheet import shown_png
+
+        shown = [shown_png(figure) for figure in self]
         if len(shown) < 2:
             return shown[0] if shown else None
         pictures = [Image.open(io.BytesIO(png)) for png, _ in shown]

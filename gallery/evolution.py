@@ -11,7 +11,7 @@ from convlens import interpret, visualization
 from convlens.core.errors import UserError
 from convlens.core.progress import progress_bar
 from convlens.gallery.file_names import FileNames
-from convlens.gallery.registry import beside, figure
+from convlens.gallery.registry import extra_files, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.inputs import FigureInputs
@@ -23,7 +23,7 @@ MOST_FRAMES = 40
 @figure(
     "evolution",
     group="networks",
-    place=5,
+    position=5,
     needs="snapshots",
     shows="kernels and maps from the start to the last epoch, also as an animation",
     reading="A frame an epoch, on one scale for all: what grows is seen to grow.",
@@ -40,7 +40,7 @@ def evolution(inputs: "FigureInputs") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"evolution-{layer}", draw)
 
 
-@beside("evolution")
+@extra_files("evolution")
 def write_animations(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     """The animation of each layer, a frame an epoch."""
     layers, files = _layers(inputs), FileNames(folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convlens.core.errors import UserError
 from convlens.gallery.photos import PICTURE, asks_for_data, read_files, read_photos
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def kernel_drawings(config: "Visualize", run: "Run | None") -> "list[Drawing]":
     from convlens.interpret import parse_kernel
     from convlens.visualization import Drawing, show_kernel
 
+    if config.kernel is None:
+        raise UserError("no kernel to draw; give kernel=")
     kernel = parse_kernel(config.kernel)
     if config.image is None and run is None:
         config = config.model_copy(update={"image": [str(PICTURE)]})

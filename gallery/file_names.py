@@ -5,7 +5,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-_PARTS = re.compile(r"(?P<figure>[^-]*)(?:-(?P<subject>.*?))??(?P<rest>-(?:unit|image)\d+)?", re.DOTALL)
+_PATTERN = re.compile(r"(?P<figure>[^-]*)(?:-(?P<topic>.*?))??(?P<rest>-(?:unit|image)\d+)?", re.DOTALL)
 _LONGEST = 100  # bytes of a layer's name: with the rest, and what is added while a file is written, 255 are not reached
 
 
@@ -13,7 +13,8 @@ class FileNames:
     """The files, without suffix, of the figures in a folder: those that are drawn now, and those that are there."""
 
     def __init__(self, folder: Path):
-        self._taken = {_folded(path.stem): (path.stem, None) for path in sorted(folder.glob("*.png"))}
+        drawn = sorted(folder.glob("*.png"))
+        self._taken: dict[str, tuple[str, str | None]] = {_folded(path.stem): (path.stem, None) for path in drawn}
 
     def of(self, name: str) -> str:
         """The file of a figure of this name; the same as ever where it was drawn before.
@@ -37,23 +38,24 @@ def file_name(name: str, count: int = 0) -> str:
     What files cannot be called, or only some of them, is replaced; a digest of the layer's name then tells it from
     others.
     """
-    parts = _PARTS.fullmatch(name)
-    figure, subject, rest = _plain(parts["figure"]), parts["subject"], parts["rest"] or ""
-    if count and not subject:
+    match = _PATTERN.fullmatch(name)
+    assert match is not None, "the pattern takes every name"
+    figure, topic, rest = _plain(match["figure"]), match["topic"], match["rest"] or ""
+    if count and not topic:
         return f"{figure}{rest}~{_digest(name, count)}"
-    return figure + (f"-{_subject(subject, count)}" if subject else "") + rest
+    return figure + (f"-{_topic(topic, count)}" if topic else "") + rest
 
 
 def names_of_layer(layer: str) -> tuple[str, str]:
-    """What a layer is called in the names of files: usually, and where another one is called so on some disks."""
-    return _subject(layer, 0), _subject(layer, 1)
+    """Both forms of a layer's name in file names: the usual one, and the one used if another layer's collides."""
+    return _topic(layer, 0), _topic(layer, 1)
 
 
-def _subject(subject: str, count: int) -> str:
-    plain = _plain(subject)
+def _topic(topic: str, count: int) -> str:
+    plain = _plain(topic)
     while len(plain.encode()) > _LONGEST:
         plain = plain[:-1]
-    return plain if plain == subject and not count else f"{plain}~{_digest(subject, count)}"
+    return plain if plain == topic and not count else f"{plain}~{_digest(topic, count)}"
 
 
 def _plain(text: str) -> str:
@@ -65,5 +67,5 @@ def _digest(text: str, count: int) -> str:
 
 
 def _folded(file: str) -> str:
-    """What is the same for two names that some disks take for one."""
+    """A key that is equal for two names that some disks consider the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", file).casefold())

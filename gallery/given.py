@@ -1,4 +1,4 @@
-"""What a person gives in memory, in place of a run on disk: a model, images, class names, labelled images."""
+"""What the caller passes in memory instead of a run on disk: a model, images, class names, labelled images."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """The network is one of three, a model, a run or a file's path; of the rest, None is what was not given."""
+    """The network is one of three: a model, a run or the path of a file. All else is None if it was not given."""
 
     model: "keras.Model | None"
     run: "Run | None"
@@ -37,7 +37,7 @@ class Given:
 
     @classmethod
     def of(cls, model: Any, images: Any, labels: Sequence[str] | None, data: Any) -> "Given":
-        """The arguments of `draw`, looked through. Raises UserError for what is none of what they may be."""
+        """Checks the arguments of `draw`. Raises UserError for an argument of the wrong kind."""
         from convlens.training import Run
 
         is_path = isinstance(model, str | os.PathLike)
@@ -84,16 +84,16 @@ def _named(images: Any) -> list[str | int] | None:
 
 
 class GivenInputs(FigureInputs):
-    """Inputs of which some are in memory; the others are read as those of a run or of a model file."""
+    """Inputs of which some are in memory; the others are read from a run or a model file."""
 
     def __init__(self, config: "Visualize", figures: Collection[str], given: Given):
         self._given = given
-        known = {
+        options = {
             "model": given.path and str(given.path),
             "image": given.image,
             "images": config.images if given.data is None else len(given.data),
         }
-        super().__init__(config.model_copy(update=known), given.run, figures)
+        super().__init__(config.model_copy(update=options), given.run, figures)
 
     @property
     def source(self) -> str:

@@ -42,13 +42,14 @@ class ImageInputs(SplitInputs):
 
     @cached_property
     def images(self) -> np.ndarray:
-        """What the user wants to see looked at, as the model takes it: (n, height, width, channels) in [0, 255]."""
+        """The images that the user wants to look at, in the form that the model takes, (n, height, width, channels)."""
         from convlens.data import fit_image
         from convlens.models.inspection.graph import image_shape
 
         height, width, channels = image_shape(self.model) or (None, None, 3)
         # Where a model takes any size, the first image's own is everyone's.
-        size = tuple(side or own for side, own in zip((height, width), self.photos[0].pixels.shape[:2], strict=True))
+        own_height, own_width = self.photos[0].pixels.shape[:2]
+        size = (height or own_height, width or own_width)
         return np.stack([fit_image(photo.pixels, size, channels, self._resize) for photo in self.photos])
 
     @property
@@ -67,14 +68,15 @@ class ImageInputs(SplitInputs):
         return [change_of_shape(photo.pixels.shape[:2], size, self._resize) for photo in self.photos]
 
     def true_labels(self, rows: slice = slice(None)) -> list[int] | None:
-        """The right class of each image; None where that of any is not known."""
-        labels = [photo.label for photo in self.photos[rows]]
-        return None if None in labels else labels
+        """The true class of each image; None if that of any image is unknown."""
+        photos = self.photos[rows]
+        labels = [photo.label for photo in photos if photo.label is not None]
+        return labels if len(labels) == len(photos) else None
 
     @property
     def rows_in_sample(self) -> list[int]:
-        """Where in the sample each image stands, -1 for one that is not in it."""
-        row_of = {int(index): row for row, index in enumerate(self.sample)}
+        """The row of each image in the sample; -1 if it is not in it."""
+        row_of: dict[int | None, int] = {int(index): row for row, index in enumerate(self.sample)}
         return [row_of.get(photo.index, -1) for photo in self.photos]
 
     @cached_property
@@ -95,7 +97,7 @@ class ImageInputs(SplitInputs):
 
     @cached_property
     def familiarity(self) -> "interpret.Familiarity | None":
-        """What the network's scores are on its run's validation images; None where there are none to be had."""
+        """The distribution of the network's scores on its run's validation images; None if there are none."""
         if self.run is None or self.lacks_data:
             return None
         split = "validation" if self.data.info.sizes.get("validation") else self.config.split
@@ -108,13 +110,16 @@ class ImageInputs(SplitInputs):
 
     @cached_property
     def verdicts(self) -> list[str]:
-        """Of each image that is of no split: that it is perhaps of none of the classes, where it is unlike them."""
+        """For each image that is of no split: a warning that it may belong to none of the classes, if its scores are
+        unusual.
+        """
         strangers = [photo.label is None for photo in self.photos]
         try:
-            unlike = any(strangers) and self.familiarity and self.familiarity.unlike(self.logits)
+            familiarity = self.familiarity if any(strangers) else None
+            unlike = None if familiarity is None else familiarity.unlike(self.logits)
         except ModelError:  # no classifier, or one that is out of reach: nothing is said
             unlike = None
-        if unlike is None or unlike is False:
+        if unlike is None:
             return [""] * len(strangers)
         return [UNLIKE if stranger and far else "" for stranger, far in zip(strangers, unlike, strict=True)]
 
@@ -144,7 +149,7 @@ class ImageInputs(SplitInputs):
 
 
 def change_of_shape(own: tuple[int, int], size: tuple[int, int], resize: str) -> str:
-    """What bringing an image of its `own` (height, width) to another size does to its shape; "" for nothing."""
+    """What resizing an image of its `own` (height, width) to another size does to its shape; "" for nothing."""
     height, width = own
     factor = max(size[0] / height, size[1] / width)
     shown = min(height, round(size[0] / factor)), min(width, round(size[1] / factor))

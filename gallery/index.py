@@ -1,4 +1,4 @@
-"""The page on which all figures of a folder are found, whenever they were drawn."""
+"""The page that shows all figures of a folder, whenever they were drawn."""
 
 import os
 import re
@@ -42,14 +42,14 @@ def write_page(folder: Path, title: str, layers: Sequence[str] = ()) -> Path:
     for picture, stem in sorted((f"{stem}{'.gif' if stem in animated else '.png'}", stem) for stem in stems):
         words = words_in(folder / f"{stem}.png")
         entries.append(replace(_explained(entry(picture), folder), words=words))
-    places = {layer: place for place, layer in enumerate((*layers, TYPED))}
-    order = {figure: place for place, figure in enumerate(figures())}
+    layer_order = {layer: index for index, layer in enumerate((*layers, TYPED))}
+    figure_order = {figure: index for index, figure in enumerate(figures())}
 
-    def place_of(one: "Entry") -> tuple[int, str, int]:
-        known = places.get(one.layer, -1 if one.layer is None else len(places))
-        return known, one.layer or "", order.get(one.figure, len(order))
+    def sort_key(picture: "Entry") -> tuple[int, str, int]:
+        layer_rank = -1 if picture.layer is None else layer_order.get(picture.layer, len(layer_order))
+        return layer_rank, picture.layer or "", figure_order.get(picture.figure, len(figure_order))
 
-    return write_index(folder, sorted(entries, key=place_of), title=title)
+    return write_index(folder, sorted(entries, key=sort_key), title=title)
 
 
 def explanation(figure: str) -> tuple[str, str] | None:
@@ -64,7 +64,7 @@ def explanation(figure: str) -> tuple[str, str] | None:
 
 
 def _explained(picture: "Entry", folder: Path) -> "Entry":
-    """With how to read it, and where that is explained."""
+    """The entry with the sentence on how to read it, and a link to the document."""
     known = explanation(picture.figure)
     if known is None:
         return picture
@@ -96,5 +96,6 @@ def entry(file: str) -> "Entry":
     if figure in ("kernel", "extraction") and "-unit" not in stem and "-" in stem:
         return Entry(file, figure, TYPED, note=stem.partition("-")[2])
     about = _ABOUT.fullmatch(stem.removeprefix(figure).removeprefix("-"))
-    unit = about["unit"] and int(about["unit"])
+    assert about is not None, "the pattern takes every name"
+    unit = int(about["unit"]) if about["unit"] else None
     return Entry(file, figure, about["layer"] or None, unit, about["note"] or "")

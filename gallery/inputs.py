@@ -17,7 +17,7 @@ class FigureInputs(ImageInputs):
     """A network, its run's dataset, the images that the user named and, to compare it with, a second run."""
 
     def lacks(self, needs: "Needs") -> str | None:
-        """Why there is not what a figure needs; None where there is."""
+        """Why a figure's needs cannot be met; None if they can."""
         if needs == "images" and self.run is None and self.config.image is None:
             return "model= needs an image to look at; give image=path/to/photo.jpg"
         if needs == "second_run" and self.config.b is None:
@@ -26,7 +26,7 @@ class FigureInputs(ImageInputs):
             return "there are no snapshots of the epochs; a run trained with training.snapshots=40 keeps them"
         if needs in ("split", "masks", "second_run") and self.lacks_data:
             return self.lacks_data
-        if needs == "masks" and not self.data.info.parts:
+        if needs == "masks" and not self.data.info.part_names:
             return f"{self.data.info.name} has no masks of parts; the embedded dataset, rendered_cars, has."
         return None
 
@@ -38,12 +38,14 @@ class FigureInputs(ImageInputs):
 
     @cached_property
     def second_run(self) -> "Run":
-        """The run that this one is compared with. Raises UserError where it knows other classes."""
+        """The run to compare with. Raises UserError if its classes differ."""
         from convlens.training import Run
 
-        second = Run.open(self.config.b)
-        if second.labels != self.run.labels:
-            raise UserError(f"{self.run.path} and {second.path} have different classes; they cannot be compared.")
+        if self.config.b is None:
+            raise UserError("comparing takes two runs; give a=runs/cars/latest b=runs/cars/another")
+        first, second = self.required_run, Run.open(self.config.b)
+        if second.labels != first.labels:
+            raise UserError(f"{first.path} and {second.path} have different classes; they cannot be compared.")
         return second
 
     @cached_property

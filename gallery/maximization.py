@@ -24,7 +24,7 @@ UNITS_SHOWN = 8
 @figure(
     "activation_maximization",
     group="attribution",
-    place=4,
+    position=4,
     needs="images",
     shows="an image made to excite a unit",
     reading="An image made to excite the unit: what it would like to see, not what it does see.",
@@ -51,7 +51,7 @@ def _strongest(inputs: "FigureInputs", name: str) -> list[int]:
     """The units that the user named, or those that the images excite most."""
     if inputs.config.units is not None:
         return list(dict.fromkeys(inputs.config.units))[:UNITS_SHOWN]
-    activation = inputs.observation.layer(name).activation
+    activation, _ = inputs.observation.layer(name).activity()
     order = np.argsort(-np.nan_to_num(activation), kind="stable")
     return order[:UNITS_SHOWN].tolist()
 
@@ -59,7 +59,7 @@ def _strongest(inputs: "FigureInputs", name: str) -> list[int]:
 def _made_for(
     inputs: "FigureInputs", units: list[int], layer: str | None = None
 ) -> "tuple[Figure, dict[str, np.ndarray]]":
-    """The figure of images made for units of a layer or, without one, for classes, beside the best real ones."""
+    """The figure of images made for units of a layer or, without a layer, for classes, beside the best real ones."""
     size = inputs.images.shape[1:3]
     with progress_bar(f"Climbing for {layer or 'classes'}") as progress:
         made = interpret.activation_maximization(

@@ -21,7 +21,7 @@ MISTAKES_SHOWN = 6
 @figure(
     "mistakes",
     group="networks",
-    place=4,
+    position=4,
     needs="split",
     shows="the most confident mistakes, and why",
     reading="The surest mistakes, and where the network saw what it said and what it should have said.",
@@ -39,14 +39,14 @@ def mistakes(inputs: "FigureInputs") -> "Iterator[Drawing]":
         rows = wrong[np.argsort(-classified.confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
         true, predicted = classified.true[rows], classified.predicted[rows]
         images, names = inputs.examples(rows), inputs.names_of(inputs.sample[rows])
-        said, right = (interpret.grad_cam(inputs.network, images, classes) for classes in (predicted, true))
-        maps = {"for what it said": said, "for what it is": right}
+        of_predicted, of_true = (interpret.grad_cam(inputs.network, images, classes) for classes in (predicted, true))
+        maps = {"for what it said": of_predicted, "for what it is": of_true}
         explained = interpret.Explanations(images, classified.logits[rows], predicted, maps, true)
         figure = visualization.attribution_figure(
-            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2, names=names,
+            explained, title="Most confident mistakes, and Grad-CAM's reason", across=2, names=names.tolist(),
             caption=replace(inputs.caption(), labels=inputs.labels),
         )  # fmt: skip
         arrays = {"images": images, "logits": explained.logits, "index": inputs.sample[rows], "names": names}
-        return figure, {**arrays, "said": said, "true": right}
+        return figure, {**arrays, "said": of_predicted, "true": of_true}
 
     yield visualization.Drawing("mistakes", draw)

@@ -1,4 +1,4 @@
-"""Which images the network takes for alike."""
+"""Which images the network considers most similar."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 @figure(
     "neighbours",
     group="networks",
-    place=2,
+    position=2,
     needs="split",
     shows="images of the split that the network takes for alike",
     reading="Right of each image are those that the layer takes for most alike; red ones are of another class.",
     page="gallery-networks.md#neighbours",
 )
 def neighbours(inputs: "FigureInputs") -> "Iterator[Drawing]":
-    """For the last layer of each block, or those that the user named, what it takes for most like each image."""
+    """For the last layer of each block, or the layers that the user named: the images that it considers most similar to
+    each image.
+    """
     for layer in inputs.representative_layers:
 
         def draw(layer=layer):

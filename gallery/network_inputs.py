@@ -34,20 +34,33 @@ class NetworkInputs:
         self.config, self.run = config, run
 
     @property
+    def required_run(self) -> "Run":
+        """The run that the network is of. Raises UserError for a model file, which is of none."""
+        if self.run is None:
+            raise UserError("a model file is of no run; give run=")
+        return self.run
+
+    @property
     def source(self) -> str:
         """The network's name in titles."""
-        return f"run {self.run.name}/{self.run.id}" if self.run else Path(self.config.model).name
+        return f"run {self.run.name}/{self.run.id}" if self.run else Path(self._file).name
+
+    @property
+    def _file(self) -> str:
+        if self.config.model is None:
+            raise UserError("there is no network; give run= or model=")
+        return self.config.model
 
     @cached_property
     def model(self) -> "keras.Model":
         with quietly():
             from convlens.training.saved_model import load_model
 
-            return self.run.model if self.run else load_model(self.config.model)
+            return self.run.model if self.run else load_model(self._file)
 
     @cached_property
     def network(self) -> "interpret.Network":
-        """The model, ready to be asked for gradients; raises ModelError where it has none to give."""
+        """The model, ready to compute gradients; raises ModelError if it has none."""
         return interpret.Network(self.model)
 
     @property
@@ -101,7 +114,7 @@ class NetworkInputs:
     @cached_property
     def snapshots(self) -> "list[interpret.Snapshot]":
         """What the run's network looked like over the epochs."""
-        run = self.run
+        run = self.required_run
         try:
             if sum(interpret.unpacked_bytes(run.read_snapshot(path)) for path in run.snapshots) > SNAPSHOTS_BYTES:
                 raise UserError(f"they would take more than {SNAPSHOTS_BYTES:,} bytes")
@@ -110,7 +123,7 @@ class NetworkInputs:
             raise UserError(f"Snapshots of run {run.path}: {error}.") from None
 
     def start_of(self, info: "ConvInfo") -> np.ndarray | None:
-        """What a layer's kernels were before learning, as far as the first snapshot kept them; None where none did."""
+        """A layer's kernels before learning, as far as the first snapshot holds them; None if no snapshot does."""
         if self.run is None or not self.run.snapshots:
             return None
         first = self.snapshots[0]

@@ -1,4 +1,4 @@
-"""What each unit likes best: the images, and where in them."""
+"""What excites each unit most: the images, and where in them."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @figure(
     "top_patches",
     group="units",
-    place=2,
+    position=2,
     needs="split",
     shows="the patches of the split that excite a unit most",
     reading="Each row shows what excites one unit most: look for what all its patches share.",

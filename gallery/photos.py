@@ -31,13 +31,14 @@ def read_files(config: "Visualize", run: "Run | None" = None) -> dict[str, np.nd
     """The image files that are asked for, read at their own size; in the range of values that a run's images have."""
     from convlens.data import read_image
 
-    value_range = run.config.data.value_range if run else None
+    stored = run.config.data.value_range if run else None
+    value_range = None if stored is None or stored == "auto" else (stored[0], stored[1])
     paths = [path for path in config.image or [] if isinstance(path, str)]
     return {path: read_image(path, value_range=value_range) for path in paths}
 
 
 def asks_for_data(config: "Visualize") -> bool:
-    """Whether an image of a split is asked for."""
+    """Whether the user asked for an image of a split, by index."""
     return config.image is None or any(isinstance(image, int) for image in config.image)
 
 
@@ -45,7 +46,9 @@ def read_photos(
     config: "Visualize", run: "Run | None", files: dict[str, np.ndarray], dataset: "Dataset | None" = None
 ) -> list[Photo]:
     """The images to look at, in the order in which they are asked for; examples by index come from the `dataset`."""
-    if asks_for_data(config) and run is None:
+    if not asks_for_data(config):
+        return [Photo(files[image], Path(image).name) for image in config.image or [] if isinstance(image, str)]
+    if run is None or dataset is None:
         raise UserError("An image by its index needs a run; give run=..., or image=path/to/photo.jpg")
     wanted = config.image if config.image is not None else _one_a_class(dataset.labels(config.split))
     photos = []

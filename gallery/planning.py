@@ -1,4 +1,4 @@
-"""Which drawings the chosen figures stand for, and which figures cannot be given."""
+"""Which drawings the chosen figures consist of, and which figures cannot be drawn."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Plan:
     figure: str
     drawings: "Sequence[Drawing]"
     by_name: bool = True  # rather than as one of a group
-    beside: Callable[[Path], Iterable[Path]] | None = None
+    extra_files: Callable[[Path], Iterable[Path]] | None = None
     words: str = ""  # of the command that draws it
 
 
 def planned(inputs: "FigureInputs") -> list[Plan]:
-    """What is to be drawn of a network and its images.
+    """The drawings to make of a network and its images.
 
     A figure that they cannot give is reported and left out where it came with a group; UserError where it was asked
     for by its name, or where nothing is left.
@@ -40,7 +40,7 @@ def planned(inputs: "FigureInputs") -> list[Plan]:
         if reason and (by_name or all(reasons.values())):
             raise UserError(reason)
         drawings = [] if reason else list(known[name].draw(inputs))
-        write = known[name].beside
+        write = known[name].extra_files
         if reason or not (drawings or write):
             print(f"No figure '{name}': {reason or 'no layer of the model has what it shows.'}")
             continue

@@ -8,7 +8,7 @@ from convlens import interpret, visualization
 from convlens.core.errors import UserError, one_line
 from convlens.core.program import tool_line
 from convlens.core.progress import progress_bar
-from convlens.gallery.registry import beside, figure
+from convlens.gallery.registry import extra_files, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.inputs import FigureInputs
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 @figure(
     "projector",
     group="networks",
-    place=6,
+    position=6,
     needs="split",
     shows="files for TensorBoard's projector: the split as a cloud of points",
     reading="Each point is an image; classes that the layer tells apart are islands.",
     page="gallery-networks.md#tensorboards-projector",
 )
 def projector(inputs: "FigureInputs") -> "Iterator[Drawing]":
-    """No drawing: the projector shows files."""
+    """Draws nothing: the projector reads files."""
     yield from ()
 
 
-@beside("projector")
+@extra_files("projector")
 def write_projector(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     """The split's images as points in the features that the logits are made of, or in the layer that the user named.
 
@@ -42,10 +42,12 @@ def write_projector(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     count = inputs.config.images
     with progress_bar(f"Collecting {layer}", inputs.images_in(count)) as progress:
         points = interpret.embedding(inputs.model, inputs.batches(count), layer, most=count, progress=progress)
-    columns = {"label": [inputs.labels[label] for label in points.labels], "index": inputs.sample.tolist()}
-    by_the_curves = inputs.config.out is None and inputs.run.tensorboard_dir.is_dir()
-    folder = inputs.run.projector_dir if by_the_curves else folder / "projector"
-    visualization.write_projector(folder, points, columns)
-    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(inputs.run.path if by_the_curves else folder))
+    labels = {} if points.labels is None else {"label": [inputs.labels[label] for label in points.labels]}
+    run = inputs.run
+    if run is not None and (inputs.config.out is not None or not run.tensorboard_dir.is_dir()):
+        run = None  # there are no curves beside which it would stand
+    folder = folder / "projector" if run is None else run.projector_dir
+    visualization.write_projector(folder, points, {**labels, "index": inputs.sample.tolist()})
+    shown = tool_line("tensorboard", "tensorboard.main", "--logdir", str(folder if run is None else run.path))
     print(one_line(f"The projector shows {layer}: {shown}"))
     yield folder

@@ -23,7 +23,7 @@ MOST_LAYERS = 8
 @figure(
     "randomisation",
     group="attribution",
-    place=3,
+    position=3,
     needs="images",
     shows="which of them change when the network's weights are random",
     reading="A map that stays the same while weights are shuffled says nothing of what was learned.",

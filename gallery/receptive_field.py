@@ -18,7 +18,7 @@ FIELD_ON = 16  # images: each takes a gradient a unit
 @figure(
     "receptive_field",
     group="units",
-    place=4,
+    position=4,
     needs="images",
     shows="which pixels a unit sees, in theory and in fact",
     reading="The box is all that a unit can see; the darker below, the more a pixel moves it.",

@@ -34,7 +34,7 @@ LAST = 100
 
 @dataclass(frozen=True)
 class Figure:
-    """What is known of a figure before it is drawn; the arguments of `figure`, and the functions below it."""
+    """What a figure declares: the arguments of `figure`, and the functions that draw it."""
 
     name: str
     group: str | None
@@ -43,13 +43,13 @@ class Figure:
     reading: str
     page: str
     scale: str
-    place: int
+    position: int
     draw: "Callable[[FigureInputs], Iterable[Drawing]]"
-    beside: "Callable[[FigureInputs, Path], Iterable[Path]] | None" = None
+    extra_files: "Callable[[FigureInputs, Path], Iterable[Path]] | None" = None
 
 
 _FIGURES: dict[str, Figure] = {}
-_BESIDE: "dict[str, Callable[[FigureInputs, Path], Iterable[Path]]]" = {}
+_EXTRA_FILES: "dict[str, Callable[[FigureInputs, Path], Iterable[Path]]]" = {}
 
 
 def figure(
@@ -61,9 +61,9 @@ def figure(
     page: str,
     group: str | None = None,
     scale: str = "",
-    place: int = LAST,
+    position: int = LAST,
 ) -> Callable:
-    """Makes a function one that draws a figure: it names its drawings at once, and computes when one is drawn.
+    """Declares a function that draws a figure: it names its drawings at once, and computes each when it is drawn.
 
     Args:
         name: what people type, and what its files are called.
@@ -73,7 +73,7 @@ def figure(
         page: the document that says more, and the heading there: "gallery-units.md#ablation".
         group: one of `GROUPS`; None: drawn by its name alone.
         scale: which tiles share a range of colours, where that can be said of every such picture.
-        place: in its group; the lowest comes first, and those without one come last.
+        position: in its group; the lowest comes first, and figures without one come last.
 
     Raises ValueError where another function draws a figure of that name, or there is no such group.
     """
@@ -84,28 +84,28 @@ def figure(
         known = _FIGURES.get(name)
         if known and (known.draw.__module__, known.draw.__qualname__) != (draw.__module__, draw.__qualname__):
             raise ValueError(f"{known.draw.__module__} and {draw.__module__} both draw a figure {name!r}")
-        _FIGURES[name] = Figure(name, group, needs, shows, reading, page, scale, place, draw)
+        _FIGURES[name] = Figure(name, group, needs, shows, reading, page, scale, position, draw)
         return draw
 
     return register
 
 
-def beside(name: str) -> Callable:
-    """Makes a function write, into a folder, what belongs to a figure and is no drawing: a table, an animation."""
+def extra_files(name: str) -> Callable:
+    """Declares a function that writes the files of a figure that are no drawings: a table, an animation."""
 
     def register(write: "Callable[[FigureInputs, Path], Iterable[Path]]") -> Callable:
-        _BESIDE[name] = write
+        _EXTRA_FILES[name] = write
         return write
 
     return register
 
 
 def figures() -> dict[str, Figure]:
-    """Every figure by its name: group by group, in a group by place."""
+    """Every figure by its name: group by group, in a group by position."""
     _import_all()
     order = [*GROUPS, None]
-    ordered = sorted(_FIGURES.values(), key=lambda one: (order.index(one.group), one.place))
-    return {one.name: replace(one, beside=_BESIDE.get(one.name)) for one in ordered}
+    ordered = sorted(_FIGURES.values(), key=lambda declared: (order.index(declared.group), declared.position))
+    return {declared.name: replace(declared, extra_files=_EXTRA_FILES.get(declared.name)) for declared in ordered}
 
 
 def groups() -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Drawn figures on disk: each as PNG, SVG and arrays, and a page on which all of a folder are found."""
+"""Writes figures to disk: each as PNG, SVG and arrays, and a page that shows all figures of the folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,32 +29,32 @@ def save(plans: "Sequence[Plan]", folder: Path, layers: "Sequence[str]" = ()) ->
     written, replaced, files = 0, 0, FileNames(folder)
     with progress_bar("Drawing", sum(len(plan.drawings) for plan in plans)) as progress:
         for plan in plans:
-            before = written
+            count_before = written
             for name, figure, arrays in drawn(plan):
                 if not written:
                     _say(f"Drawing into {folder}, each as .png, .svg and, with the arrays behind it, .npz:")
                 path = folder / files.of(name)
-                replaced += _make_way(path, plan.words)
+                replaced += _remove_companions(path, plan.words)
                 save_figure(figure, arrays, path, as_text(plan.words) if plan.words else None)
                 _say(f"  {path.name}.png")
                 progress(written := written + 1)
-            if plan.beside and written == before + len(plan.drawings):
-                for path in _written_beside(plan, folder):
+            if plan.extra_files and written == count_before + len(plan.drawings):
+                for path in _extra_files_of(plan, folder):
                     _say(f"  {path.relative_to(folder)}" if path.is_relative_to(folder) else f"Written {path}")
     page = write_page(folder, f"Figures in {folder}", [name for layer in layers for name in names_of_layer(layer)])
     if written:
-        others = f"; {replaced} took the place of pictures drawn with other choices" if replaced else ""
-        _say(f"{written} figure{'s' * (written > 1)} in {folder}{others}")
+        replaced_text = f"; {replaced} took the place of pictures drawn with other choices" if replaced else ""
+        _say(f"{written} figure{'s' * (written > 1)} in {folder}{replaced_text}")
     _say(f"All on one page: {page}")
 
 
 def _say(line: str) -> None:
-    """At once, also where it is read through a pipe or from a file: drawing takes minutes."""
+    """Prints at once, also into a pipe or a file: drawing takes minutes."""
     print(line, flush=True)
 
 
-def _make_way(path: Path, words: str) -> bool:
-    """Removes what stands beside a picture of this name unless these words drew it, and says whether others did.
+def _remove_companions(path: Path, words: str) -> bool:
+    """Removes the files of a picture that these words did not draw, and returns whether other words drew it.
 
     Whenever drawing is stopped, a picture never stands beside the arrays or the animation of another.
     """
@@ -81,9 +81,9 @@ def drawn(plan: "Plan") -> "Iterator[tuple[str, Figure, dict[str, np.ndarray]]]"
         yield drawing.name, figure, arrays
 
 
-def _written_beside(plan: "Plan", folder: Path) -> list[Path]:
+def _extra_files_of(plan: "Plan", folder: Path) -> list[Path]:
     try:
-        return list(plan.beside(folder))
+        return [] if plan.extra_files is None else list(plan.extra_files(folder))
     except UserError as error:
         _give_up(plan, error)
         return []

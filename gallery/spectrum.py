@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @figure(
     "kernel_spectrum",
     group="units",
-    place=6,
+    position=6,
     needs="kernels",
     shows="in how many directions the kernels of a layer look, beside random ones",
     reading="Where blue is above grey on the left, training has strengthened a few directions.",

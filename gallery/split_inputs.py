@@ -1,7 +1,7 @@
 """The images of a split that a network is asked about, and what it makes of them."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from convlens.gallery.network_inputs import NetworkInputs
 if TYPE_CHECKING:
     from convlens.configs import Visualize
     from convlens.data import Dataset
+    from convlens.interpret.unit_pass import Collector
     from convlens.training import Run
 
 BATCH = 64
@@ -24,28 +25,28 @@ SHARE = 0.02  # of a unit's activations count as strong; the paper's 0.005 is to
 
 @dataclass(frozen=True)
 class UnitResults:
-    """What one pass over a split says of units, by layer; None where no figure asks for it."""
+    """What one pass over a split says of units, by layer; empty where no figure asks for it."""
 
     statistics: dict[str, Any]
-    patches: dict[str, Any] | None = None
-    concepts: dict[str, Any] | None = None
+    patches: dict[str, Any] = field(default_factory=dict)
+    concepts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Classified:
-    """What the model says of each image of a split."""
+    """The model's output for each image of a split."""
 
     logits: np.ndarray  # (n, classes)
     true: np.ndarray  # (n,) the right class
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) the class that the model says."""
+        """(n,) the class that the model predicts."""
         return self.logits.argmax(axis=1)
 
     @property
     def confidence(self) -> np.ndarray:
-        """(n,) the probability, in [0, 1], of the class that the model says."""
+        """(n,) the probability, in [0, 1], of the predicted class."""
         shares = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return shares.max(axis=1)
@@ -74,7 +75,7 @@ class SplitInputs(NetworkInputs):
 
     @cached_property
     def lacks_data(self) -> str | None:
-        """Why there are no images but those that the user named; None where there are."""
+        """Why there are no images except those that the user named; None if there are."""
         try:
             self.data  # noqa: B018  opening it is the question
         except UserError as error:
@@ -114,7 +115,7 @@ class SplitInputs(NetworkInputs):
 
     @cached_property
     def classified(self) -> Classified:
-        """What the model says of the split."""
+        """The model's output for the split."""
         logits, true = [], []
         total, batches = self.images_in(self.config.images), self.batches(self.config.images)
         with progress_bar("Classifying", total) as progress:
@@ -127,12 +128,12 @@ class SplitInputs(NetworkInputs):
     @cached_property
     def unit_results(self) -> UnitResults:
         """What one pass over the split says of all units: no more than the figures ask for."""
-        asks_for_concepts = "concepts" in self.figures and bool(self.data.info.parts)
-        collectors = {"statistics": interpret.StatisticsCollector()}
+        asks_for_concepts = "concepts" in self.figures and bool(self.data.info.part_names)
+        collectors: dict[str, Collector] = {"statistics": interpret.StatisticsCollector()}
         if asks_for_concepts or "top_patches" in self.figures:
             collectors["patches"] = interpret.PatchesCollector(PATCHES)
         if asks_for_concepts:
-            collectors["concepts"] = interpret.ConceptsCollector(self.data.info.parts, SHARE)
+            collectors["concepts"] = interpret.ConceptsCollector(self.data.info.part_names, SHARE)
         batches = self.batches(self.config.images, masks=asks_for_concepts)
         with progress_bar("Measuring all units", self.images_in(self.config.images)) as progress:
             results = interpret.unit_pass(

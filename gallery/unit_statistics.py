@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from convlens import interpret, visualization
 from convlens.core.files import atomic_write, make_folder
-from convlens.gallery.registry import beside, figure
+from convlens.gallery.registry import extra_files, figure
 
 if TYPE_CHECKING:
     from convlens.gallery.inputs import FigureInputs
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @figure(
     "unit_statistics",
     group="units",
-    place=1,
+    position=1,
     needs="split",
     shows="how often and how strongly each unit fires, for which classes, and which are dead",
     reading="A row a unit: how often it is active, how strongly, for which class, and like which other.",
@@ -35,7 +35,7 @@ def unit_statistics(inputs: "FigureInputs") -> "Iterator[Drawing]":
         yield visualization.Drawing(f"unit_statistics-{layer}", draw)
 
 
-@beside("unit_statistics")
+@extra_files("unit_statistics")
 def write_table(inputs: "FigureInputs", folder: Path) -> Iterator[Path]:
     """The statistics of every unit of every layer, as CSV."""
     table = interpret.table_csv(interpret.unit_table(inputs.unit_results.statistics))

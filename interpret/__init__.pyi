@@ -34,7 +34,7 @@ from .concepts import (
     Detectors as Detectors,
     concept_scores as concept_scores,
     detectors as detectors,
-    strong_places as strong_places,
+    strong_cells as strong_cells,
 )
 from .confusion_examples import (
     ConfusionExamples as ConfusionExamples,
@@ -254,7 +254,7 @@ __all__ = [
     "separation",
     "smooth_grad",
     "stack_snapshots",
-    "strong_places",
+    "strong_cells",
     "strongest_images",
     "strongest_read",
     "table_csv",

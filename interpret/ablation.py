@@ -103,11 +103,11 @@ def ablate(
     Raises ModelError for a layer or units that do not exist, and for images without labels.
     """
     network = prepared(model)
-    silencer, units = _Silencer(network, layer), network.layer(layer).units(units)
-    keep = np.ones((1 + len(units), silencer.units), np.float32)
-    keep[1 + np.arange(len(units)), units] = 0
+    silencer, silenced = _Silencer(network, layer), network.layer(layer).units(units)
+    keep = np.ones((1 + len(silenced), silencer.units), np.float32)
+    keep[1 + np.arange(len(silenced)), silenced] = 0
     scores, images = silencer.scores(batches, keep, batch_size, progress)
-    return Ablation(layer, units, images, _rows(scores, slice(0, 1)), _rows(scores, slice(1, None)))
+    return Ablation(layer, silenced, images, _rows(scores, slice(0, 1)), _rows(scores, slice(1, None)))
 
 
 def ablate_shares(
@@ -144,14 +144,16 @@ def ablate_shares(
 
 
 class _Silencer:
-    """A network whose layer's maps are computed once, and given to the rest with some units at zero."""
+    """A network whose maps of one layer are computed once; the layers behind it are run with some units set to zero."""
 
     def __init__(self, network: Network, layer: str):
         self._network, self._layer = network, layer
         self.units = self._node(network.graph()).output_shapes[0][-1]
 
     def scores(self, batches: Any, keep: np.ndarray, batch_size: int, progress: Progress | None) -> tuple[Scores, int]:
-        """The scores for each row of `keep` (m, units), ones and zeros by which units are multiplied; images seen."""
+        """The scores for each row of `keep` (m, units), ones and zeros that multiply the units, and the number of
+        images.
+        """
         classes, total = self._network.classes, image_count(batches)
         right, seen, loss = np.zeros((len(keep), classes)), np.zeros(classes), np.zeros(len(keep))
         for images, labels, _ in labelled_batches(batches, batch_size, self._network.image_shape):

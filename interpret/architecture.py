@@ -1,7 +1,7 @@
 """What a network is made of: every layer's shape, weights, cost and receptive field."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -99,7 +99,7 @@ def architecture(model: keras.Model, image_size: Sequence[int] | None = None) ->
                 kernel=_window(node.layer),
                 parameters=sum(math.prod(weight.shape) for key, weight in weights.items() if key not in counted),
                 multiply_adds=_multiply_adds(node, bool(weights)),
-                receptive_field=None if field is None else tuple(field),
+                receptive_field=field,
                 sources=tuple(dict.fromkeys(makers[key] for key in node.inputs if key in makers)),
             )
         )
@@ -112,7 +112,8 @@ def architecture(model: keras.Model, image_size: Sequence[int] | None = None) ->
 def _listed(graph: Graph) -> list[tuple[Node, dict[int, keras.Variable]]]:
     """The calls that do something themselves, with their own weights: not models that only call other layers."""
     below: dict[str, set[int]] = {}  # the weights of the layers inside a layer, by its path
-    listed, made = [], set()
+    listed: list[tuple[Node, dict[int, keras.Variable]]] = []
+    made: set[Hashable] = set()
     for node in graph.nodes:  # what is inside a layer comes before it
         path = node.name.split("@")[0]
         weights = {id(weight): weight for weight in getattr(node.layer, "weights", [])}
@@ -146,13 +147,15 @@ def _multiply_adds(node: Node, has_weights: bool) -> int | None:
         return math.prod(node.output_shapes[0][1:]) * summed
     if isinstance(layer, (*PLAIN_CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)):
         channels_last = layer.data_format == "channels_last"
-        places = [math.prod(s[1:-1] if channels_last else s[2:]) for s in (node.input_shapes[0], node.output_shapes[0])]
-        return _of_convolution(layer, *places)
+        cell_counts = [
+            math.prod(s[1:-1] if channels_last else s[2:]) for s in (node.input_shapes[0], node.output_shapes[0])
+        ]
+        return _of_convolution(layer, *cell_counts)
     return None if has_weights and not isinstance(layer, RESCALING) else 0
 
 
 def _of_convolution(layer: keras.Layer, inputs: int, outputs: int) -> int:
-    """A kernel's weights are each used once at every place: of the output, or of the input of a transposed one."""
+    """Each weight of a kernel is used once in every cell of the output or, if it is transposed, of the input."""
     if isinstance(layer, SEPARABLE):
         return outputs * (math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape))
     return math.prod(layer.kernel.shape) * (inputs if isinstance(layer, TRANSPOSED) else outputs)

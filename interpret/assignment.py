@@ -1,4 +1,4 @@
-"""Who goes with whom, one to one, so that all together fit best."""
+"""The one-to-one assignment of rows to columns with the largest sum of scores."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def best_assignment(scores: np.ndarray) -> np.ndarray:
 def _give_column(
     row: int, costs: np.ndarray, row_price: np.ndarray, column_price: np.ndarray, owner: np.ndarray
 ) -> None:
-    """Find one more row a column, moving others to other columns along the cheapest path, and adjust prices."""
+    """Assigns a column to one more row, moving other rows along the cheapest path, and updates the prices."""
     columns = len(owner)
     distance, came_from = np.full(columns, np.inf), np.full(columns, -1)
     done = np.zeros(columns, bool)

@@ -1,4 +1,6 @@
-"""A classifier that is asked why: its logits, before any softmax, as a differentiable function; never changed."""
+"""A classifier prepared for explanations: its logits, before any softmax, as a differentiable function; it is never
+changed.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

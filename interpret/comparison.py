@@ -25,7 +25,7 @@ class UnitMatch:
     layers: tuple[str, str]  # of the first model, of the second
     correlation: np.ndarray  # (units of the first, units of the second) of maps; NaN for a unit that never changes
     matches: np.ndarray  # (units of the first,) the partner, each used once; -1: none is left
-    by_place: bool  # whether maps were compared place by place, or by their means over an image
+    by_cell: bool  # whether maps were compared cell by cell, or by their means over an image
 
     @property
     def strengths(self) -> np.ndarray:
@@ -120,13 +120,15 @@ def compare(
     fewer than 4 images.
     """
     inspections = Inspection(first), Inspection(second)
-    sides, agreement, seen, total = None, None, 0, image_count(batches)
+    sides: tuple[_Side, _Side] | None = None
+    agreement: _Agreement | None = None
+    seen, total = 0, image_count(batches)
     for images, labels, _ in _full_batches(labelled_batches(batches, batch_size, inspections[0].image_shape)):
         if sides is None:
             check_images(images, inspections[1].image_shape)
-            chosen = zip(inspections, (layers, second_layers), strict=True)
-            sides = [_Side(inspection, names, images.shape[1:]) for inspection, names in chosen]
-            similarity = _Similarity(*(side.layers for side in sides))
+            size = images.shape[1:]
+            sides = _Side(inspections[0], layers, size), _Side(inspections[1], second_layers, size)
+            similarity = _Similarity(sides[0].layers, sides[1].layers)
             units = {pair: _Moments() for pair in _pairs(sides, pairs)}
         (maps, logits), (second_maps, second_logits) = (side(images) for side in sides)
         similarity.add(maps, second_maps)
@@ -141,11 +143,11 @@ def compare(
     if sides is None:
         raise ModelError(f"comparing needs at least {LEAST_IMAGES} images")
     return Comparison(
-        layers=tuple(side.layers for side in sides),
+        layers=(sides[0].layers, sides[1].layers),
         images=seen,
         similarity=similarity.result(),
         units={pair: moments.result(pair) for pair, moments in units.items()},
-        agreement=agreement and agreement.result(),
+        agreement=None if agreement is None else agreement.result(),
     )
 
 
@@ -199,6 +201,7 @@ class _Side:
         maps = {
             layer: array.reshape(len(images), *(array.shape[1:3] if array.ndim == 4 else (1, 1)), array.shape[-1])
             for layer, array in arrays.items()
+            if layer is not None
         }
         return maps, logits
 
@@ -241,17 +244,18 @@ def _hsic(first: np.ndarray, second: np.ndarray) -> float:
 
 
 class _Moments:
-    """Sums from which the correlations of one layer's units with another's follow."""
+    """Sums from which the correlations between the units of two layers are computed."""
 
     def __init__(self):
-        self._count, self._centres = 0, None
+        self._count = 0
+        self._centres: list[np.ndarray] = []
 
     def add(self, maps: np.ndarray, second_maps: np.ndarray) -> None:
-        self._by_place = maps.shape[1:3] == second_maps.shape[1:3]
-        if not self._by_place:
+        self._by_cell = maps.shape[1:3] == second_maps.shape[1:3]
+        if not self._by_cell:
             maps, second_maps = (values.mean(axis=(1, 2), keepdims=True) for values in (maps, second_maps))
         sides = [values.reshape(-1, values.shape[-1]).astype(np.float32) for values in (maps, second_maps)]
-        if self._centres is None:
+        if not self._centres:
             # Products of what is far from zero and varies little would cancel to noise.
             self._centres = [values.mean(axis=0) for values in sides]
             self._sums = [np.zeros(values.shape[1]) for values in sides]
@@ -275,7 +279,7 @@ class _Moments:
             deviations.append(np.sqrt(variance))
         correlation = np.clip(covariance / np.outer(*deviations), -1, 1)
         # A unit that never changes is left to what the others leave over.
-        return UnitMatch(layers, correlation, best_assignment(np.nan_to_num(correlation, nan=-1.0)), self._by_place)
+        return UnitMatch(layers, correlation, best_assignment(np.nan_to_num(correlation, nan=-1.0)), self._by_cell)
 
 
 class _Agreement:
@@ -299,11 +303,11 @@ def _pairs(sides: Sequence[_Side], pairs: Sequence[tuple[str, str]] | None) -> l
     for pair in pairs:
         if pair[0] not in sides[0].layers or pair[1] not in sides[1].layers:
             raise ModelError(f"the pair {tuple(pair)} names a layer that is not compared")
-    return [tuple(pair) for pair in pairs]
+    return [(layer, partner) for layer, partner in pairs]
 
 
 def _full_batches(batches: Any) -> Any:
-    """The same, but what is too few for an estimate is put to the batch before."""
+    """The same batches, but one that is too small for an estimate is joined to the batch before it."""
     held = None
     for batch in batches:
         if held is None:

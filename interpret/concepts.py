@@ -1,4 +1,4 @@
-"""Which unit is a wheel detector: how well each unit's strong places cover each labelled part."""
+"""Which unit is a wheel detector: how well each unit's strong cells cover each labelled part."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ BINS = OCTAVES << STEP_BITS
 
 @dataclass(frozen=True)
 class ConceptScores:
-    """How well the strong places of each unit of a layer cover each labelled part of the images."""
+    """How well the strong cells of each unit of a layer cover each labelled part of the images."""
 
     layer: str
     field: ReceptiveField
@@ -121,13 +121,13 @@ class ConceptsCollector:
 class _Overlap:
     def __init__(self, layer: UnitLayer, parts: int):
         self._layer = layer
-        self._images = self._places = 0
+        self._images = self._cells = 0
         self._histogram = np.zeros((layer.units, BINS), np.int64)  # of the maps as they are
         self._pixels = np.zeros((parts, layer.units, BINS), np.int64)  # of the enlarged maps, where each part is
 
     def add(self, maps: np.ndarray, parts: np.ndarray) -> None:
         self._images += len(maps)
-        self._places += maps[..., 0].size
+        self._cells += maps[..., 0].size
         _tally(maps.reshape(-1, maps.shape[-1]), None, self._histogram)
         for of_image, part in zip(maps, parts, strict=True):
             labelled = part.ravel() < len(self._pixels)
@@ -136,7 +136,7 @@ class _Overlap:
 
     def result(self, names: tuple[str, ...], share: float, area: np.ndarray) -> ConceptScores:
         reached = np.cumsum(self._histogram[:, ::-1], axis=1)[:, ::-1]  # (units, bins): places in this bin or above
-        enough = reached >= share * self._places
+        enough = reached >= share * self._cells
         # The highest bin that enough places reach; a unit that is rarely above zero is strong wherever it is.
         chosen = np.where(enough.any(axis=1), BINS - 1 - enough[:, ::-1].argmax(axis=1), 0)
         above = np.cumsum(self._pixels[..., ::-1], axis=2)[..., ::-1]  # (parts, units, bins)
@@ -164,7 +164,9 @@ def bin_edges() -> np.ndarray:
 
 
 def _tally(values: np.ndarray, parts: np.ndarray | None, counts: np.ndarray) -> None:
-    """Count `values` (places, units) above zero into `counts` (units, BINS), or (parts, units, BINS) by place."""
+    """Counts `values` (cells, units) above zero into `counts` (units, BINS), or (parts, units, BINS) by the part of
+    each cell.
+    """
     bits = np.ascontiguousarray(values, np.float32).view(np.int32)
     bins = np.clip((bits >> SHIFT) - FIRST, 0, BINS - 1)
     bins += np.arange(values.shape[1], dtype=np.int32) * BINS
@@ -189,7 +191,7 @@ def enlarge(maps: np.ndarray, field: ReceptiveField, size: tuple[int, int]) -> n
     return maps
 
 
-def strong_places(maps: np.ndarray, scores: ConceptScores, size: tuple[int, int]) -> np.ndarray:
+def strong_cells(maps: np.ndarray, scores: ConceptScores, size: tuple[int, int]) -> np.ndarray:
     """Where each unit is strong in some images: booleans (n, height, width, units) of `size`, for pictures.
 
     `maps` are (n, rows, columns, units) of the scores' layer, as `models.feature_maps` gives them at detect.
@@ -207,13 +209,17 @@ def detectors(
     units = tuple(int(unit) for unit in units)
     if not units:
         return Detectors((), [], [], [])
+    if patches.masks is None:
+        raise ModelError(
+            "where a part is shown needs masks; collect the patches from batches of (images, labels, parts)"
+        )
     rows = [patches.rows[unit, :count] for unit in units]
     stages = feature_maps(model, patches.images[np.concatenate(rows)], [scores.layer])[scores.layer]
-    strong = strong_places(stages.get("detect", stages["filter"]), scores, patches.images.shape[1:3])
+    strong = strong_cells(stages.get("detect", stages["filter"]), scores, patches.images.shape[1:3])
     by_unit = np.split(strong, len(units))  # each unit has as many images
     return Detectors(
         units,
         [patches.images[of_unit] for of_unit in rows],
-        [places[..., unit] for unit, places in zip(units, by_unit, strict=True)],
+        [cells[..., unit] for unit, cells in zip(units, by_unit, strict=True)],
         [patches.masks[of_unit] == scores.concept[unit] for unit, of_unit in zip(units, rows, strict=True)],
     )

@@ -24,9 +24,9 @@ class ConfusionExamples:
 
 
 def confusion_examples(
-    true: Sequence[int],
-    predicted: Sequence[int],
-    confidence: Sequence[float],
+    true: Sequence[int] | np.ndarray,
+    predicted: Sequence[int] | np.ndarray,
+    confidence: Sequence[float] | np.ndarray,
     classes: int,
     images_of: Callable[[np.ndarray], np.ndarray],
     *,
@@ -46,19 +46,24 @@ def confusion_examples(
 
 
 def examples_of_confusions(
-    true: Sequence[int], predicted: Sequence[int], confidence: Sequence[float], classes: int, *, count: int = 4
+    true: Sequence[int] | np.ndarray,
+    predicted: Sequence[int] | np.ndarray,
+    confidence: Sequence[float] | np.ndarray,
+    classes: int,
+    *,
+    count: int = 4,
 ) -> np.ndarray:
     """The images of each true class that were taken for each class, the most confident first.
 
     `true`, `predicted` and `confidence` are (n,); gives indices into them, (classes, classes, count): a row a true
     class, a column a predicted one, -1 where there are no more. Of equals the earlier image comes first.
     """
-    true, predicted = np.asarray(true, int), np.asarray(predicted, int)
+    true_classes, taken_for = np.asarray(true, int), np.asarray(predicted, int)
     order = np.argsort(-np.asarray(confidence, float), kind="stable")
     examples = np.full((classes, classes, count), -1)
     taken = np.zeros((classes, classes), int)
     for image in order:
-        cell = true[image], predicted[image]
+        cell = true_classes[image], taken_for[image]
         if taken[cell] < count:
             examples[(*cell, taken[cell])] = image
             taken[cell] += 1

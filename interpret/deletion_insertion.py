@@ -1,4 +1,6 @@
-"""Is an explanation to be believed? What happens to the class when the pixels that it names go, or come alone."""
+"""Is an explanation faithful? How the class's probability changes as the pixels that it names are removed, or shown
+alone.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -83,12 +85,12 @@ def deletion_insertion(
 
 
 def _area(curves: np.ndarray) -> np.ndarray:
-    """By the trapezoid rule, over [0, 1]."""
+    """The area under curves over [0, 1], by the trapezoid rule."""
     return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
 
 
 def _ranks_from_the_top(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Each place's number, from 0, when places are taken from the largest value down; ties in random order."""
+    """The rank of each pixel, from 0 for the largest value; ties are broken at random."""
     order = np.lexsort((generator.random(values.size), -values.ravel()))
     ranks = np.empty(values.size, int)
     ranks[order] = np.arange(values.size)

@@ -67,8 +67,9 @@ def extract(
     filtered = _convolve(grey, kernel, stride, padding)
     detected = np.maximum(filtered, 0)
     condensed = _pool(detected, pooling, pool_size, pool_stride or pool_size, padding)
-    settings = {"stride": stride, "padding": padding, "pool_size": pool_size, "pool_stride": pool_stride}
-    covered = cover(grey.shape, kernel.shape, **settings)
+    covered = cover(
+        grey.shape, kernel.shape, stride=stride, padding=padding, pool_size=pool_size, pool_stride=pool_stride
+    )
     return Extraction(grey, filtered, detected, condensed, kernel, padding, covered)
 
 
@@ -113,7 +114,7 @@ def cover(
 
 
 def _cells(length: int, reach: int, stride: int, padding: str) -> tuple[int, int]:
-    """How many windows there are along a side, and how many pixels outside of it the first begins."""
+    """The number of windows along a side, and how many pixels before its start the first one begins."""
     if padding == "valid":
         return (length - reach) // stride + 1, 0
     cells = -(-length // stride)
@@ -121,7 +122,7 @@ def _cells(length: int, reach: int, stride: int, padding: str) -> tuple[int, int
 
 
 def _span(middle: float, step: int, cells: int) -> tuple[float, float]:
-    """From where to where cells reach whose middles are `step` pixels apart, the first at pixel `middle`."""
+    """Where cells start and end, in pixels, whose centres are `step` pixels apart, the first at `middle`."""
     start = middle + 0.5 - step / 2
     return start, start + step * cells
 

@@ -45,7 +45,7 @@ def separation(known: np.ndarray, strange: np.ndarray) -> float:
 
     Both are scores, (n,) and (m,). 0.5 is chance; at 1 every known image scores above every strange one.
     """
-    values, places = np.unique(np.concatenate([known, strange]), return_inverse=True)
-    below = np.bincount(places[len(known) :], minlength=len(values))
-    before = np.cumsum(below) - below
-    return float((before + below / 2)[places[: len(known)]].mean() / len(strange))
+    values, positions = np.unique(np.concatenate([known, strange]), return_inverse=True)
+    below = np.bincount(positions[len(known) :], minlength=len(values))
+    ranks_below = np.cumsum(below) - below
+    return float((ranks_below + below / 2)[positions[: len(known)]].mean() / len(strange))

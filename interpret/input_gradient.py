@@ -40,9 +40,9 @@ def mean_gradients(
         return [np.stack([variant(*divmod(row, variants)) for row in rows]), targets[rows // variants]]
 
     function = network.gradient_of_target()
-    passes = network.stream(("gradient", None), function, len(targets) * variants, arrays, batch_size, progress)
+    batches = network.stream(("gradient", None), function, len(targets) * variants, arrays, batch_size, progress)
     total = np.zeros((len(targets), *variant(0, 0).shape), np.float32)
-    for rows, (gradients,) in passes:
+    for rows, (gradients,) in batches:
         for row, gradient in zip(rows, gradients, strict=True):
             total[row // variants] += gradient / variants
     return total

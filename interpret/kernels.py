@@ -1,4 +1,4 @@
-"""Kernels drawn up by hand: a library of classics, and reading one that a person typed."""
+"""Classic kernels by name, and reading a kernel that a person typed."""
 
 import ast
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def parse_kernel(kernel: str | list) -> np.ndarray:
         try:
             kernel = ast.literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise UserError(f"kernel {_shown(text)} is not a matrix; {_EXPECTED}") from None
+            raise UserError(f"kernel {_short(text)} is not a matrix; {_EXPECTED}") from None
     return _matrix(kernel)
 
 
@@ -81,25 +81,25 @@ _EXPECTED = "expected rows of numbers such as [[0,-1,0],[-1,4,-1],[0,-1,0]], or 
 
 
 def _matrix(rows: object) -> np.ndarray:
-    given = _shown(rows)
+    text = _short(rows)
     if not isinstance(rows, list | tuple) or not rows or not all(isinstance(row, list | tuple) for row in rows):
-        raise UserError(f"kernel {given} is not a matrix; {_EXPECTED}")
+        raise UserError(f"kernel {text} is not a matrix; {_EXPECTED}")
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         lengths = ", ".join(str(len(row)) for row in rows[:8])
         raise UserError(
-            f"kernel {given} is not a matrix: its rows have {lengths} numbers; give each row the same number"
+            f"kernel {text} is not a matrix: its rows have {lengths} numbers; give each row the same number"
         )
     if max(len(rows), *widths) > LARGEST or not min(widths):
         raise UserError(f"kernel has {len(rows)} rows of {min(widths)} numbers; expected 1 to {LARGEST} of each")
     for number in (number for row in rows for number in row):
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise UserError(f"kernel {given} holds {_shown(number)}, which is not a number; {_EXPECTED}")
+            raise UserError(f"kernel {text} holds {_short(number)}, which is not a number; {_EXPECTED}")
         if not abs(number) <= float(np.finfo(np.float32).max):  # also false for NaN
-            raise UserError(f"kernel {given} holds {_shown(number)}; expected finite numbers")
+            raise UserError(f"kernel {text} holds {_short(number)}; expected finite numbers")
     return np.array(rows, np.float32)
 
 
-def _shown(value: object) -> str:
+def _short(value: object) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

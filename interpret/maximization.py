@@ -1,4 +1,4 @@
-"""What would excite a unit most: an image made for it, by climbing its activation from seeded noise."""
+"""What would excite a unit most: an image made for it by gradient ascent, starting from seeded noise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Maximization:
 
     layer: str | None  # None: the units are classes
     units: np.ndarray  # (units,)
-    place: tuple[int, int] | None  # in the maps of the layer; None: their mean was climbed
+    cell: tuple[int, int] | None  # in the maps of the layer; None: their mean was climbed
     value_range: tuple[float, float]
     images: np.ndarray  # (units, height, width, channels) float32, in the value range
     activations: np.ndarray  # (units,) float32, as `unit_activations` finds them
@@ -54,7 +54,7 @@ def activation_maximization(
     units: Sequence[int],
     *,
     layer: str | None = None,
-    place: tuple[int, int] | None = None,
+    cell: tuple[int, int] | None = None,
     image_size: tuple[int, int] | None = None,
     value_range: tuple[float, float] = (0.0, 255.0),
     steps: int = 256,
@@ -67,7 +67,7 @@ def activation_maximization(
     """An image for each of `units` that excites it as much as gradient ascent can.
 
     Without `layer` the units are classes, and their logits are climbed. With one they are its channels: the mean of a
-    channel's map, or a neuron, the map's value at one `place` (row, column). What the layer's ReLU receives is climbed,
+    channel's map, or a neuron, the map's value at one `cell` (row, column). What the layer's ReLU receives is climbed,
     where there is one, because a unit that is off has no gradient behind it; while every ReLU before it is off, a tenth
     of the gradient passes.
 
@@ -78,25 +78,25 @@ def activation_maximization(
     https://distill.pub/2017/feature-visualization; first done by Erhan et al., "Visualizing Higher-Layer Features of
     a Deep Network" (2009).
 
-    Raises ModelError for a unit, a place or a layer that does not exist.
+    Raises ModelError for a unit, a cell or a layer that does not exist.
     """
     network = prepared(model)
     size = _image_size(network, image_size)
-    goal = _Goal(network, layer, place, size)
+    goal = _Goal(network, layer, cell, size)
     goal.check(units)
-    canvas = SpectralImage(size, network.image_shape[2], value_range)
+    spectral_image = SpectralImage(size, network.graph().image_shape[2], value_range)
     shifts = np.random.default_rng(seed).uniform(-jitter, jitter, (steps, 2)) * size
-    climb = _Climb(network, goal, canvas, np.rint(shifts).astype(np.float32), learning_rate)
-    images, history = [], []
+    climb = _Climb(network, goal, spectral_image, np.rint(shifts).astype(np.float32), learning_rate)
+    batches, history = [], []
     for start in range(0, len(units), batch_size):
         chosen = np.asarray(units[start : start + batch_size], np.int32)
-        advance = progress and partial(_advance, progress, start, len(chosen), len(units), steps)
-        painted, reached = climb(canvas.start(seed, chosen), chosen, advance)
-        images.append(painted)
-        history.append(reached)
-    images = np.concatenate(images).astype(np.float32, copy=False)
-    reached = goal.activations(images, batch_size)[np.arange(len(units)), np.asarray(units)]
-    return Maximization(layer, np.array(units), place, value_range, images, reached, np.concatenate(history, axis=1))
+        advance = None if progress is None else partial(_advance, progress, start, len(chosen), len(units), steps)
+        painted, activations = climb(spectral_image.start(seed, chosen), chosen, advance)
+        batches.append(painted)
+        history.append(activations)
+    images = np.concatenate(batches).astype(np.float32, copy=False)
+    activations = goal.activations(images, batch_size)[np.arange(len(units)), np.asarray(units)]
+    return Maximization(layer, np.array(units), cell, value_range, images, activations, np.concatenate(history, axis=1))
 
 
 def unit_activations(
@@ -104,13 +104,13 @@ def unit_activations(
     images: Any,
     *,
     layer: str | None = None,
-    place: tuple[int, int] | None = None,
+    cell: tuple[int, int] | None = None,
     batch_size: int = 64,
 ) -> np.ndarray:
     """What `activation_maximization` climbs, of every unit, for given images: shape (n, units), float32."""
     network = prepared(model)
     images = network.images(images)
-    return _Goal(network, layer, place, images.shape[1:3]).activations(images, batch_size)
+    return _Goal(network, layer, cell, images.shape[1:3]).activations(images, batch_size)
 
 
 def strongest_images(
@@ -131,11 +131,11 @@ def strongest_images(
     best, activations = None, np.full(len(units), -np.inf, np.float32)
     seen, total = 0, image_count(batches)
     for images, _, _ in labelled_batches(batches, batch_size, network.image_shape):
-        reached = unit_activations(network, images, layer=layer, batch_size=batch_size)[:, units]
+        of_batch = unit_activations(network, images, layer=layer, batch_size=batch_size)[:, units]
         best = np.zeros((len(units), *images.shape[1:]), images.dtype) if best is None else best
-        better = reached.max(axis=0) > activations
-        best[better] = images[reached.argmax(axis=0)[better]]
-        activations = np.maximum(activations, reached.max(axis=0))
+        better = of_batch.max(axis=0) > activations
+        best[better] = images[of_batch.argmax(axis=0)[better]]
+        activations = np.maximum(activations, of_batch.max(axis=0))
         seen += len(images)
         if progress:
             progress(seen, total)
@@ -145,14 +145,14 @@ def strongest_images(
 
 
 class _Goal:
-    """The numbers that an image may be made to make large, one a unit."""
+    """The activations that an image is optimized for, one for each unit."""
 
-    def __init__(self, network: Network, layer: str | None, place: tuple[int, int] | None, size: tuple[int, int]):
-        self._network, self._layer, self._place = network, layer, place
+    def __init__(self, network: Network, layer: str | None, cell: tuple[int, int] | None, size: tuple[int, int]):
+        self._network, self._layer, self._cell = network, layer, cell
         self._node, self.units = None, network.classes
         if layer is None:
-            if place is not None:
-                raise ModelError(f"place {place} is a position in the maps of a layer; name the layer")
+            if cell is not None:
+                raise ModelError(f"cell {cell} is one of the maps of a layer; name the layer")
             return
         graph = network.graph(size)
         node = graph.node(layer)
@@ -160,12 +160,12 @@ class _Goal:
         self._node = graph.node(graph.stages(node)["filter"].call) if node.is_convolution else node
         shape = self._node.output_shapes[0]
         self.units = shape[-1]
-        if place is not None and not (len(shape) == 4 and 0 <= place[0] < shape[1] and 0 <= place[1] < shape[2]):
-            raise ModelError(f"place {place} does not exist; the output of layer '{layer}' has the shape {shape[1:]}")
+        if cell is not None and not (len(shape) == 4 and 0 <= cell[0] < shape[1] and 0 <= cell[1] < shape[2]):
+            raise ModelError(f"cell {cell} does not exist; the output of layer '{layer}' has the shape {shape[1:]}")
 
     @property
     def key(self) -> tuple:
-        return self._layer, self._place
+        return self._layer, self._cell
 
     def check(self, units: Sequence[int]) -> None:
         """Raises ModelError for a unit that does not exist, and for none at all."""
@@ -177,13 +177,13 @@ class _Goal:
                 raise ModelError(f"unit {unit} does not exist; {owner} 0 to {self.units - 1}")
 
     def of(self, images: Any, values: list[Any], through_relus: Callable | None = None) -> Any:
-        """Shape (batch, units); to be traced by the backend."""
+        """The activations, shape (batch, units); traced by the backend."""
         changes = self._network.changes(images.shape[1:3], through_relus=through_relus, unrectified=self._node)
         logits, maps = self._network.forward(images, values, changes, at=self._node)
         if maps is None:
             return logits
-        if self._place is not None:
-            return maps[:, self._place[0], self._place[1]]
+        if self._cell is not None:
+            return maps[:, self._cell[0], self._cell[1]]
         return ops.mean(maps, axis=tuple(range(1, len(maps.shape) - 1))) if len(maps.shape) > 2 else maps
 
     def activations(self, images: np.ndarray, batch_size: int) -> np.ndarray:
@@ -200,7 +200,7 @@ class _Climb:
 
     network: Network
     goal: _Goal
-    canvas: SpectralImage
+    spectral_image: SpectralImage
     shifts: np.ndarray
     learning_rate: float
 
@@ -211,8 +211,8 @@ class _Climb:
         mean, square = np.zeros_like(spectra), np.zeros_like(spectra)
         history = []
         for step, shift in enumerate(self.shifts, 1):
-            slope, reached = self._slopes(spectra, shift, units)
-            history.append(reached)
+            slope, activations = self._slopes(spectra, shift, units)
+            history.append(activations)
             mean = MOMENTUM * mean + (1 - MOMENTUM) * slope
             square = SCALING * square + (1 - SCALING) * slope**2
             steepness = np.sqrt(square / (1 - SCALING**step)) + 1e-8
@@ -220,39 +220,42 @@ class _Climb:
             if advance:
                 advance(step)
         still = np.zeros(2, np.float32)
-        return self.network.call(("paint", self.canvas), self._paint, spectra, still)[0], np.stack(history)
+        return self.network.call(("paint", self.spectral_image), self._paint, spectra, still)[0], np.stack(history)
 
     def _slopes(self, spectra: np.ndarray, shift: np.ndarray, units: np.ndarray) -> list[np.ndarray]:
         """The gradient for each spectrum, and the activation that it has reached."""
-        slope, reached = self._slopes_through(None, spectra, shift, units)
-        stuck = ~slope.any(axis=tuple(range(1, slope.ndim)))
+        slope, activations = self._slopes_through(None, spectra, shift, units)
+        stuck = np.logical_not(slope.any(axis=tuple(range(1, slope.ndim))))
         if stuck.any():  # every ReLU on the way is off: there is no gradient, but there may be a way
             slope = np.where(
                 stuck[:, None, None, None, None], self._slopes_through(revived, spectra, shift, units)[0], slope
             )
-        return [slope, reached]
+        return [slope, activations]
 
     def _slopes_through(self, relus: Callable | None, *arrays: np.ndarray) -> list[np.ndarray]:
         def slopes(values, spectra, shift, units):
             def score(spectra):
-                reached = self.goal.of(self.canvas.paint(spectra, shift), values, relus)
-                reached = ops.sum(reached * ops.one_hot(units, self.goal.units, dtype=reached.dtype), axis=-1)
-                return ops.sum(reached), reached  # images do not meet, so one sum serves them all
+                activations = self.goal.of(self.spectral_image.paint(spectra, shift), values, relus)
+                activations = ops.sum(
+                    activations * ops.one_hot(units, self.goal.units, dtype=activations.dtype), axis=-1
+                )
+                return ops.sum(activations), activations  # images do not meet, so one sum serves them all
 
             return with_gradient(score, spectra)
 
-        return self.network.call(("slopes", relus, self.goal.key, self.canvas), slopes, *arrays)
+        return self.network.call(("slopes", relus, self.goal.key, self.spectral_image), slopes, *arrays)
 
     def _paint(self, _values, spectra, shift):
-        return [self.canvas.paint(spectra, shift)]
+        return [self.spectral_image.paint(spectra, shift)]
 
 
 def _image_size(network: Network, image_size: tuple[int, int] | None) -> tuple[int, int]:
     own = network.image_shape[:2]
-    size = tuple(own if image_size is None else image_size)
-    if None in size or any(side not in (None, given) for side, given in zip(own, size, strict=True)):
+    height, width = own if image_size is None else image_size
+    size = (height, width)
+    if height is None or width is None or any(side not in (None, given) for side, given in zip(own, size, strict=True)):
         raise ModelError(f"images of {size} pixels; the model takes {own} (None: any), so give image_size accordingly")
-    return size
+    return height, width
 
 
 def _advance(progress: Progress, start: int, units: int, of: int, steps: int, step: int) -> None:

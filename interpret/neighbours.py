@@ -1,4 +1,4 @@
-"""How images lie in the feature space of a layer: their vectors, and who is near whom."""
+"""Images as vectors in the feature space of a layer, and the nearest ones to each."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,22 +55,22 @@ def nearest_neighbours(
     *,
     count: int = 8,
     skip: Sequence[int] | None = None,
-    by_place: bool = False,
+    by_cell: bool = False,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Neighbours:
     """The `count` images of a split that are nearest to each of `queries` (q, height, width, channels), in one pass.
 
     Distance is 1 less the cosine between features: of a layer with maps their means over the image or, with
-    `by_place`, all their values, so that what is seen must be seen in the same place. `batches` are as for `unit_pass`;
+    `by_cell`, all their values, so that images must match cell by cell. `batches` are as for `unit_pass`;
     nothing is kept but the best so far. `skip` (q,) are the queries' own indices in the split, -1 for none, which are
     left out. Of equals the earlier image wins. An image without any features is at distance 1 from every other.
 
     Raises ModelError for a layer that does not exist.
     """
-    of_queries = _Vectors(by_place)
+    of_queries = _Vectors(by_cell)
     unit_pass(model, queries, [layer], collectors=[of_queries], batch_size=batch_size)
-    nearest = _Nearest(queries, np.concatenate(of_queries.vectors), count, skip, by_place)
+    nearest = _Nearest(queries, np.concatenate(of_queries.vectors), count, skip, by_cell)
     return unit_pass(model, batches, [layer], collectors=[nearest], batch_size=batch_size, progress=progress)[0]
 
 
@@ -80,22 +80,23 @@ def embedding(
     layer: str,
     *,
     most: int = 2000,
-    by_place: bool = False,
+    by_cell: bool = False,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Embedding:
     """The features of the first `most` images of a split in a layer, a vector each, for a projector or a table.
 
-    Of a layer with maps: their means over the image or, with `by_place`, all their values. `progress` counts images,
+    Of a layer with maps: their means over the image or, with `by_cell`, all their values. `progress` counts images,
     and so do those of `nearest_neighbours` and `unit_pass`.
     """
-    points = _Vectors(by_place)
+    points = _Vectors(by_cell)
     count = image_count(batches)
     total = None if count is None else min(count, most)
     first = _first(labelled_batches(batches, batch_size, Inspection(model).image_shape), most)
-    advance = progress and (lambda done, _: progress(done, total))
+    advance = None if progress is None else (lambda done, _=None, /: progress(done, total))
     unit_pass(model, first, [layer], collectors=[points], batch_size=batch_size, progress=advance)
-    labels = None if points.labels[0] is None else np.concatenate(points.labels)
+    known = [labels for labels in points.labels if labels is not None]
+    labels = np.concatenate(known) if known else None
     return Embedding(layer, np.concatenate(points.vectors), np.concatenate(points.images), labels)
 
 
@@ -106,10 +107,10 @@ def features_layer(model: keras.Model) -> str:
     """
     graph = Inspection(model).graph()
     dense = [at for at, node in enumerate(graph.nodes) if isinstance(node.layer, keras.layers.Dense)]
-    before = graph.nodes[: dense[-1]] if dense else []
+    before_logits = graph.nodes[: dense[-1]] if dense else []
     vectors = [
         node
-        for node in before
+        for node in before_logits
         if [len(shape) for shape in node.output_shapes] == [2] and not isinstance(node.layer, UNCHANGED)
     ]
     candidates = vectors or graph.convolutions()
@@ -128,23 +129,25 @@ def _first(batches: Iterable, most: int) -> Iterator:
             return
 
 
-def _features(maps: np.ndarray, by_place: bool) -> np.ndarray:
+def _features(maps: np.ndarray, by_cell: bool) -> np.ndarray:
     """Maps (n, rows, columns, units) as vectors (n, ...)."""
-    return maps.reshape(len(maps), -1) if by_place else maps.mean(axis=(1, 2))
+    return maps.reshape(len(maps), -1) if by_cell else maps.mean(axis=(1, 2))
 
 
 class _Vectors:
     """Keeps the vector of every image, and the image."""
 
-    def __init__(self, by_place: bool):
-        self._by_place = by_place
+    def __init__(self, by_cell: bool):
+        self._by_cell = by_cell
 
     def start(self, layers: Mapping[str, UnitLayer]) -> None:
-        self.vectors, self.images, self.labels = [], [], []
+        self.vectors: list[np.ndarray] = []
+        self.images: list[np.ndarray] = []
+        self.labels: list[np.ndarray | None] = []
 
     def add(self, batch: Batch) -> None:
         (maps,) = batch.maps.values()
-        self.vectors.append(_features(maps, self._by_place))
+        self.vectors.append(_features(maps, self._by_cell))
         self.images.append(batch.images)
         self.labels.append(batch.labels)
 
@@ -155,11 +158,9 @@ class _Vectors:
 class _Nearest:
     """Keeps the images that are among any query's nearest so far, each once."""
 
-    def __init__(
-        self, queries: np.ndarray, vectors: np.ndarray, count: int, skip: Sequence[int] | None, by_place: bool
-    ):
+    def __init__(self, queries: np.ndarray, vectors: np.ndarray, count: int, skip: Sequence[int] | None, by_cell: bool):
         self._images, self._searched = np.asarray(queries), 0
-        self._queries, self._count, self._by_place = _directions(vectors), count, by_place
+        self._queries, self._count, self._by_cell = _directions(vectors), count, by_cell
         self._skip = np.full(len(queries), -1) if skip is None else np.asarray(skip, int)
         if self._skip.shape != (len(queries),):
             raise ModelError(f"skip={skip} for {len(queries)} images; expected an index for each")
@@ -173,7 +174,7 @@ class _Nearest:
     def add(self, batch: Batch) -> None:
         (maps,) = batch.maps.values()
         self._searched += len(batch.images)
-        distances = 1 - self._queries @ _directions(_features(maps, self._by_place)).T
+        distances = 1 - self._queries @ _directions(_features(maps, self._by_cell)).T
         index = np.broadcast_to(batch.start + np.arange(len(batch.images)), distances.shape)
         distances = np.where(index == self._skip[:, None], np.inf, distances)
         distances = np.concatenate([self._distances, distances], axis=1)

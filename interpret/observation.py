@@ -52,7 +52,13 @@ class ObservedLayer:
     @cached_property
     def dead(self) -> np.ndarray | None:
         """Which units are zero everywhere on the images, shape (units,)."""
-        return None if self.detected is None else ~self.detected.any(axis=(0, 1, 2))
+        return None if self.detected is None else np.logical_not(self.detected.any(axis=(0, 1, 2)))
+
+    def activity(self) -> tuple[np.ndarray, np.ndarray]:
+        """`activation` and `dead`. Raises UserError for a layer of which no maps were made."""
+        if self.activation is None or self.dead is None:
+            raise UserError(f"layer '{self.name}' has no maps; what its units do is not known")
+        return self.activation, self.dead
 
     @cached_property
     def norm(self) -> np.ndarray | None:
@@ -164,18 +170,26 @@ def read_by(info: "ConvInfo", maps: np.ndarray, inside: Mapping[str, Mapping[str
 
     `inside` are the cells that padding does not reach, by layer and stage: those of the layer that made the maps count.
     """
-    options = {"strides": info.strides, "padding": info.padding, "dilation": info.dilation}
     if info.kind == "Conv2D":
         inputs = info.kernel.shape[2]
         first = unit // (info.output_shape[-1] // info.groups) * inputs
         channels, kernel = np.arange(first, first + inputs), info.kernel[..., unit]
-    elif info.kind == "DepthwiseConv2D":
+    elif info.pointwise is None:
         multiplier = info.kernel.shape[3]
         channels = np.array([unit // multiplier])
         kernel = info.kernel[:, :, channels, unit % multiplier]
     else:  # a separable convolution's units read every channel, each by a mixture of the kernels that it has
         channels = np.arange(info.kernel.shape[2])
         kernel = np.einsum("rcim,im->rci", info.kernel, info.pointwise[..., unit])
-    made = [cells for cells in inside.get(info.reads, {}).values() if cells.shape == maps.shape[1:3]]
-    options["inside"] = made[-1] if made else None
-    return strongest_read(maps[..., channels], kernel, channels=channels, layer=info.reads, **options)
+    source = {} if info.reads is None else inside.get(info.reads, {})
+    made = [cells for cells in source.values() if cells.shape == maps.shape[1:3]]
+    return strongest_read(
+        maps[..., channels],
+        kernel,
+        layer=info.reads,
+        channels=channels,
+        inside=made[-1] if made else None,
+        strides=info.strides,
+        padding=info.padding,
+        dilation=info.dilation,
+    )

@@ -43,7 +43,7 @@ def occlusion(
     def score(values, images, targets):
         return [of_class(network.forward(images, values)[0], targets)]
 
-    before = network.run("score", score, [images, targets], batch_size)[0]
+    uncovered_logits = network.run("score", score, [images, targets], batch_size)[0]
 
     def covered(rows):
         chosen = images[rows // len(corners)]  # a copy
@@ -57,7 +57,7 @@ def occlusion(
     for rows, (after,) in network.stream("score", score, len(images) * len(corners), covered, batch_size, progress):
         for row, logit in zip(rows, after, strict=True):
             image = row // len(corners)
-            falls[image][_square(corners[row % len(corners)], size)] += before[image] - logit
+            falls[image][_square(corners[row % len(corners)], size)] += uncovered_logits[image] - logit
     return (falls / covers).astype(np.float32)
 
 

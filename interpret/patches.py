@@ -24,7 +24,7 @@ class TopPatches:
     field: ReceptiveField
     values: np.ndarray  # (units, count) float32: the largest activation in the image
     index: np.ndarray  # (units, count) which image of those that were looked at, in their order
-    places: np.ndarray  # (units, count, 2) row and column in the unit's map
+    cells: np.ndarray  # (units, count, 2) row and column in the unit's map
     boxes: np.ndarray  # (units, count, 4) top, left, bottom, right in pixels, reaching into the padding
     rows: np.ndarray  # (units, count) into `images`, `labels` and `masks`
     images: np.ndarray  # (shown, height, width, channels), each image once, by its index
@@ -38,8 +38,8 @@ class TopPatches:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For an `.npz`."""
-        names = ("images", "rows", "boxes", "values", "places", "index")
-        return {name: getattr(self, name) for name in names}
+        shown = {"images": self.images, "rows": self.rows, "boxes": self.boxes}
+        return shown | {"values": self.values, "places": self.cells, "index": self.index}
 
     def patch(self, unit: int, rank: int) -> np.ndarray:
         """What the unit sees of the image, (height, width, channels), without what lies outside the image."""
@@ -86,9 +86,9 @@ class PatchesCollector:
         self._kept = {index: kept for index, kept in self._kept.items() if index in wanted}
         for row in range(len(batch.images)):
             if batch.start + row in wanted:
-                parts = (batch.images, batch.labels, batch.masks)
                 # A copy: a view would hold the whole batch.
-                self._kept[batch.start + row] = tuple(None if part is None else part[row].copy() for part in parts)
+                label, mask = (None if of is None else of[row].copy() for of in (batch.labels, batch.masks))
+                self._kept[batch.start + row] = batch.images[row].copy(), label, mask
 
     def result(self) -> dict[str, TopPatches]:
         return {name: self._patches(best) for name, best in self._bests.items()}
@@ -97,13 +97,13 @@ class PatchesCollector:
         shown, rows = np.unique(best.index, return_inverse=True)
         images, labels, masks = zip(*(self._kept[index] for index in shown.tolist()), strict=True)
         field = best.layer.field
-        boxes = [field.box(row, column) for row, column in best.places.reshape(-1, 2).tolist()]
+        boxes = [field.box(row, column) for row, column in best.cells.reshape(-1, 2).tolist()]
         return TopPatches(
             layer=best.layer.name,
             field=field,
             values=best.values,
             index=best.index,
-            places=best.places,
+            cells=best.cells,
             boxes=np.array(boxes, int).reshape(*best.index.shape, 4),
             rows=rows.reshape(best.index.shape),
             images=np.stack(images),
@@ -119,17 +119,17 @@ class _Best:
         self.layer, self._count = layer, count
         self.values = np.empty((layer.units, 0), np.float32)
         self.index = np.empty((layer.units, 0), int)
-        self.places = np.empty((layer.units, 0, 2), int)
+        self.cells = np.empty((layer.units, 0, 2), int)
 
     def add(self, maps: np.ndarray, start: int) -> None:
         flat = maps.reshape(len(maps), -1, maps.shape[-1])
         best = flat.argmax(axis=1)  # (n, units)
         values = np.take_along_axis(flat, best[:, None], axis=1)[:, 0].T
-        places = np.stack(np.divmod(best.T, maps.shape[2]), axis=-1)
+        cells = np.stack(np.divmod(best.T, maps.shape[2]), axis=-1)
         index = np.broadcast_to(start + np.arange(len(maps)), values.shape)
         values = np.concatenate([self.values, values], axis=1)
         # Earlier images stand first, and a stable sort leaves them before their equals; NaN is sorted last.
         order = np.argsort(-values, axis=1, kind="stable")[:, : self._count]
         self.values = np.take_along_axis(values, order, axis=1)
         self.index = np.take_along_axis(np.concatenate([self.index, index], axis=1), order, axis=1)
-        self.places = np.take_along_axis(np.concatenate([self.places, places], axis=1), order[..., None], axis=1)
+        self.cells = np.take_along_axis(np.concatenate([self.cells, cells], axis=1), order[..., None], axis=1)

@@ -77,7 +77,7 @@ def randomisation_check(
 
 def _layers_with_kernels(network: Network, size: tuple[int, int]) -> list[str]:
     """The first call of each layer that has a kernel of its own, in the order of execution."""
-    first_calls = {}
+    first_calls: dict[int, str] = {}
     for node in network.graph(size).nodes:
         if _has_kernel(node.layer):
             first_calls.setdefault(id(node.layer), node.name)
@@ -115,5 +115,5 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[places]
+    _, positions, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[positions]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +68,9 @@ def strongest_read(
     *,
     count: int = SHOWN,
     layer: str | None = None,
-    channels: Sequence[int] | None = None,
+    channels: Sequence[int] | np.ndarray | None = None,
     inside: np.ndarray | None = None,
-    **convolution,
+    **convolution: Any,
 ) -> Reading:
     """The `count` maps that add most to a unit, by the mean magnitude of their contribution over all positions and
     images.

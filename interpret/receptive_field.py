@@ -31,7 +31,7 @@ class ReceptiveField:
 
     def box(self, row: int, column: int) -> Box:
         """The pixels that the unit at a place sees, those that padding stands in for included."""
-        if self.size is None:
+        if self.size is None or self.stride is None or self.start is None:
             return 0, 0, *self.image_size
         top, left = (first + step * at for first, step, at in zip(self.start, self.stride, (row, column), strict=True))
         return top, left, top + self.size[0], left + self.size[1]
@@ -44,15 +44,19 @@ class ReceptiveField:
 
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the middles of the units' fields lie: pixels down (rows,), and pixels across (columns,)."""
-        if self.size is None:
-            return tuple(
+        down: np.ndarray
+        across: np.ndarray
+        if self.size is None or self.stride is None or self.start is None:
+            down, across = (
                 (np.arange(cells) + 0.5) * pixels / cells - 0.5
                 for cells, pixels in zip(self.map_size, self.image_size, strict=True)
             )
-        return tuple(
-            start + (size - 1) / 2 + stride * np.arange(cells)
-            for start, size, stride, cells in zip(self.start, self.size, self.stride, self.map_size, strict=True)
-        )
+        else:
+            down, across = (
+                start + (size - 1) / 2 + stride * np.arange(cells)
+                for start, size, stride, cells in zip(self.start, self.size, self.stride, self.map_size, strict=True)
+            )
+        return down, across
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class UnitView:
     """What the unit at one place of a layer's map sees of an image: exactly, and how much each pixel moves it."""
 
     field: ReceptiveField
-    place: tuple[int, int]  # row and column in the map
+    cell: tuple[int, int]  # row and column in the map
     effective: np.ndarray | None = None  # (height, width) from zero; None: not measured
 
     @property
@@ -70,7 +74,7 @@ class UnitView:
     @property
     def box(self) -> Box:
         """The pixels that can reach the unit, those that padding stands in for included."""
-        return self.field.box(*self.place)
+        return self.field.box(*self.cell)
 
     @property
     def effective_size(self) -> float | None:
@@ -106,7 +110,7 @@ def unit_views(
     views = []
     for done, layer in enumerate(layers, 1):
         field = receptive_field(model, layer, np.shape(images)[1:3])
-        middle = tuple(cells // 2 for cells in field.map_size)
+        middle = (field.map_size[0] // 2, field.map_size[1] // 2)
         views.append(UnitView(field, middle, effective_receptive_field(model, images, layer).mean(axis=0)))
         if progress:
             progress(done, len(layers))
@@ -134,9 +138,15 @@ def fields_of(graph: Graph, layers: Iterable[str]) -> dict[str, ReceptiveField]:
     for layer in layers:
         shape = graph.node(layer).output_shapes[0]
         sides = spans[layer] if len(shape) == 4 else None
-        pairs = [tuple(getattr(side, name) for side in sides) for name in ("size", "stride", "start")] if sides else []
-        map_size = shape[1:3] if len(shape) == 4 else (1, 1)
-        fields[layer] = ReceptiveField(layer, graph.image_shape[:2], map_size, *(pairs or [None] * 3))
+        map_size = (shape[1], shape[2]) if len(shape) == 4 else (1, 1)
+        fields[layer] = ReceptiveField(
+            layer,
+            graph.image_shape[:2],
+            map_size,
+            size=None if sides is None else (sides[0].size, sides[1].size),
+            stride=None if sides is None else (sides[0].stride, sides[1].stride),
+            start=None if sides is None else (sides[0].start, sides[1].start),
+        )
     return fields
 
 
@@ -146,13 +156,13 @@ def effective_receptive_field(
     layer: str,
     units: Sequence[int] | None = None,
     *,
-    place: tuple[int, int] | None = None,
+    cell: tuple[int, int] | None = None,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """How much each pixel really moves a unit, shape (units, height, width), from zero, float32.
 
-    The magnitude of the gradient of the unit's value at `place` (row, column; by default the middle of its map) with
+    The magnitude of the gradient of the unit's value at `cell` (row, column; by default the middle of its map) with
     respect to the pixels of `images` (n, height, width, channels), added over the channels, mean over the images. What
     the layer's own ReLU receives is differentiated: a unit that is off has no gradient behind it. It is zero outside
     the exact field, and usually concentrated in its middle: Luo, Li, Urtasun and Zemel, "Understanding the Effective
@@ -167,28 +177,28 @@ def effective_receptive_field(
     inspection.check_differentiable()
     graph = inspection.graph(images.shape[1:3], images.shape[3])
     node, field = graph.node(layer), fields_of(graph, [layer])[layer]
-    units, count = node.units(units), node.output_shapes[0][-1]
-    row, column = (cells // 2 for cells in field.map_size) if place is None else place
+    chosen, count = node.units(units), node.output_shapes[0][-1]
+    row, column = (cells // 2 for cells in field.map_size) if cell is None else cell
     if not all(0 <= at < cells for at, cells in zip((row, column), field.map_size, strict=True)):
-        raise ModelError(f"place {(row, column)} does not exist; the maps of layer '{layer}' are {field.map_size}")
+        raise ModelError(f"cell {(row, column)} does not exist; the maps of layer '{layer}' are {field.map_size}")
     tap = graph.stages(node)["filter"] if node.is_convolution else Tap(layer)
 
     def slopes(values: list[Any], images: Any, units: Any) -> list[Any]:
-        def reached(calls):
+        def score(calls):
             maps = tap.of(calls[tap.call])
-            there = maps[:, row, column] if len(maps.shape) == 4 else maps
-            return ops.sum(ops.cast(there, "float32") * ops.one_hot(units, count))
+            activations = maps[:, row, column] if len(maps.shape) == 4 else maps
+            return ops.sum(ops.cast(activations, "float32") * ops.one_hot(units, count))
 
-        gradients, _ = inspection.gradient(images, values, reached)
+        gradients, _ = inspection.gradient(images, values, score)
         return [ops.sum(ops.abs(gradients), axis=-1)]
 
     def pairs(rows: np.ndarray) -> list[np.ndarray]:
         unit, image = np.divmod(rows, len(images))
-        return [images[image], units[unit].astype(np.int32)]
+        return [images[image], chosen[unit].astype(np.int32)]
 
-    total = np.zeros((len(units), *images.shape[1:3]))
-    name, passes = ("slopes", layer, row, column), len(units) * len(images)
-    for rows, (steepness,) in inspection.stream(name, slopes, passes, pairs, batch_size, progress):
+    total = np.zeros((len(chosen), *images.shape[1:3]))
+    name, gradient_count = ("slopes", layer, row, column), len(chosen) * len(images)
+    for rows, (steepness,) in inspection.stream(name, slopes, gradient_count, pairs, batch_size, progress):
         np.add.at(total, rows // len(images), steepness)
     return (total / len(images)).astype(np.float32)
 

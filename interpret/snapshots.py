@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def pack_snapshot(
     that are not finite stay what they are. `unpack_snapshot` gives them back. `whole` keeps every unit and input of
     kernels of up to a million weights: what they began as, with which they are compared later.
     """
-    arrays = {"format": np.array(FORMAT), "epoch": np.array(epoch)}
+    arrays: dict[str, Any] = {"format": np.array(FORMAT), "epoch": np.array(epoch)}
     for layer, kernel in kernels.items():
         kernel = np.asarray(kernel)
         kept = kernel if whole and kernel.size <= MOST_WHOLE else kernel[:, :, :MOST_INPUTS, :MOST_UNITS]

@@ -25,7 +25,7 @@ class SpectralImage:
     channels: int
     value_range: tuple[float, float]
 
-    def start(self, seed: int, names: Sequence[int]) -> np.ndarray:
+    def start(self, seed: int, names: Sequence[int] | np.ndarray) -> np.ndarray:
         """A spectrum of seeded noise for each name, the same for a name whatever the others are."""
         shape = (self.channels, *self.size, 2)
         return np.stack(

@@ -55,12 +55,12 @@ class KernelTuning:
     def order(self) -> np.ndarray:
         """The units by kind, those with an orientation by its angle, the others by the strength of their kind."""
         kind = self.kind
-        places = {
+        ranks = {
             ORIENTATION: self.orientation,
             COLOUR: -np.nan_to_num(self.colour_ratio),
             CENTRE: -self.centre_surround,
         }
-        return np.concatenate([_sorted(kind == name, places.get(name)) for name in (ORIENTATION, COLOUR, CENTRE, NONE)])
+        return np.concatenate([_sorted(kind == name, ranks.get(name)) for name in (ORIENTATION, COLOUR, CENTRE, NONE)])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For an `.npz`."""
@@ -87,20 +87,21 @@ def kernel_tuning(kernel: np.ndarray) -> KernelTuning:
             "3 pixels a side or more"
         )
     measured = _measure(np.nan_to_num(kernel))
-    return KernelTuning(**measured, **_chance(kernel.shape[:3]))
+    least_orientation, least_centre = _chance(kernel.shape[:3])
+    return KernelTuning(**measured, least_orientation=least_orientation, least_centre=least_centre)
 
 
 def _measure(kernel: np.ndarray) -> dict[str, np.ndarray]:
     planes = list(_planes(kernel))
-    answers = np.stack([_grating_answers(plane) for _, plane in planes])  # (axes, units, frequencies, angles)
-    strongest = answers[:, :, 1:].max(axis=(2, 3)).argmax(axis=0)  # the axis of each unit
+    responses = np.stack([_grating_responses(plane) for _, plane in planes])  # (axes, units, frequencies, angles)
+    strongest = responses[:, :, 1:].max(axis=(2, 3)).argmax(axis=0)  # the axis of each unit
     units = np.arange(kernel.shape[-1])
-    own = answers[strongest, units, 1:]  # without the frequency of zero, which has no orientation
+    own = responses[strongest, units, 1:]  # without the frequency of zero, which has no orientation
     frequency, angle = np.unravel_index(own.reshape(len(units), -1).argmax(axis=1), own.shape[1:])
     curve = own.max(axis=1)  # (units, angles) at the frequency that suits each angle
     total = curve.sum(axis=1)
     resultant = np.abs(curve @ np.exp(2j * np.deg2rad(ANGLES)))
-    colour_ratio, opposition = _colour(answers, [name for name, _ in planes])
+    colour_ratio, opposition = _colour(responses, [name for name, _ in planes])
     plane = np.stack([plane for _, plane in planes])[strongest, :, :, units]  # (units, height, width)
     return {
         "orientation": ANGLES[angle].astype(np.float64),
@@ -125,7 +126,7 @@ def _frequencies(size: tuple[int, int]) -> np.ndarray:
     return np.concatenate([[0.0], np.linspace(1 / (2 * max(size)), 0.5, FREQUENCIES)])
 
 
-def _grating_answers(plane: np.ndarray) -> np.ndarray:
+def _grating_responses(plane: np.ndarray) -> np.ndarray:
     """The amplitude of the answer to gratings, (units, frequencies, angles), of a plane (height, width, units)."""
     height, width = plane.shape[:2]
     rows, columns = np.mgrid[:height, :width]
@@ -136,8 +137,8 @@ def _grating_answers(plane: np.ndarray) -> np.ndarray:
     return np.abs(np.einsum("hwu,hwfa->ufa", plane, waves))
 
 
-def _colour(answers: np.ndarray, axes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    largest = answers.max(axis=(2, 3))  # (axes, units), the even colour of frequency zero too
+def _colour(responses: np.ndarray, axes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    largest = responses.max(axis=(2, 3))  # (axes, units), the even colour of frequency zero too
     units = largest.shape[1]
     if len(axes) == 1:
         return np.full(units, np.nan), np.full(units, "")
@@ -177,12 +178,11 @@ def _gaussian_pairs(size: tuple[int, int]) -> Iterator[np.ndarray]:
 
 
 @cache
-def _chance(shape: tuple[int, int, int]) -> dict[str, float]:
+def _chance(shape: tuple[int, int, int]) -> tuple[float, float]:
+    """The orientation index, and the share of a centre and its surround, that random kernels stay below."""
     measured = _measure(np.random.default_rng(0).normal(size=(*shape, RANDOM)))
-    return {
-        "least_orientation": float(np.percentile(measured["orientation_index"], SURE)),
-        "least_centre": max(HALF, float(np.percentile(measured["centre_surround"], SURE))),
-    }
+    least_orientation = float(np.percentile(measured["orientation_index"], SURE))
+    return least_orientation, max(HALF, float(np.percentile(measured["centre_surround"], SURE)))
 
 
 def _sorted(chosen: np.ndarray, by: np.ndarray | None) -> np.ndarray:

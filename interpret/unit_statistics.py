@@ -86,7 +86,9 @@ class UnitStatistics:
         compare: without labels, and for a class of which fewer than two images were seen.
         """
         chances = np.ones(len(self.active))
-        if self.class_images is None or (self.class_images > 0).sum() < 2:
+        if self.class_images is None or self.class_mean is None or self.class_variance is None:
+            return chances
+        if (self.class_images > 0).sum() < 2:
             return chances
         counts, means = self.class_images.astype(float), np.nan_to_num(self.class_mean)
         squares = counts[:, None] * np.nan_to_num(self.class_variance)  # sums about each class's mean
@@ -131,7 +133,7 @@ class UnitStatistics:
         """The statistics as a structured array of COLUMNS, a row a unit."""
         rows = np.zeros(len(self.active), COLUMNS)
         rows["layer"], rows["unit"] = self.layer, np.arange(len(rows))
-        for name in (*rows.dtype.names[2:11], "preference_p"):
+        for name in (*(name for name, *_ in COLUMNS[2:11]), "preference_p"):
             rows[name] = getattr(self, name)
         has_twin = self.twin >= 0
         pair = np.arange(len(rows)), np.maximum(self.twin, 0)
@@ -189,27 +191,27 @@ class _Tally:
         self._active, self._active_images, self._sum = np.zeros((3, layer.units))
         self._maximum = np.full(layer.units, -np.inf)
         self._moments = np.zeros((layer.units, layer.units))
-        self._centre: np.ndarray | None = None
+        self._centre = np.zeros(layer.units, np.float32)
         self._class_sums, self._class_squares = np.zeros((2, 0, layer.units))
         self._class_images = np.zeros(0, np.int64)
 
     def add(self, maps: np.ndarray, labels: np.ndarray | None) -> None:
-        places = maps.reshape(len(maps), -1, maps.shape[-1])
-        positive = (places > 0).sum(axis=1)
-        means = places.mean(axis=1, dtype=np.float64)
-        self._images += len(maps)
-        self._places += places.shape[0] * places.shape[1]
-        self._active += positive.sum(axis=0)
-        self._active_images += (positive > 0).sum(axis=0)
-        self._sum += means.sum(axis=0) * places.shape[1]
-        self._maximum = np.maximum(self._maximum, places.max(axis=(0, 1)))
-        if self._centre is None:
+        values = maps.reshape(len(maps), -1, maps.shape[-1])
+        positive = (values > 0).sum(axis=1)
+        means = values.mean(axis=1, dtype=np.float64)
+        if not self._images:
             # Products of what is far from zero and varies little would cancel to noise.
             self._centre = means.mean(axis=0).astype(np.float32)
-        centred = (places - self._centre).reshape(-1, maps.shape[-1])
+        self._images += len(maps)
+        self._places += values.shape[0] * values.shape[1]
+        self._active += positive.sum(axis=0)
+        self._active_images += (positive > 0).sum(axis=0)
+        self._sum += means.sum(axis=0) * values.shape[1]
+        self._maximum = np.maximum(self._maximum, values.max(axis=(0, 1)))
+        centred = (values - self._centre).reshape(-1, maps.shape[-1])
         self._moments += centred.T @ centred
         if labels is not None:
-            above = means if places.min() >= 0 else np.maximum(places, 0).mean(axis=1, dtype=np.float64)
+            above = means if values.min() >= 0 else np.maximum(values, 0).mean(axis=1, dtype=np.float64)
             self._add_classes(above, labels)
 
     def _add_classes(self, means: np.ndarray, labels: np.ndarray) -> None:
@@ -231,9 +233,12 @@ class _Tally:
         variance[(self._active == 0) | (variance <= 1e-12 * (mean**2 + 1e-30))] = np.nan
         deviation = np.sqrt(variance)
         kernel = self._layer.kernel
-        images = self._class_images if len(self._class_images) else None
-        class_mean = None if images is None else _ratio(self._class_sums, images[:, None])
-        within = None if images is None else _ratio(self._class_squares, images[:, None]) - class_mean**2
+        images, class_mean, class_variance = None, None, None
+        if len(self._class_images):
+            images = self._class_images
+            class_mean = _ratio(self._class_sums, images[:, None])
+            within = _ratio(self._class_squares, images[:, None]) - class_mean**2
+            class_variance = np.where(within > 1e-12 * class_mean**2, within, 0)
         return UnitStatistics(
             layer=self._layer.name,
             images=self._images,
@@ -245,7 +250,7 @@ class _Tally:
             correlation=np.clip(covariance / np.outer(deviation, deviation), -1, 1),
             cosine=None if kernel is None else kernel_cosines(kernel),
             class_images=images,
-            class_variance=None if within is None else np.where(within > 1e-12 * class_mean**2, within, 0),
+            class_variance=class_variance,
         )
 
 
@@ -293,8 +298,9 @@ def unit_table(statistics: Mapping[str, UnitStatistics], sort: str | None = None
     table = np.concatenate([of_layer.table() for of_layer in statistics.values()])
     if sort is None:
         return table
-    if sort not in table.dtype.names:
-        raise UserError(f"sort={sort!r}; the table has the columns {', '.join(table.dtype.names)}")
+    columns = [name for name, _ in COLUMNS]
+    if sort not in columns:
+        raise UserError(f"sort={sort!r}; the table has the columns {', '.join(columns)}")
     if sort == "layer":
         return table[np.argsort(table["layer"], kind="stable")]
     return table[np.argsort(-np.nan_to_num(table[sort].astype(np.float64), nan=-np.inf), kind="stable")]
@@ -304,7 +310,7 @@ def table_csv(table: np.ndarray) -> str:
     """A structured array as CSV text with a header; what is not known is left empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.dtype.names)
+    writer.writerow(table.dtype.names or ())
     for row in table:
         writer.writerow(["" if value != value else value for value in row.tolist()])
     return out.getvalue()

@@ -20,7 +20,8 @@ def build_convnet(
     The model takes images (batch, height, width, channels) in [0, 255] and gives logits (batch, classes).
     """
     blocks = BlockBuilder(config, seed)
-    images, x = blocks.images(*image_size, channels)
+    height, width = image_size
+    images, x = blocks.images(height, width, channels)
     for block, filters in enumerate(config.filters):
         for number in range(1, config.convolutions[block] + 1):
             x = blocks.convolution(

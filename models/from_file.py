@@ -43,13 +43,13 @@ def file_input(path: str | os.PathLike) -> tuple[int | None, int | None, int]:
     for ends, kind in ((inputs, "inputs"), (outputs, "outputs")):
         if len(ends) != 1:
             raise ModelError(f"{path} has {len(ends)} {kind}; training takes a network of one input and one output.")
-    shape = layers[inputs[0]].get("batch_shape") or config.get("build_input_shape") or ()
+    shape: Sequence[Any] = layers[inputs[0]].get("batch_shape") or config.get("build_input_shape") or ()
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise ModelError(
-            f"{path} takes {_shown(shape)}; expected images of shape (batch, height, width, channels) with 1 or 3 "
+            f"{path} takes {_shape_text(shape)}; expected images of shape (batch, height, width, channels) with 1 or 3 "
             "channels."
         )
-    return tuple(shape[1:])
+    return shape[1], shape[2], shape[3]
 
 
 def network_from_file(
@@ -96,13 +96,15 @@ def _read_for(file: str, image_shape: tuple[int, ...]) -> "keras.Model":
     model = read_model(file)
     if len(model.output_shape) != 2:
         raise ModelError(
-            f"{file} gives outputs of shape {_shown(model.output_shape)}; expected a number for each class, "
+            f"{file} gives outputs of shape {_shape_text(model.output_shape)}; expected a number for each class, "
             "(batch, classes)."
         )
     return model
 
 
-def build_from_file(config: Any, image_size: Sequence[int], channels: int, classes: int, *, seed: int | None = None):
+def build_from_file(
+    config: Any, image_size: Sequence[int], channels: int, classes: int, *, seed: int | None = None
+) -> "keras.Model":
     """The model of `network_from_file`."""
     return network_from_file(config, image_size, channels, classes, seed=seed).model
 
@@ -251,5 +253,5 @@ def sides(shape: Sequence[int | None]) -> str:
     return " x ".join("any" if side is None else str(side) for side in shape)
 
 
-def _shown(shape: Sequence[int | None]) -> str:
+def _shape_text(shape: Sequence[int | None]) -> str:
     return f"({', '.join('any' if side is None else str(side) for side in shape)})"

@@ -1,4 +1,4 @@
-"""A small residual network: each unit adds what two convolutions find to what it was given."""
+"""A small residual network: each unit adds the output of two convolutions to its input."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,8 @@ def build_resnet(
     stride. The model takes images (batch, height, width, channels) in [0, 255] and gives logits (batch, classes).
     """
     blocks = BlockBuilder(config, seed)
-    images, x = blocks.images(*image_size, channels)
+    height, width = image_size
+    images, x = blocks.images(height, width, channels)
     x = blocks.convolution(x, "stem_conv1", config.filters[0], config.kernel_size[0], padding="same", relu="stem_relu1")
     for block in range(len(config.filters)):
         for unit in range(1, config.convolutions[block] + 1):

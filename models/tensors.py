@@ -52,7 +52,7 @@ def traced(function: Callable[[Any], list[Any]], shape: Sequence[int], dtype: st
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Turns what fails in a model's own layers inside the block into a ModelError.
+    """Turns an error inside a model's own layers into a ModelError, while the block runs.
 
     Keras links layers by shapes alone, so that an option may turn out to be wrong only once something is computed.
     """
@@ -70,7 +70,7 @@ def check_names(model: keras.Model) -> None:
 
 
 def filled(array: np.ndarray, count: int) -> np.ndarray:
-    """A batch with its last row repeated up to `count` rows: another length would have to be compiled."""
+    """A batch whose last row is repeated up to `count` rows, because another length would have to be compiled."""
     return array if len(array) == count else np.concatenate([array, np.repeat(array[-1:], count - len(array), axis=0)])
 
 
@@ -135,7 +135,7 @@ def _positive_gradient_by_tensorflow(x: Any) -> Any:
 def _traced_by_tensorflow(function: Callable, shape: Sequence[int], dtype: str) -> list[Hashable]:
     import tensorflow as tf
 
-    keys = []
+    keys: list[Hashable] = []
 
     def key(tensor):
         while tensor.op.type in ("Cast", "Identity"):
@@ -167,8 +167,8 @@ def _compiled_by_jax(
         nonlocal largest
         count = len(arrays[batched[0]])
         largest = max(largest, count)
-        arrays = [filled(array, largest) if at in batched else array for at, array in enumerate(arrays)]
-        return [np.asarray(array)[:count] for array in jitted(values, *arrays)]
+        full = [filled(array, largest) if at in batched else array for at, array in enumerate(arrays)]
+        return [np.asarray(array)[:count] for array in jitted(values, *full)]
 
     return run
 

@@ -38,6 +38,7 @@ NOT_RUN = {
     "python -m sphinx --fail-on-warning -c docs . build/site": "tests/test_site.py builds it",
     "ruff format .": "changes files: .ci/run checks the format",
     "ruff check .": ".ci/run runs it",
+    ".ci/types": ".ci/run runs it",
     "pip install pip-audit && pip-audit": NETWORK,
     "pytest": TESTS,
     "pytest -m 'not slow'": TESTS,
@@ -258,8 +259,8 @@ def test_the_program_tells_nobody_to_type_what_a_shell_takes_for_a_pattern():
     not_to_be_typed = ("hydra.searchpath=",)
     for path in (path for path in ROOT.rglob("*.py") if not {"tests", "benchmarks"} & set(path.parts)):
         for text in filter(lambda value: isinstance(value, str), literals(path)):
-            found = re.search(r"(?<!['\w.])[a-z_.]+=[\[{].*", text)
-            assert not found or found[0].startswith(not_to_be_typed), f"{path}: {text}"
+            match = re.search(r"(?<!['\w.])[a-z_.]+=[\[{].*", text)
+            assert not match or match[0].startswith(not_to_be_typed), f"{path}: {text}"
 
 
 def test_whatever_a_document_names_exists():

@@ -120,7 +120,7 @@ def test_training_from_code_of_ones_own_gives_a_run_and_stops_without_ending_the
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["training.epoch=3"], "Did you mean 'training.epochs'?"),
         (["-m", "seed=0,1"], "Cannot read '-m'"),
@@ -130,12 +130,12 @@ def test_training_from_code_of_ones_own_gives_a_run_and_stops_without_ending_the
         (["resume=runs/absent"], "Run runs/absent does not exist. Train one with: convlens train experiment=cars"),
     ],
 )
-def test_a_mistake_in_code_of_ones_own_is_an_error_that_names_it(words, said, tmp_path, monkeypatch):
+def test_a_mistake_in_code_of_ones_own_is_an_error_that_names_it(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(UserError) as refusal:
         convlens.train(words)
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])
@@ -150,7 +150,7 @@ def test_what_the_command_is_is_said_without_tensorflow_or_keras(flag, looking):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ["trian"],
@@ -165,19 +165,19 @@ def test_what_the_command_is_is_said_without_tensorflow_or_keras(flag, looking):
         (["env", "now"], "convlens env: env takes no arguments"),
     ],
 )
-def test_a_misspelt_command_is_answered_with_the_nearest_in_one_line(words, said, tmp_path):
+def test_a_misspelt_command_is_answered_with_the_nearest_in_one_line(words, message, tmp_path):
     done = convlens_command(*words, folder=tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
+    assert message in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
 
 
 def test_env_tells_what_a_bug_report_needs_and_no_secret(tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     done = convlens_command("env", folder=tmp_path, WANDB_API_KEY="canary-of-a-secret", TFDS_DATA_DIR="/my/data")
     assert (done.returncode, done.stderr) == (0, "")
-    told = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert told["convlens"].startswith(f"{convlens.__version__}, in ")
-    assert told["backend"] == "tensorflow, KERAS_BACKEND is not set" and told["devices"].startswith("cpu:0; ")
+    report = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert report["convlens"].startswith(f"{convlens.__version__}, in ")
+    assert report["backend"] == "tensorflow, KERAS_BACKEND is not set" and report["devices"].startswith("cpu:0; ")
     assert "/my/data, does not exist yet" in done.stdout
     assert f"{tmp_path}/runs" in done.stdout and os.environ["XDG_CACHE_HOME"] in done.stdout
     assert "canary" not in done.stdout

@@ -61,8 +61,8 @@ def test_everything_is_imported_under_one_name():
     for folder in (*PACKAGES, "tests", "benchmarks"):
         files += (ROOT / folder).rglob("*.py")
     for path in files:
-        found = {name.split(".")[0] for name in imported_by(path)} & short
-        assert not found, f"{path.relative_to(ROOT)} imports {found} without convlens."
+        short_names = {name.split(".")[0] for name in imported_by(path)} & short
+        assert not short_names, f"{path.relative_to(ROOT)} imports {short_names} without convlens."
 
 
 @pytest.mark.parametrize("package", [package for package in PACKAGES if package != "configs"])

@@ -203,7 +203,7 @@ def test_ctrl_c_while_a_command_still_imports_is_one_line(words, module, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("shell", "code", "said"),
+    ("shell", "code", "message"),
     [
         (
             "{} --version >&-",
@@ -217,8 +217,8 @@ def test_ctrl_c_while_a_command_still_imports_is_one_line(words, module, tmp_pat
         ("{} --help | head -1; exit ${{PIPESTATUS[0]}}", 0, ""),
     ],
 )
-def test_streams_that_are_closed_full_or_left_end_in_one_line_and_the_right_code(shell, code, said, tmp_path):
+def test_streams_that_are_closed_full_or_left_end_in_one_line_and_the_right_code(shell, code, message, tmp_path):
     command = shell.format(f"{sys.executable} -m convlens")
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == code
-    assert done.stderr.endswith(said) and done.stderr.count("\n") == said.count("\n")
+    assert done.stderr.endswith(message) and done.stderr.count("\n") == message.count("\n")

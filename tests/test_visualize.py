@@ -94,8 +94,8 @@ def test_the_newest_run_is_drawn_into_its_own_folder_with_animations_on_the_page
     folder = visualize(Visualize(figures=["evolution", "unit_statistics"]))
     assert folder == Run.newest("runs").figures_dir and folder.parent.parent.name == "interrupted"
     animations = [path.name for path in folder.glob("evolution-*.gif")]
-    page, said = (folder / "index.html").read_text(), capsys.readouterr().out
-    assert animations and all(name in page and f"\n  {name}\n" in said for name in animations)
+    page, printed = (folder / "index.html").read_text(), capsys.readouterr().out
+    assert animations and all(name in page and f"\n  {name}\n" in printed for name in animations)
     assert (folder / "unit_statistics.csv").is_file()
 
 

@@ -88,8 +88,8 @@ class ArrayData:
     def labels(self, split: str) -> np.ndarray:
         return self._roles[split][1]
 
-    def telling_faults(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing can go wrong while arrays are read."""
+    def faults_as_user_errors(self) -> contextlib.AbstractContextManager[None]:
+        """Does nothing: arrays cannot fail while they are read."""
         return contextlib.nullcontext()
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
@@ -131,7 +131,7 @@ def checked_arrays(images: np.ndarray, labels: np.ndarray, classes: int, name: s
 
 
 def carved(train: Labelled, share: float) -> tuple[Labelled, Labelled]:
-    """Images to train on and images to validate on, of which each class of `train` gives the share, at least one.
+    """Training and validation images: the validation gets the share of each class, at least one image of each.
 
     Always the same ones. Raises UserError for a class of a single image.
     """

@@ -53,14 +53,14 @@ def measure_statistics(model: keras.Model, images: np.ndarray, batch_size: int) 
 
 @contextmanager
 def _of_the_batch_alone(model: keras.Model, norms: list[keras.layers.Layer]) -> Iterator[None]:
-    """A call in training keeps the batch's own statistics, and silences nothing."""
+    """While the block runs, a call in training keeps the batch's own statistics and drops nothing."""
     settings = [(layer, "momentum", 0.0) for layer in norms]
     settings += [(layer, "rate", 0.0) for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    before = [getattr(layer, name) for layer, name, _ in settings]
+    previous = [getattr(layer, name) for layer, name, _ in settings]
     try:
         for layer, name, value in settings:
             setattr(layer, name, value)
         yield
     finally:
-        for (layer, name, _), value in zip(settings, before, strict=True):
+        for (layer, name, _), value in zip(settings, previous, strict=True):
             setattr(layer, name, value)

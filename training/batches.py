@@ -1,4 +1,4 @@
-"""What a training goes through: its batches, the validation's, how many steps an epoch has, what each mistake costs."""
+"""The batches of a training and of its validation, the steps of an epoch, and the weights of classes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def validation_batches(session: "Session") -> Any:
 def training_on_device(session: "Session") -> "DeviceTraining":
     """The training images of a `data.Dataset` on the accelerator, with what picks the batches of every step (JAX)."""
     training, data = session.config.training, session.data
-    return data.training_on_device(
+    return session.dataset.training_on_device(
         training.batch_size,
         session.config.seed,
         training.epochs,
@@ -75,18 +75,19 @@ def class_weights(training: Training, classes: tuple[str, ...], labels: np.ndarr
     if training.class_weights == "balanced":
         counts = np.bincount(labels, minlength=len(classes))
         return (len(labels) / (len(classes) * np.maximum(counts, 1))).astype("float32")
-    for name in training.class_weights:
+    weights = training.class_weights or {}
+    for name in weights:
         if name not in classes:
             raise UserError(unknown("class in training.class_weights", name, classes))
-    return np.array([training.class_weights.get(name, 1.0) for name in classes], "float32")
+    return np.array([weights.get(name, 1.0) for name in classes], "float32")
 
 
 def steps_together(steps_per_execution: int | str, steps: int) -> int:
-    """How many steps are executed in one call; they must not reach into the next epoch, or Keras trains on its batches.
+    """How many steps are executed in one call; they must not cross the end of an epoch. Raises `UserError`.
 
     Raises `UserError`.
     """
-    if steps_per_execution == "epoch":
+    if isinstance(steps_per_execution, str):  # "epoch"
         return steps
     if steps % steps_per_execution:
         divisors = [number for number in range(1, steps + 1) if steps % number == 0]

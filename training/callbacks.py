@@ -1,4 +1,4 @@
-"""What happens while a model trains, beside the training itself."""
+"""Callbacks that run beside the training."""
 
 import contextlib
 import math
@@ -9,13 +9,21 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from convlens.core import streams
 from convlens.core.errors import Stopped, UserError
-from convlens.core.progress import tell
+from convlens.core.progress import print_note
 from convlens.core.stopping import signals_to
-from convlens.training.checkpoint import checkpoints, place_of
+from convlens.training.checkpoint import checkpoints, moment_of
 from convlens.training.run import Run
 
 METRICS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second")
@@ -62,7 +70,7 @@ class Clock(keras.callbacks.Callback):
         return time.perf_counter() - self.epoch_start
 
     @elapsed.setter
-    def elapsed(self, seconds: float):
+    def elapsed(self, seconds: float) -> None:
         self.carried = seconds
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -121,20 +129,20 @@ class KeepBest(keras.callbacks.Callback):
             self.epoch, self.value = epoch + 1, value
 
     def mark(self, epoch: int) -> str:
-        """What the line of an epoch ends with: whether its model is the one that was saved."""
+        """The end of an epoch's line: whether its model was saved."""
         kept = self.last and epoch == self.params["epochs"]
         return "" if self.epoch != epoch else "  last, kept" if kept else "  best"
 
     def saved_so_far(self) -> str:
-        """Where training is, and what is saved."""
-        kept = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
-        kept += [f"the state {place_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
-        is_kept = f"{' and '.join(kept)} {'are' if len(kept) > 1 else 'is'}" if kept else "nothing is"
-        place = f"step {self.step} of epoch {self.current}" if self.step else f"epoch {self.current}"
-        return f"{place}; {is_kept} saved in {self.run.path}"
+        """The moment that training has reached, and what is saved."""
+        saved = [f"the best model (epoch {self.epoch}, {self.monitor} {self.value:.4f})"] if self.epoch else []
+        saved += [f"the state {moment_of(path)}" for path in checkpoints(self.run.checkpoints_dir)[:1]]
+        is_kept = f"{' and '.join(saved)} {'are' if len(saved) > 1 else 'is'}" if saved else "nothing is"
+        moment = f"step {self.step} of epoch {self.current}" if self.step else f"epoch {self.current}"
+        return f"{moment}; {is_kept} saved in {self.run.path}"
 
     def stopped(self, reason: str) -> str:
-        """What to tell when training cannot go on: why, where, what is saved and what to do."""
+        """The message when training cannot go on: why, where, what is saved and what to do."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
             f"Training stopped, {reason} in {self.saved_so_far()}. Lower training.optimizer.learning_rate "
@@ -169,7 +177,7 @@ class Interruption:
         return signals_to(self._request)
 
     def stop(self) -> None:
-        raise Stopped(self.requested)
+        raise Stopped(self.requested or signal.SIGINT)
 
     def _request(self, number, frame):
         # A terminal's end is told twice, by the system and by the shell; nobody is impatient then.
@@ -187,7 +195,7 @@ class ProgressLines(keras.callbacks.Callback):
     def __init__(self, run: Run, best: KeepBest, console: Console, steps: int, first_step: int):
         super().__init__()
         self.run, self.best, self.console, self.steps, self.first_step = run, best, console, steps, first_step
-        self.task = None
+        self.task: TaskID | None = None
         self.told_lost = False
 
     @contextlib.contextmanager
@@ -208,14 +216,16 @@ class ProgressLines(keras.callbacks.Callback):
             yield
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.task is None:
-            self.task = self.bar.add_task("", total=self.params["epochs"] * self.steps, scores="")
+        task = self.task
+        if task is None:
+            task = self.task = self.bar.add_task("", total=self.params["epochs"] * self.steps, scores="")
         self.done, self.first_step = epoch * self.steps + self.first_step, 0
-        self.bar.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}", completed=self.done)
+        self.bar.update(task, description=f"epoch {epoch + 1}/{self.params['epochs']}", completed=self.done)
 
     def on_train_batch_end(self, batch, logs=None):
         scores = f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-        self.bar.update(self.task, completed=self.done + batch + 1, scores=scores)
+        if self.task is not None:
+            self.bar.update(self.task, completed=self.done + batch + 1, scores=scores)
 
     def on_epoch_end(self, epoch, logs=None):
         width = len(str(self.params["epochs"]))
@@ -229,13 +239,13 @@ class ProgressLines(keras.callbacks.Callback):
         self.log.write(line + "\n")
         self.log.flush()
         self.console.print(line, highlight=False, soft_wrap=True)
-        self._tell_lost_output()
+        self._report_lost_output()
 
-    def _tell_lost_output(self) -> None:
-        """Says once, on stderr, where lines stand that nobody can read on stdout any more."""
+    def _report_lost_output(self) -> None:
+        """Reports once, on stderr, where the lines can be read if stdout no longer works."""
         reason = "" if self.told_lost else streams.lost()
         if reason:
             self.told_lost = True
-            tell(
+            print_note(
                 f"Standard output cannot be written: {reason}. Training continues, its lines are in {self.run.log_path}"
             )

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from convlens.core.errors import UserError
-from convlens.core.files import atomic_folder, make_folder, telling_full_disk
+from convlens.core.files import atomic_folder, full_disk_as_user_error, make_folder
 from convlens.core.plain_json import parse_json
 from convlens.core.program import word
 from convlens.core.reading import read_regular
@@ -72,18 +72,18 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     A crash at any moment leaves the checkpoints before it as they were. Raises `UserError` when the disk is full,
     saying how much space is missing, and `Damaged` when what the disk gives back is not what was written.
     """
-    before = checkpoints(folder)
-    number = _number(before[0]) + 1 if before else 1
+    earlier = checkpoints(folder)
+    number = _number(earlier[0]) + 1 if earlier else 1
     if number > LAST:
-        raise UserError(f"{before[0]} has the last number that a checkpoint can have; remove it.")
+        raise UserError(f"{earlier[0]} has the last number that a checkpoint can have; remove it.")
     path = folder / f"{number:06d}-epoch{state.epoch}-step{state.step}"
     values = {"epoch": state.epoch, "step": state.step, "complete": state.complete, **state.values}
-    files = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
+    files: dict[str, list[Bytes]] = {ARRAYS: _packed(state.arrays), VALUES: [_json(values)]}
     if state.best_model:
         files[MODEL] = [state.best_model]
     files[MANIFEST] = [_json({"files": {name: _sum(*pieces) for name, pieces in files.items()}})]
     size = sum(map(len, itertools.chain(*files.values())))
-    with telling_full_disk(folder, size):
+    with full_disk_as_user_error(folder, size):
         make_folder(folder)
     for unfinished in folder.glob(".*"):
         if _UNFINISHED.fullmatch(unfinished.name) and unfinished.is_dir() and not unfinished.is_symlink():
@@ -106,29 +106,30 @@ def write_checkpoint(folder: Path, state: State) -> Path:
 
 def newest_checkpoint(
     folder: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     fits: Callable[[State], bool] = lambda state: True,
     *,
     most: int = MOST_BYTES,
 ) -> State | None:
-    """The state in the newest whole checkpoint that fits, None where there is no checkpoint yet; tells where it stands.
+    """The state in the newest whole checkpoint that fits; None if there is no checkpoint yet. Calls `report` with what
+    it resumes from.
 
     One whose arrays or model take more than `most` bytes is none of this network's, and damaged.
 
     Raises `UserError` when there are checkpoints and not one of them is whole and fits.
     """
-    found = checkpoints(folder)
-    for path in found:
+    paths = checkpoints(folder)
+    for path in paths:
         try:
             state = read_checkpoint(path, most)
         except Damaged as damage:
-            tell(f"Checkpoint {path} is damaged: {damage}.")
+            report(f"Checkpoint {path} is damaged: {damage}.")
         else:
             if not fits(state):
                 continue
-            tell(f"Continuing {after(state.epoch, state.step)}, from {path}")
+            report(f"Continuing {after(state.epoch, state.step)}, from {path}")
             return state
-    if found:
+    if paths:
         raise UserError(
             f"No checkpoint in {folder} can be resumed. Start a new run from the best model of this one: "
             f"{word('init_from', folder.parent)}"
@@ -137,11 +138,11 @@ def newest_checkpoint(
 
 
 def newest_values(folder: Path) -> dict[str, Any] | None:
-    """What the newest checkpoint says besides its arrays, which are not read; None where it is damaged or missing."""
-    found = checkpoints(folder)
+    """The values of the newest checkpoint, without its arrays; None if it is damaged or missing."""
+    paths = checkpoints(folder)
     try:
-        content = _content(found[0] / VALUES, VALUES_BYTES) if found else b""
-        return parse_json(content) if found and _sums(found[0])[VALUES] == _sum(content) else None
+        content = _content(paths[0] / VALUES, VALUES_BYTES) if paths else b""
+        return parse_json(content) if paths and _sums(paths[0])[VALUES] == _sum(content) else None
     except UserError:
         return None
 
@@ -150,15 +151,15 @@ def read_checkpoint(path: Path, most: int = MOST_BYTES) -> State:
     """The state in a checkpoint whose every byte is as it was written. Raises `Damaged` for any other."""
     try:
         sums = _sums(path)
-        parts = {name: _content(path / name, VALUES_BYTES if name == VALUES else most) for name in sums}
-        for name, content in parts.items():
+        contents = {name: _content(path / name, VALUES_BYTES if name == VALUES else most) for name in sums}
+        for name, content in contents.items():
             if sums[name] != _sum(content):
                 raise Damaged(f"{name} has changed since it was written, its SHA-256 sum differs")
-        values = parse_json(parts[VALUES])
-        place = {name: values.pop(name, None) for name in ("epoch", "step", "complete")}
-        if [type(value) for value in place.values()] != [int, int, bool] or min(place["epoch"], place["step"]) < 0:
+        values = parse_json(contents[VALUES])
+        moment = {name: values.pop(name, None) for name in ("epoch", "step", "complete")}
+        if [type(value) for value in moment.values()] != [int, int, bool] or min(moment["epoch"], moment["step"]) < 0:
             raise Damaged(f"{VALUES} does not say where training stood")
-        return State(**place, arrays=_unpacked(parts[ARRAYS]), values=values, best_model=parts.get(MODEL))
+        return State(**moment, arrays=_unpacked(contents[ARRAYS]), values=values, best_model=contents.get(MODEL))
     except Damaged:
         raise
     except UserError as error:
@@ -170,8 +171,8 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if _FOLDER.fullmatch(path.name)), key=_number, reverse=True)
 
 
-def place_of(checkpoint: Path) -> str:
-    """Where training stood, by a checkpoint's name."""
+def moment_of(checkpoint: Path) -> str:
+    """The moment of training at which a checkpoint was taken, by its name."""
     _, epoch, step = checkpoint.name.split("-")
     return after(int(epoch.removeprefix("epoch")), int(step.removeprefix("step")))
 
@@ -201,8 +202,11 @@ def _sums(path: Path) -> dict[str, Any]:
     """The SHA-256 sums of a checkpoint's files, as its manifest says. Raises `UserError`."""
     manifest = parse_json(_content(path / MANIFEST, VALUES_BYTES))
     sums = manifest.get("files")
-    known = isinstance(sums, dict) and {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}
-    if set(manifest) != {"files"} or not known:
+    if (
+        set(manifest) != {"files"}
+        or not isinstance(sums, dict)
+        or not {ARRAYS, VALUES} <= set(sums) <= {ARRAYS, VALUES, MODEL}
+    ):
         raise Damaged(f"{MANIFEST} does not list what a checkpoint holds")
     return sums
 
@@ -218,10 +222,10 @@ def _json(content: dict[str, Any]) -> bytes:
 
 
 def _sum(*pieces: Bytes) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for piece in pieces:
-        found.update(piece)
-    return found.hexdigest()
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _packed(arrays: dict[str, np.ndarray]) -> list[Bytes]:
@@ -229,11 +233,11 @@ def _packed(arrays: dict[str, np.ndarray]) -> list[Bytes]:
 
     In pieces, of which the values are the arrays' own memory.
     """
-    header, place = {}, 0
+    header, offset = {}, 0
     for name, array in arrays.items():
-        span = [place, place + array.nbytes]
+        span = [offset, offset + array.nbytes]
         header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": span}
-        place = span[1]
+        offset = span[1]
     text = json.dumps(header).encode()
     values = (np.ascontiguousarray(array).reshape(-1).view("uint8").data for array in arrays.values())
     return [len(text).to_bytes(8, "little"), text, *values]
@@ -244,15 +248,15 @@ def _unpacked(content: bytes) -> dict[str, np.ndarray]:
     length = int.from_bytes(content[:8], "little")
     if length > HEADER_BYTES:
         raise UserError(f"has a header of more than {HEADER_BYTES:,} bytes")
-    arrays, values, place = {}, memoryview(content)[8 + length :], 0
+    arrays, values, offset = {}, memoryview(content)[8 + length :], 0
     for name, about in parse_json(content[8 : 8 + length], depth=4).items():
         dtype, shape = _array_of(about)
-        end = place + math.prod(shape) * dtype.itemsize
-        if about["data_offsets"] != [place, end] or end > len(values):
+        end = offset + math.prod(shape) * dtype.itemsize
+        if about["data_offsets"] != [offset, end] or end > len(values):
             raise UserError(f"has an array at the wrong position, {name[:80]!r}")
-        arrays[name] = np.frombuffer(values[place:end], dtype).reshape(shape)
-        place = end
-    if place != len(values):
+        arrays[name] = np.frombuffer(values[offset:end], dtype).reshape(shape)
+        offset = end
+    if offset != len(values):
         raise UserError("holds more than its arrays")
     return arrays
 

@@ -34,7 +34,7 @@ def check_choices(config: Train) -> None:
     if config.init_from:
         model_file(config.init_from)
     if config.data.source == "folder":
-        check_root(config.data.root)
+        check_root(config.data.image_root)
     if config.data.source == "tfds":
         check_name(config.data)
     if config.data.image_size and "model.filters" not in open_keys(config):

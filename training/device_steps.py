@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -37,10 +37,10 @@ def run_steps_on_device(model: keras.Model, train: "DeviceTraining", validation:
     """
     train_steps, test_steps = (_steps(*pair) for pair in ((model.train_step, train), (model.test_step, validation)))
 
-    def train_function(state, iterator: Iterator):
+    def train_function(state: Any, iterator: Iterator) -> Any:
         return train_steps(state, next(iterator))
 
-    def test_function(state, iterator: Iterator):
+    def test_function(state: Any, iterator: Iterator) -> Any:
         logs = None
         for group in islice(iterator, model.steps_per_execution):
             logs, state = test_steps(state, group)

@@ -141,7 +141,7 @@ def _make_jax_deterministic(threads: int) -> None:
 
 def processors() -> int:
     """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def one_hot_batches(batches: Any, classes: int, devices: int, images: int) -> Any:
@@ -304,12 +304,12 @@ def _commit_of(file: Path) -> str | None:
     """
     git = ["git", "--no-optional-locks", "-C", str(file.parent)]
 
-    def answer(*words: str) -> str:
+    def output_of(*words: str) -> str:
         return subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        answer("ls-files", "--error-unmatch", "--", file.name)
-        commit, edited = answer("rev-parse", "HEAD"), answer("status", "--porcelain", "--untracked-files=no")
+        output_of("ls-files", "--error-unmatch", "--", file.name)
+        commit, edited = output_of("rev-parse", "HEAD"), output_of("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}, edited" if edited else commit

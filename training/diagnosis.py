@@ -94,8 +94,8 @@ def _loss_explodes(outcome: Outcome) -> str:
     # where only the last model is kept.
     peak, epoch = max((row["val_loss"], row["epoch"]) for row in outcome.rows[1:])
     limit = EXPLODED * outcome.guessing_loss
-    passes = outcome.config.training.keep == "last" or outcome.validated_on < FEW_VALIDATED
-    ends_well = outcome.last["val_loss"] <= limit and (passes or peak <= 2 * limit)
+    may_recover = outcome.config.training.keep == "last" or outcome.validated_on < FEW_VALIDATED
+    ends_well = outcome.last["val_loss"] <= limit and (may_recover or peak <= 2 * limit)
     if ends_well or outcome.learned_by_heart:  # being sure of wrong answers costs as much
         return ""
     return (
@@ -114,18 +114,18 @@ def _learned_by_heart(outcome: Outcome) -> str:
     )
 
 
-def _classes_never_said(outcome: Outcome) -> str:
-    present, said = outcome.matrix.sum(axis=1), outcome.matrix.sum(axis=0)
+def _classes_never_predicted(outcome: Outcome) -> str:
+    present, predicted = outcome.matrix.sum(axis=1), outcome.matrix.sum(axis=0)
     never = [
         name
-        for name, images, times in zip(outcome.classes, present, said, strict=True)
+        for name, images, times in zip(outcome.classes, present, predicted, strict=True)
         if images >= FEW_IMAGES and not times
     ]
     if not never:
         return ""
     uneven = outcome.trained_on.max() > 2 * max(1, outcome.trained_on.min())
     unweighted = uneven and not outcome.config.training.class_weights
-    advice = "training.class_weights=balanced" if unweighted else _longer(outcome.config)
+    advice = "training.class_weights=balanced" if unweighted else _more_epochs(outcome.config)
     names = ", ".join(never[:3]) + (f" and {len(never) - 3} more" if len(never) > 3 else "")
     return f"No test image was taken for {names}, though there are some. Try {advice}."
 
@@ -138,7 +138,7 @@ def _first_kernels_stayed(outcome: Outcome) -> str:
         return ""
     model, advice = config.model, f"model.first_stddev={SMALL_START:g}"
     if model.first_stddev is not None and model.first_stddev <= SMALL_START:
-        advice = _longer(config)
+        advice = _more_epochs(config)
     elif (model.first_kernel_size or model.kernel_size[0]) < 5:
         advice += f", with larger kernels: model.first_kernel_size={7 if model.convolutions[0] == 1 else 5}"
     return (
@@ -172,7 +172,7 @@ RULES: tuple[Callable[[Outcome], str], ...] = (
     _learned_nothing,
     _loss_explodes,
     _learned_by_heart,
-    _classes_never_said,
+    _classes_never_predicted,
     _first_kernels_stayed,
     _few_tested,
 )
@@ -197,7 +197,7 @@ def _slower(config: Train) -> str:
     return f"a lower rate, training.optimizer.learning_rate={config.training.optimizer.learning_rate / 10:.3g}"
 
 
-def _longer(config: Train) -> str:
+def _more_epochs(config: Train) -> str:
     return f"a longer training, training.epochs={2 * config.training.epochs}"
 
 

@@ -116,8 +116,15 @@ class Evaluation:
         `names` (n,) are what people call them.
         """
         wrong = self.mistakes(len(images))
-        columns = (self.labels, self.predicted, self.confidence, self.indices)
-        return Mistakes(self.classes, images, *(column[wrong] for column in columns), names)
+        return Mistakes(
+            self.classes,
+            images,
+            self.labels[wrong],
+            self.predicted[wrong],
+            self.confidence[wrong],
+            self.indices[wrong],
+            names,
+        )
 
     def report(self) -> dict[str, Any]:
         """The scores as plain numbers, for `evaluation.json`."""
@@ -176,7 +183,7 @@ def evaluate_model(
     """
     from convlens.models.tensors import computing
 
-    labels, predicted, confidence, losses, ranks = [], [], [], [], []
+    per_batch: list[tuple[np.ndarray, ...]] = []
     compiled, seconds, seen = set(), 0.0, 0
     for images, truth in batches:
         images, truth = np.asarray(images), np.asarray(truth)
@@ -192,16 +199,14 @@ def evaluate_model(
 
         log_probabilities = logits - _log_sum_exp(logits)
         own = np.take_along_axis(log_probabilities, truth[:, None], axis=1)
-        labels.append(truth)
-        predicted.append(log_probabilities.argmax(axis=1))
-        confidence.append(np.exp(log_probabilities.max(axis=1)))
-        losses.append(-own[:, 0])
-        ranks.append((log_probabilities > own).sum(axis=1))
+        confidence = np.exp(log_probabilities.max(axis=1))
+        rank = (log_probabilities > own).sum(axis=1)
+        per_batch.append((truth, log_probabilities.argmax(axis=1), confidence, -own[:, 0], rank))
         seen += len(truth)
         if progress:
             progress(seen, None if indices is None else len(indices))
 
-    labels, predicted, confidence, losses, ranks = map(np.concatenate, (labels, predicted, confidence, losses, ranks))
+    labels, predicted, confidence, losses, ranks = map(np.concatenate, zip(*per_batch, strict=True))
     matrix = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
     return Evaluation(
         classes=tuple(classes),

@@ -1,5 +1,7 @@
 """Fitting a model to data: everything that `model.fit` needs, in the order in which it is needed."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -20,7 +22,7 @@ from convlens.training.devices import xla_pays_off
 from convlens.training.faster_layers import faster_layers
 from convlens.training.optimization import build_optimizer
 from convlens.training.records import check_resumable
-from convlens.training.resume import longer
+from convlens.training.resume import ready_for_more_epochs
 from convlens.training.run import Run
 from convlens.training.session import Session
 from convlens.training.snapshots import Snapshots
@@ -55,7 +57,7 @@ def fit_model(session: Session, model: keras.Model) -> list[dict[str, float]]:
     if start:
         _check_start(session, start, fitting.steps)
     _take_back_what_came_after(start, run)
-    start = start and longer(start, session.config.training)
+    start = start and ready_for_more_epochs(start, session.config.training)
     if start and start.complete:
         return run.metrics
     fitting.make_ready()
@@ -98,7 +100,7 @@ class _Fitting:
             from convlens.training.device_steps import run_steps_on_device
 
             self.device_data = training_on_device(session)
-            validation = session.data.evaluation_on_device("validation", training.batch_size, training.limit_batches)
+            validation = session.dataset.evaluation_on_device("validation", training.batch_size, training.limit_batches)
             self.device_validation = run_steps_on_device(self.model, self.device_data, validation)
         self.writers = open_writers(session)
         self.averaging = _averaging(session)
@@ -137,11 +139,13 @@ class _Fitting:
         except EpochDone:
             pass
         except Stopped as stop:
-            session.tell_stop(stop, f"in {best.saved_so_far()}")
+            session.report_stop(stop, f"in {best.saved_so_far()}")
             raise
+        if checkpoints.reached is None:
+            raise RuntimeError("Keras ended the training without saying so to its callbacks")
         return checkpoints.reached
 
-    def _batches(self, start: State | None):
+    def _batches(self, start: State | None) -> Any:
         """Batches, or the inputs of as many steps as are executed together over images on the device."""
         if self.device_data:
             step = (start.epoch, start.step) if start else (0, 0)

@@ -27,7 +27,7 @@ def check_network(config: Train) -> None:
             f"training.precision={config.training.precision} has no effect with model=keras: the layers in "
             f"{config.model.path} say themselves how they compute. Leave it out."
         )
-    path = Path(config.model.path)
+    path = Path(config.model.network_file)
     if path.is_file() and path.suffix != ".keras" and not other_format(path):
         raise UserError(
             f"{word('model.path', path)} is not a file of Keras; expected one whose name ends in .keras, or a run."
@@ -49,7 +49,7 @@ def with_input_of_network(config: Train) -> Train:
     """
     if config.model.family != "keras":
         return config
-    file = model_file(config.model.path)
+    file = model_file(config.model.network_file)
     height, width, channels = file_input(file)
     size = None if None in (height, width) else [height, width]
     data = config.data
@@ -60,7 +60,7 @@ def with_input_of_network(config: Train) -> Train:
                 f"{file} takes images of {sides((height, width, channels))}, which {typed} does not give; use {needed}."
             )
     fitting = {"image_size": data.image_size or size, "channels": channels}
-    network = {"path": lasting_name(config.model.path)}
+    network = {"path": lasting_name(config.model.network_file)}
     return config.model_copy(
         update={"data": data.model_copy(update=fitting), "model": config.model.model_copy(update=network)}
     )

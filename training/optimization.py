@@ -48,7 +48,7 @@ def build_schedule(config: Training, steps_per_epoch: int) -> float | keras.opti
     return WarmUp(peak, warmup, after) if warmup else after
 
 
-def _after_warmup(schedule: Schedule, peak: float, steps_per_epoch: int, warmup: int, total: int):
+def _after_warmup(schedule: Schedule, peak: float, steps_per_epoch: int, warmup: int, total: int) -> Any:
     if schedule.name == "cosine":
         steps = max(1, total - warmup)
         return keras.optimizers.schedules.CosineDecay(peak, steps, alpha=float(schedule.final_share))
@@ -88,7 +88,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * ops.where(step < self.rise, up, down)
 
     @staticmethod
-    def _between(start: float, end: float, progress):
+    def _between(start: float, end: float, progress: Any) -> Any:
         return end + (start - end) * 0.5 * (1.0 + ops.cos(math.pi * progress))
 
 

@@ -34,11 +34,13 @@ def check_options(config: Optimizer, parameters: Iterable[str]) -> None:
 def parameters_in_source(optimizer: str) -> list[str]:
     """The parameters of an optimizer's constructor, read in Keras' source; none where that is not laid out as known."""
     keras = importlib.util.find_spec("keras")
+    if keras is None or keras.origin is None:
+        return []
     path = Path(keras.origin).with_name("src") / "optimizers" / f"{optimizer}.py"
     if not path.is_file():
         return []
     classes = [node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)]
-    for function in (node for found in classes if found.name.lower() == optimizer for node in found.body):
+    for function in (node for cls in classes if cls.name.lower() == optimizer for node in cls.body):
         if isinstance(function, ast.FunctionDef) and function.name == "__init__":
             return [parameter.arg for parameter in (*function.args.args, *function.args.kwonlyargs)][1:]
     return []

@@ -89,14 +89,14 @@ def usual_side(sizes: Sequence[tuple[int, int]], device: str) -> int:
     return max(usual, default=median)
 
 
-def explain(before: Train, config: Train, images: int, sizes: np.ndarray, device: str) -> list[str]:
+def explain(requested: Train, config: Train, images: int, sizes: np.ndarray, device: str) -> list[str]:
     """Lines that say what was chosen and why, and what is done to photographs that are small.
 
     Args:
-        before: the configuration as it was asked for; `config`: as it was settled.
+        requested: the configuration as the user asked for it; `config`: with every choice made.
         sizes: (height, width) of the photographs as they are stored, integers (n, 2).
     """
-    keys, lines = open_keys(before), []
+    keys, lines = open_keys(requested), []
     height, width = config.data.image_size or sizes[0]
     median = int(np.median(sizes.min(axis=1)))
     if "data.image_size" in keys:
@@ -108,7 +108,7 @@ def explain(before: Train, config: Train, images: int, sizes: np.ndarray, device
             f"{smaller:,} of {len(sizes):,} photographs are smaller than {height} x {width} and are enlarged, which "
             f"takes time and shows nothing new{f'; data.image_size={median} fits most' if median < height else ''}."
         )
-    if before.recipe:
+    if requested.recipe:
         lines += _chosen(keys, config, images)
     return lines
 
@@ -125,15 +125,16 @@ def _chosen(keys: set[str], config: Train, images: int) -> list[str]:
         "model.filters": f"blocks of {', '.join(map(str, config.model.filters))} kernels",
     }
     changes = {"data.augment.flip": "mirrored", "data.augment.crop": f"shifted by up to {augment.crop} pixels"}
-    lines, said = [], [words for key, words in learning.items() if key in keys]
-    if said:
-        lines.append(f"Chosen for {images:,} photographs to train on: {', '.join(said)}.")
-    said = [words for key, words in changes.items() if key in keys]
-    said = [f"photographs are {' and '.join(said)} at random, so that they are not learned by heart"] if said else []
+    lines, phrases = [], [words for key, words in learning.items() if key in keys]
+    if phrases:
+        lines.append(f"Chosen for {images:,} photographs to train on: {', '.join(phrases)}.")
+    phrases = [words for key, words in changes.items() if key in keys]
+    if phrases:
+        phrases = [f"photographs are {' and '.join(phrases)} at random, so that they are not learned by heart"]
     if "training.keep" in keys:
-        said.append("the last epoch's model is kept, for few validation images would choose by chance")
-    if said:
-        lines.append(f"Also chosen: {'; '.join(said)}. What you type counts instead, such as {_instead(keys)}.")
+        phrases.append("the last epoch's model is kept, for few validation images would choose by chance")
+    if phrases:
+        lines.append(f"Also chosen: {'; '.join(phrases)}. What you type counts instead, such as {_instead(keys)}.")
     elif lines:
         lines[0] += f" What you type counts instead, such as {_instead(keys)}."
     return lines

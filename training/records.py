@@ -168,7 +168,7 @@ class Resumable(Record):
 
     best: Best
     logs: dict[str, Count]
-    callbacks: dict[Literal[tuple(CALLBACKS)], dict[str, Any]]
+    callbacks: dict[Literal[tuple(CALLBACKS)], dict[str, Any]]  # type: ignore[valid-type]  # pydantic sees the names
 
 
 def check(schema: type[Record], content: dict[str, Any], path: Path) -> None:

@@ -20,8 +20,13 @@ MANY_DEAD = 0.2  # share of a layer's units that is worth a warning
 class Silence(Protocol):
     """What the units of a layer gave over some images; `interpret.UnitStatistics` is one."""
 
-    dead: np.ndarray  # (units,) whether a unit was zero everywhere in all of them
-    images: int
+    @property
+    def dead(self) -> np.ndarray:
+        """(units,) whether a unit was zero everywhere in all of them."""
+        ...
+
+    @property
+    def images(self) -> int: ...
 
 
 def dead_units(model: "keras.Model", statistics: Mapping[str, Silence]) -> list[str]:

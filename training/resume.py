@@ -57,29 +57,31 @@ def check_request(config: Train, run: Run) -> Train:
         return _with_more_epochs(run, typed[EPOCHS])
     key, more = differing[0], f" ({len(differing) - 1} more differences.)" if len(differing) > 1 else ""
     raise UserError(
-        f"{key}={_shown(typed.get(key))}, but run {run.path} was started with {_shown(known.get(key))}. Resume it "
+        f"{key}={_as_text(typed.get(key))}, but run {run.path} was started with {_as_text(known.get(key))}. Resume it "
         f"without this, or start a new run from its weights: {word('init_from', run.path)}{more}"
     )
 
 
 def check_folder(run: Run) -> None:
-    """Raises `UserError` where what lies in the folder of a run is not what training goes on with."""
+    """Raises `UserError` if the files of a run are not fit to resume from."""
     run.check_logs()
     values = newest_values(run.checkpoints_dir)
     if values is not None:
         check_resumable(values, run.checkpoints_dir)
 
 
-def why_not_longer(config: Train) -> str:
-    """Why a training cannot be given more epochs once it has begun; an empty text where it can."""
+def reason_against_more_epochs(config: Train) -> str:
+    """Why a training that has begun cannot be given more epochs; an empty string if it can."""
     name = config.training.schedule.name
     if name in OPEN_ENDED:
         return ""
     return f"its learning rate depends on the total number of epochs (training.schedule.name={name})"
 
 
-def longer(state: State, training: Training) -> State:
-    """A state at the end of training as one from which more epochs follow, where the training has more epochs now."""
+def ready_for_more_epochs(state: State, training: Training) -> State:
+    """The state at the end of a training, changed so that more epochs follow; unchanged if the training has no more
+    epochs.
+    """
     stopped_early = state.values["callbacks"].get("EarlyStopping", {}).get("stopped_epoch")
     if not state.complete or state.epoch >= training.epochs or stopped_early:
         return state
@@ -87,8 +89,8 @@ def longer(state: State, training: Training) -> State:
     return replace(state, complete=False, values={**state.values, "callbacks": callbacks})
 
 
-def state_to_go_on_from(run: Run, training: Training, tell: Callable[[str], None], most: int) -> State | None:
-    """The newest state of a run from which its training goes on; None where there is none yet. Raises `UserError`.
+def state_to_resume(run: Run, training: Training, report: Callable[[str], None], most: int) -> State | None:
+    """The newest state from which a run can be resumed; None if there is none yet. Raises `UserError`.
 
     At the end of a training with averaged weights, Keras forgets those that were averaged: more epochs then go on from
     the checkpoint before, and bring the last epoch to the same end once more. What takes more than `most` bytes is no
@@ -97,15 +99,15 @@ def state_to_go_on_from(run: Run, training: Training, tell: Callable[[str], None
 
     def fits(state: State) -> bool:
         check_resumable(state.values, run.checkpoints_dir)
-        goes_on = state.complete and not longer(state, training).complete
+        goes_on = state.complete and not ready_for_more_epochs(state, training).complete
         return not (goes_on and training.optimizer.ema)
 
-    return newest_checkpoint(run.checkpoints_dir, tell, fits, most=most)
+    return newest_checkpoint(run.checkpoints_dir, report, fits, most=most)
 
 
-def lengthen(run: Run, config: Train, state: State | None) -> None:
-    """Makes a run, of which `state` is the newest, one of more epochs. Raises `UserError` where it stopped early."""
-    if state and state.complete and longer(state, config.training).complete:
+def extend_run(run: Run, config: Train, state: State | None) -> None:
+    """Gives a run, whose newest state is `state`, more epochs. Raises `UserError` if it stopped early."""
+    if state and state.complete and ready_for_more_epochs(state, config.training).complete:
         raise UserError(
             f"Run {run.path} stopped early in epoch {state.epoch}, and would have done so with more epochs, too "
             f"(training.early_stopping.patience={config.training.early_stopping.patience}). Start a new run from its "
@@ -118,7 +120,7 @@ def lengthen(run: Run, config: Train, state: State | None) -> None:
 
 
 def _with_more_epochs(run: Run, epochs: int) -> Train:
-    config, reason = run.config, why_not_longer(run.config)
+    config, reason = run.config, reason_against_more_epochs(run.config)
     if reason:
         raise UserError(
             f"{EPOCHS}={epochs}, but run {run.path} was started with {config.training.epochs}, and {reason}, so "
@@ -130,19 +132,19 @@ def _with_more_epochs(run: Run, epochs: int) -> Train:
 
 def check_data(run: Run, fingerprint: str) -> None:
     """Raises `UserError` where the dataset is not the one that the run has been learning from."""
-    before = run.facts["dataset"]["fingerprint"]
-    if fingerprint != before:
+    saved = run.facts["dataset"]["fingerprint"]
+    if fingerprint != saved:
         raise UserError(
-            f"The data is not what run {run.path} was started with: its fingerprint is {fingerprint}, it was {before}. "
+            f"The data is not what run {run.path} was started with: its fingerprint is {fingerprint}, it was {saved}. "
             f"Restore the data, or start a new run from the old weights: {word('init_from', run.path)}"
         )
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """A line for each fact of the environment that is not as it was."""
+    """A line for each fact of the environment that has changed."""
     keys = dict.fromkeys([*before, *now])
     return [
-        f"{key}: {_shown(before.get(key))} then, {_shown(now.get(key))} now"
+        f"{key}: {_as_text(before.get(key))} then, {_as_text(now.get(key))} now"
         for key in keys
         if before.get(key) != now.get(key)
     ]
@@ -161,5 +163,5 @@ def _values(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

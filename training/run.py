@@ -22,14 +22,14 @@ from convlens.core.errors import UserError
 from convlens.core.files import (
     atomic_symlink,
     atomic_write,
+    full_disk_as_user_error,
     make_folder,
-    telling_full_disk,
     unfinished_writes,
 )
 from convlens.core.locks import lock
 from convlens.core.plain_json import parse_json
 from convlens.core.plain_table import parse_table
-from convlens.core.reading import read_regular, refuse_ways_out
+from convlens.core.reading import read_regular, refuse_links_outside
 from convlens.models.keras_file.archive import FILE_BYTES
 from convlens.models.keras_file.other_formats import other_format
 from convlens.models.keras_file.reading import has_sum, read_model
@@ -97,7 +97,7 @@ class Run(RunPaths):
                 raise UserError(f"{path} is not a run: it has no config.yaml. {how_to_train()}")
             path = next((run for run in inside if (run / "model.keras").is_file()), inside[0])
         run = cls(path.resolve() if path.is_symlink() else path)
-        refuse_ways_out(run.path)
+        refuse_links_outside(run.path)
         run._check_kinds()
         run.config  # noqa: B018  reading it here makes a damaged configuration an error of opening
         if check and not run.model_path.exists():
@@ -268,12 +268,12 @@ class Run(RunPaths):
         # A second Model over the same graph: Keras saves the compile state of a compiled one, and loading it then
         # needs every custom schedule and metric.
         bare = keras.Model(model.inputs, model.outputs, name=model.name)
-        before = self.best
+        previous_best = self.best
 
         def write(path: Path) -> None:
             bare.save(path)
             # Told before the file has its name: killed in between, the run still knows the model that it has.
-            self.write_facts(best={"epoch": epoch, **scores, "sha256": _sha256(path)}, best_before=before)
+            self.write_facts(best={"epoch": epoch, **scores, "sha256": _sha256(path)}, best_before=previous_best)
 
         # Beside the weights, what describes the layers takes as much as measured on our networks.
         size = 4 * bare.count_params() + 4_000 * len(bare.layers)
@@ -319,7 +319,7 @@ class Run(RunPaths):
     def watched(self) -> Iterator[None]:
         """Turns what fails inside the block because the disk is full, or the folder is gone, into a `UserError`."""
         try:
-            with telling_full_disk(self.path):
+            with full_disk_as_user_error(self.path):
                 yield
         except Exception:
             self.check_folder()
@@ -384,8 +384,8 @@ class Run(RunPaths):
         content, sums = text.encode("utf-8", "surrogateescape"), self.facts.get("sums", {})
         present = self._sum_there(path)
         # A file that is damaged already stays refused.
-        before = [digest for digest in present if digest in sums.get(path.name, [])]
-        self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *before]})
+        previous_digests = [digest for digest in present if digest in sums.get(path.name, [])]
+        self.write_facts(sums={**sums, path.name: [hashlib.sha256(content).hexdigest(), *previous_digests]})
         atomic_write(path, content)
 
     def _sum_there(self, path: Path) -> list[str]:

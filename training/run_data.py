@@ -27,23 +27,23 @@ def open_run_data(run: "Run", location: DataLocation) -> "Dataset":
     dataset = open_dataset(run.config.data.model_copy(update=typed))
     if dataset.info.classes != run.labels:
         raise UserError(
-            f"The dataset is not the one that run {run.path} learned: it has {_few(dataset.info.classes)}, "
-            f"the run knows {_few(run.labels)}."
+            f"The dataset is not the one that run {run.path} learned: it has {_shortened_list(dataset.info.classes)}, "
+            f"the run knows {_shortened_list(run.labels)}."
         )
     return dataset
 
 
 def check_image_shape(run: "Run", dataset: "Dataset") -> None:
-    """Raises `UserError` where images are not of the size that the model takes: the configuration says of which."""
-    given, taken = (*dataset.info.image_size, dataset.info.channels), run.model.input_shape[1:]
-    if len(given) != len(taken) or any(side not in (None, size) for side, size in zip(taken, given, strict=True)):
+    """Raises `UserError` if the images do not have the size that the model takes."""
+    shape, taken = (*dataset.info.image_size, dataset.info.channels), run.model.input_shape[1:]
+    if len(shape) != len(taken) or any(side not in (None, size) for side, size in zip(taken, shape, strict=True)):
         raise UserError(
-            f"The model of run {run.path} takes images of shape {taken}, and its configuration makes them {given}."
+            f"The model of run {run.path} takes images of shape {taken}, and its configuration makes them {shape}."
         )
 
 
 def _refuse_other_source(run: "Run", typed: dict[str, Any]) -> None:
-    """Raises `UserError` for a place of another kind of data than the run's, which nobody would look at."""
+    """Raises `UserError` for a location of another kind of data than the run's; it would be ignored."""
     source = run.config.data.source
     for key in ("root",) if source != "folder" else ("data_dir", "manual_dir"):
         if typed.get(key) is not None:
@@ -65,6 +65,6 @@ def _refuse_saved_places(run: "Run", typed: dict[str, Any]) -> None:
             )
 
 
-def _few(names: tuple[str, ...]) -> str:
+def _shortened_list(names: tuple[str, ...]) -> str:
     shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:5])
     return f"{len(names)} classes ({shown}{', ...' if len(names) > 5 else ''})"

@@ -56,7 +56,7 @@ def _is_latest(run: Path) -> bool:
 
 
 def missing_run(path: Path) -> str:
-    """The line for a run that does not exist: the nearest run, or how to train one."""
+    """The message for a run that does not exist: the nearest run, or how to train one."""
     runs = [run for parent in path.parents[:2] if parent.is_dir() for run in runs_below(parent)]
     if not runs:
         return f"Run {path} does not exist. {how_to_train()}"

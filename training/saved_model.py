@@ -1,4 +1,4 @@
-"""The model that a person names: by a run, or by a file."""
+"""The model that the user names by a run or by a file."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def model_file(source: str | os.PathLike) -> Path:
 
 
 def lasting_name(source: str) -> str:
-    """A run or a file by a name that goes on meaning it, where `runs/cars/latest` will soon be another run.
+    """A name of a run or file that stays valid, because `runs/cars/latest` will soon be another run.
 
     Raises `UserError` where there is no model.
     """

@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import keras
 from rich.console import Console
@@ -28,7 +28,7 @@ from convlens.training.devices import (
 )
 from convlens.training.optimization import build_optimizer
 from convlens.training.recipe import explain, open_keys, settle, usual_side
-from convlens.training.resume import changes, check_data, lengthen, state_to_go_on_from
+from convlens.training.resume import changes, check_data, extend_run, state_to_resume
 from convlens.training.run import Run
 from convlens.training.saved_model import model_file
 from convlens.training.transfer import freeze_base, initialize_from
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from convlens.data import DataInfo, Dataset
     from convlens.training.snapshots import Pack
     from convlens.training.tensorboard import Drawings
-    from convlens.training.training_data import TrainingData
+    from convlens.training.training_data import RunData, TrainingData
 
 
 @dataclass
@@ -45,8 +45,8 @@ class Session:
     """What the steps of one training share; `fit_model` needs the configuration, the run and the data."""
 
     config: Train  # once the data is open, with a value for every key
-    run: Run = None  # type: ignore[assignment]  a new one is made after its model, which may not fit
-    data: "TrainingData" = None  # type: ignore[assignment]  until `open_data`
+    run: Run = None  # type: ignore[assignment]  # a new one is made after its model, which may not fit
+    data: "TrainingData" = None  # type: ignore[assignment]  # there is none until `open_data`
     devices: Sequence[str] = ("cpu:0",)  # batches are split over them
     on_device: bool = False  # whether the images, of a `data.Dataset`, are put on the accelerator (JAX)
     is_resumed: bool = False
@@ -55,6 +55,16 @@ class Session:
     pack: "Pack | None" = None  # how snapshots of kernels and maps are packed; None: none are kept
     console: Console = field(default_factory=Console)
 
+    @property
+    def dataset(self) -> "Dataset":
+        """The data where it is a `data.Dataset`: that of every training but `convlens.fit`'s."""
+        return cast("Dataset", self.data)
+
+    @property
+    def run_data(self) -> "RunData":
+        """The data of a session whose run is made here, as `train` and `convlens.fit` have it made."""
+        return cast("RunData", self.data)
+
     @contextlib.contextmanager
     def on_its_devices(self) -> Iterator[None]:
         """Models built and trained inside lie on the session's devices and compute in its precision."""
@@ -62,24 +72,26 @@ class Session:
             yield
 
     @contextlib.contextmanager
-    def telling_stop(self, where: str) -> Iterator[None]:
-        """A stop inside the block that has not said yet how to go on says it here; `where` it came, in words."""
+    def reporting_stop(self, where: str) -> Iterator[None]:
+        """Reports where training stopped (`where`, in words) and how to resume, if the block is stopped and has not
+        reported it.
+        """
         try:
             yield
         except Stopped as stop:
-            self.tell_stop(stop, where)
+            self.report_stop(stop, where)
             raise
 
-    def tell_stop(self, stop: Stopped, where: str) -> None:
-        """Says where training stopped and how to go on, unless that was said."""
-        if stop.said:
+    def report_stop(self, stop: Stopped, where: str) -> None:
+        """Prints where training stopped and how to resume, unless that was printed already."""
+        if stop.reported:
             return
         by_command = command_line("train", resume=self.run.path)
         by_program = f"convlens.fit(model, ..., ['{word('resume', self.run.path)}'])"
         way = by_program if self.config.data.source == "arrays" else by_command
         line = f"Stopped {where}.\nGo on with: {way}"
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        stop.said = True
+        stop.reported = True
 
     def warn(self, line: str) -> None:
         self.console.print(one_line(line), style="yellow")
@@ -87,17 +99,17 @@ class Session:
 
 @contextlib.contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Models built inside compute with this dtype policy; what is built afterwards does not."""
-    before = keras.config.dtype_policy()
+    """Models built inside the block compute with this dtype policy; models built afterwards do not."""
+    previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(previous)
 
 
 def open_session(config: Train, run: Run | None = None) -> Session:
-    """The devices are chosen and the seeds are set; `run` is one to go on with.
+    """Chooses the devices and sets the seeds; `run` is a run to resume.
 
     Raises `UserError` for devices, options of the optimizer and a place for images that there are not.
     """
@@ -115,7 +127,10 @@ def open_session(config: Train, run: Run | None = None) -> Session:
     with quietly():
         keras.utils.set_random_seed(config.seed)  # TensorFlow's too, which is imported for it
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    return Session(config, run, devices=devices, is_resumed=run is not None, console=console)
+    session = Session(config, devices=devices, is_resumed=run is not None, console=console)
+    if run is not None:
+        session.run = run
+    return session
 
 
 def open_data(session: Session, location: DataLocation | None = None) -> None:
@@ -163,8 +178,8 @@ def build_session_model(session: Session) -> keras.Model:
 
 
 def open_run(session: Session) -> None:
-    """Makes the session's run, or says under which other conditions an earlier one is gone on with."""
-    config, data = session.config, session.data
+    """Creates the session's run, or reports what has changed since an earlier run was interrupted."""
+    config, data = session.config, session.run_data
     order = {"order of images": "on the device" if session.on_device else f"each drawn from {data.order}"}
     if session.is_resumed:
         for line in changes(order | _environment_of(session.run), environment() | order):
@@ -173,7 +188,7 @@ def open_run(session: Session) -> None:
     run = session.run = Run.create(config.runs_dir, config.name or config.data.source, config)
     run.write_labels(data.info.classes)
     if config.model.family == "keras" and config.data.source != "arrays":
-        run.keep_architecture(model_file(config.model.path))
+        run.keep_architecture(model_file(config.model.network_file))
     run.write_facts(dataset=_facts(data, config), environment=environment() | order)
     if not run.is_latest:
         session.warn(f"{run.path.parent / 'latest'} is no link that can lead to this run, and stays what it is.")
@@ -181,22 +196,22 @@ def open_run(session: Session) -> None:
 
 @contextlib.contextmanager
 def ready_to_fit(session: Session, model: keras.Model) -> Iterator[None]:
-    """Inside, the run is this process' alone, and `session.start` is the state from which it is gone on with."""
+    """Inside the block, no other process may train in the run, and `session.start` is the state to resume from."""
     run, settings = session.run, session.config.training
-    with run.locked(), session.telling_stop("before the first step"):
-        session.start = state_to_go_on_from(run, settings, session.console.print, _most_in_checkpoint(model))
+    with run.locked(), session.reporting_stop("before the first step"):
+        session.start = state_to_resume(run, settings, session.console.print, _most_in_checkpoint(model))
         if session.is_resumed and settings.epochs > run.config.training.epochs:
-            lengthen(run, session.config, session.start)
+            extend_run(run, session.config, session.start)
         if settings.freeze_base:
             freeze_base(model)
-        with session.data.telling_faults():
+        with session.run_data.faults_as_user_errors():
             yield
 
 
 def _kept_network(session: Session) -> Model:
-    """The configuration of a network in a file, which is the run's own copy of it where there is one."""
+    """The configuration of a network in a file; of the run's own copy if there is one."""
     model = session.config.model
-    kept = session.run.architecture_path if session.is_resumed else model_file(model.path)
+    kept = session.run.architecture_path if session.is_resumed else model_file(model.network_file)
     return model.model_copy(update={"path": str(kept)})
 
 
@@ -213,14 +228,14 @@ def _opened(session: Session, location: DataLocation | None) -> "Dataset":
 
 
 def _settled(session: Session, data: "Dataset") -> Train:
-    """The configuration with a value for what was left open until the data is known."""
+    """The configuration with a value for every key that depends on the data."""
     config, info = session.config, data.info
     if not session.is_resumed:
         config = settle(config, info.sizes["train"], info.image_size, len(session.devices))
         data.augment_as(config.data.augment)
     if config.data.value_range == "auto":  # other images must mean the same by the same values
-        kept = config.data.model_copy(update={"value_range": list(info.value_range)})
-        config = config.model_copy(update={"data": kept})
+        settled_data = config.data.model_copy(update={"value_range": info.value_range and list(info.value_range)})
+        config = config.model_copy(update={"data": settled_data})
     return config
 
 
@@ -237,7 +252,7 @@ def _check_fit(session: Session) -> None:
 
 
 def _place_images(session: Session, data: "Dataset") -> None:
-    """Has the images read where they are to be kept, and decides whether they lie on the accelerator."""
+    """Reads the images into their cache, and decides whether they are kept on the accelerator."""
     settings, info = session.config.training, data.info
     pixels = (info.sizes["train"] + info.sizes["validation"]) * math.prod(info.image_size) * info.channels
     needed = pixels * (1 if info.value_range is None else 2)  # bytes a value
@@ -252,7 +267,7 @@ def _kind_of(devices: Sequence[str]) -> str:
 
 
 def _environment_of(run: Run | None) -> dict:
-    """What the numbers of an earlier training depended on; empty where nothing is known of it."""
+    """The environment of an earlier training; empty if it is unknown."""
     return (run.facts.get("environment") if run else None) or {}
 
 
@@ -267,8 +282,8 @@ def _describe(info: "DataInfo") -> str:
     return f"{info.name}: {len(info.classes)} classes, {height} x {width} x {info.channels}, {sizes} images"
 
 
-def _facts(data: "Dataset", config: Train) -> dict:
-    """What `run.json` says of the dataset."""
+def _facts(data: "RunData", config: Train) -> dict:
+    """What `run.json` records about the dataset."""
     info = data.info
     # Where the folder came out of the environment, its path stays there.
     root, written = config.data.root or "", config.document()["data"]["root"] or ""

@@ -1,4 +1,4 @@
-"""What the network looks like as it begins and after epochs, kept so that its history can be told afterwards."""
+"""Saves what the network looks like before training and after epochs, so that figures can show how it changed."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -37,8 +37,8 @@ class Snapshots(keras.callbacks.Callback):
         self.kernels = kernel_variables(self.model)
         self.maps = detected_maps(self.model) if self.kernels else None
         kept = [] if self.begins else self.run.snapshot_epochs
-        before = next((epoch for epoch in kept if epoch), 1)
-        self.every = before * max(1, round(self.params["epochs"] / (self.most * before)))
+        first_kept = next((epoch for epoch in kept if epoch), 1)
+        self.every = first_kept * max(1, round(self.params["epochs"] / (self.most * first_kept)))
         if self.begins:
             self._keep(0)
         for epoch in kept:

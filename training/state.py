@@ -1,4 +1,4 @@
-"""The state of a running training: taken between two steps, given back before the next one."""
+"""The state of a running training: saved between two steps, restored before the next one."""
 
 import contextlib
 import time
@@ -88,7 +88,7 @@ class Checkpoints(keras.callbacks.Callback):
                 self.reached = state or self._state(epoch, 0)
                 self._wait()
                 raise EpochDone
-        elif self.first_step:
+        elif self.first_step and self.start:
             self.offset = self.first_step
             assign_metrics(self.model, self.start)
 
@@ -102,7 +102,7 @@ class Checkpoints(keras.callbacks.Callback):
             self.before_last_step = state or self._state(self.epoch, step)
 
     def on_test_batch_end(self, batch, logs=None):
-        if self.interruption.requested:
+        if self.interruption.requested and self.before_last_step is not None:
             self._save(self.before_last_step)
             self._stop()
 
@@ -127,8 +127,10 @@ class Checkpoints(keras.callbacks.Callback):
         if config.every_minutes and time.monotonic() - self.saved_at >= 60 * config.every_minutes:
             return True
         done, every = epoch * self.steps + step, config.every_steps
+        if not every:
+            return False
         # A stride may step over the very step that is due.
-        return bool(every) and done // every > (done - self.stride) // every
+        return done // every > (done - self.stride) // every
 
     def _state(self, epoch: int, step: int, complete: bool = False) -> State:
         values = {}

@@ -16,13 +16,18 @@ BEST = "the highest validation accuracy: the one to choose"
 class Job(Protocol):
     """One run of a sweep, as the command line reports it."""
 
-    overrides: tuple[str, ...]
-    exit_code: int
-    run: Path | None
+    @property
+    def overrides(self) -> tuple[str, ...]: ...
+
+    @property
+    def exit_code(self) -> int: ...
+
+    @property
+    def run(self) -> Path | None: ...
 
 
 def summarize(jobs: Sequence[Job], console: Console | None = None) -> None:
-    """Prints a table with a line a job: what set it apart, how well it did, how long it took and where it is.
+    """Prints a table with one line a job: its values, its accuracy, its duration and its folder.
 
     Of several runs, the one with the highest validation accuracy is marked. The test images judge what was chosen and
     so have no say in it.
@@ -48,7 +53,7 @@ def summarize(jobs: Sequence[Job], console: Console | None = None) -> None:
 
 
 def _validation_accuracy(run: Run) -> float | None:
-    """Of the epoch that the saved model comes from."""
+    """The validation accuracy of the epoch that the saved model comes from."""
     return next((row["val_accuracy"] for row in run.metrics if row["epoch"] == run.epoch), None)
 
 
@@ -64,7 +69,7 @@ def _cells(run: Run, score: float | None) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 3 min 05 s, 2 h 10 min."""
+    """Seconds in words: 42 s, 3 min 05 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

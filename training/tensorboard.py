@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -156,7 +156,7 @@ class Profile(keras.callbacks.Callback):
 
 
 def open_writers(session: "Session") -> Writers | None:
-    """The event files of a training; None where none are wanted, or, as is said then, none can be written."""
+    """The event files of a training; None if none are wanted or, after printing why, if they cannot be written."""
     if not session.config.training.tensorboard.enabled:
         return None
     if importlib.util.find_spec("tensorflow") is None:
@@ -228,7 +228,7 @@ def write_confusion(run: Run, split: str, figure: "Figure") -> None:
     writer.close()
 
 
-def _write_picture(writer, name: str, picture: np.ndarray, step: int) -> None:
+def _write_picture(writer: Any, name: str, picture: np.ndarray, step: int) -> None:
     """What `tf.summary.image` writes, compressed in a quarter of its time to a tenth more bytes."""
     import tensorflow as tf
     from PIL import Image
@@ -258,17 +258,17 @@ def _pixels(figure: "Figure") -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(FIGURE_DPI)
-    canvas = FigureCanvasAgg(figure)
+    agg = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A class name in a script that no installed font has is drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+        agg.draw()
+    return np.asarray(agg.buffer_rgba())[..., :3]
 
 
 def _flat(prefix: str, section: Section) -> dict[str, bool | int | float | str]:
     """A section's values by dotted key; what HParams cannot hold becomes text, what is unset is left out."""
-    values = {}
+    values: dict[str, bool | int | float | str] = {}
     for key, value in section:
         name = f"{prefix}.{key}"
         if isinstance(value, Section):
@@ -282,7 +282,7 @@ def _is_due(epoch: int, every: int) -> bool:
     return every > 0 and (epoch + 1) % every == 0
 
 
-def _writer(run: Run, part: str):
+def _writer(run: Run, part: str) -> Any:
     import tensorflow as tf
 
     make_folder(run.tensorboard_dir / part)

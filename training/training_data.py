@@ -1,4 +1,4 @@
-"""What a training asks of a dataset."""
+"""The interface between training and a dataset."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     import numpy as np
@@ -65,4 +66,22 @@ class TrainingData(Protocol):
 
     def labels(self, split: str) -> np.ndarray:
         """Every label of a role, integers (n,)."""
+        ...
+
+
+class RunData(TrainingData, Protocol):
+    """What a run notes of its data besides: `data.Dataset` and `ArrayData` say it."""
+
+    @property
+    def order(self) -> str:
+        """In words, from what each next image of a shuffled epoch is drawn."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that changes when images, labels, their roles or the classes do."""
+        ...
+
+    def faults_as_user_errors(self) -> AbstractContextManager[None]:
+        """Inside, what goes wrong while images are read is a `UserError`."""
         ...

@@ -33,7 +33,7 @@ def initialize_from(model: keras.Model, source: str) -> list[str]:
 
 
 def freeze_base(model: keras.Model) -> None:
-    """From here on only the head learns; call it before compiling."""
+    """Freezes the base, so that only the head learns; call it before compiling."""
     head = head_of(model)
     for layer in model.layers:
         layer.trainable = layer.name in head

@@ -83,7 +83,7 @@ def _draw_change(sheet: Sheet, x: float, y: float, change: float, limit: float) 
     sheet.text(x + 2 * HALF + 12, y + ROW / 2, _points(change), palette.LABEL_SIZE, va="center")
 
 
-def _draw_classes(sheet, x, y, changes, limit, cell) -> None:
+def _draw_classes(sheet: Sheet, x: float, y: float, changes: np.ndarray, limit: float, cell: int) -> None:
     known = np.isfinite(changes)
     colours = palette.colour_weights(np.where(known, changes, 0), limit)
     for index, colour in enumerate(colours):

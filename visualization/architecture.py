@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def architecture_figure(
 
 
 class _Drawing:
-    """The stops of a network with the scales that they share."""
+    """The stops of a network, with the scales that they share."""
 
     def __init__(self, stops: list[Stop]):
         self.stops = stops
@@ -79,25 +79,25 @@ class _Drawing:
         self._weights = max(sum(stop.parameters for stop in stops), 1)
         self._cost = max(sum(stop.multiply_adds or 0 for stop in stops), 1)
         self._columns: dict[int, list[int]] = {}
-        for place, stop in enumerate(stops):
-            self._columns.setdefault(stop.column, []).append(place)
+        for index, stop in enumerate(stops):
+            self._columns.setdefault(stop.column, []).append(index)
 
     def width(self, column: int) -> int:
         """Pixels of a column with the space after it, where ways meet."""
-        stops = [self.stops[place] for place in self._columns[column]]
+        stops = [self.stops[index] for index in self._columns[column]]
         texts = [text_width(text, palette.LABEL_SIZE) for stop in stops for text, _, _ in self._lines(stop)]
         wide = max(*(self._box(stop)[0] for stop in stops), min(max(texts, default=0), WIDEST - 10), NARROWEST - 10)
         return round(wide + 10 + TAIL + 2.4 * RING * max(len(stop.merges) for stop in stops))
 
     def draw_row(self, sheet: Sheet, y: float, row: Sequence[int]) -> float:
         """Draw columns left to right from y on; returns the y below them."""
-        places = [place for column in row for place in self._columns[column]]
+        indices = [index for column in row for index in self._columns[column]]
         arcs = self._arcs(row)
-        lanes = sorted({self.stops[place].lane for place in places})
-        y += 14 * len({level for level, *_ in arcs}) + (LINE + 16) * any(self.stops[p].repeated[0] for p in places)
+        lanes = sorted({self.stops[index].lane for index in indices})
+        y += 14 * len({level for level, *_ in arcs}) + (LINE + 16) * any(self.stops[p].repeated[0] for p in indices)
         lines_at, top = {}, y
         for lane in lanes:
-            inside = [self.stops[place] for place in places if self.stops[place].lane == lane]
+            inside = [self.stops[index] for index in indices if self.stops[index].lane == lane]
             reach = max(RING + 4, *(self._box(stop)[1] / 2 for stop in inside))
             lines_at[lane] = (y + reach, y + 2 * reach + 12)  # the line that data flow along, and the labels
             y += 2 * reach + 12 + LINE * max(len(self._lines(stop)) for stop in inside) + 2 * BAR + 46
@@ -110,12 +110,12 @@ class _Drawing:
         axes.axis("off")
         pen = _Pen(self, axes, lefts, {lane: line for lane, (line, _) in lines_at.items()})
         for column in row:
-            for place in self._columns[column]:
-                pen.draw_ways(place)
+            for index in self._columns[column]:
+                pen.draw_ways(index)
         for level, source, target, turn in arcs:
             pen.draw_arc(source, target, turn, top - 8 - 14 * level)
-        for place in places:
-            stop = self.stops[place]
+        for index in indices:
+            stop = self.stops[index]
             self._draw_box(axes, stop, lefts[stop.column], lines_at[stop.lane][0])
             self._draw_labels(sheet, stop, lefts[stop.column], lines_at[stop.lane][1])
         self._draw_repeats(sheet, axes, lefts, top - 14 - 14 * len({level for level, *_ in arcs}), row)
@@ -123,19 +123,19 @@ class _Drawing:
 
     def _arcs(self, row: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Ways that skip stops of the first lane: (level above the row, from, to, which of its merges or -1)."""
-        ways = []
+        skips = []
         for column in row:
-            for place in self._columns[column]:
-                stop = self.stops[place]
+            for index in self._columns[column]:
+                stop = self.stops[index]
                 for turn, (_, sources) in enumerate(stop.merges):
-                    ways += [(source, place, turn) for source in sources if self.stops[source].lane == 0]
+                    skips += [(source, index, turn) for source in sources if self.stops[source].lane == 0]
                 if stop.lane == 0:
                     skipped = [s for s in stop.sources if self.stops[s].lane == 0 and self.stops[s].column < column - 1]
-                    ways += [(source, place, -1) for source in skipped]
-        ways.sort(key=lambda arc: self.stops[arc[1]].column - self.stops[arc[0]].column)
+                    skips += [(source, index, -1) for source in skipped]
+        skips.sort(key=lambda arc: self.stops[arc[1]].column - self.stops[arc[0]].column)
         levels: list[list[tuple[int, int]]] = []
         arcs = []
-        for source, target, turn in ways:
+        for source, target, turn in skips:
             span = self.stops[source].column, self.stops[target].column
             level = 0
             while level < len(levels) and any(a < span[1] and span[0] < b for a, b in levels[level]):
@@ -147,7 +147,7 @@ class _Drawing:
 
     def middle(self, stop: Stop) -> float:
         """Where a box's middle is, from the left of its column."""
-        tail = TAIL + 2.4 * RING * max(len(self.stops[place].merges) for place in self._columns[stop.column])
+        tail = TAIL + 2.4 * RING * max(len(self.stops[index].merges) for index in self._columns[stop.column])
         return (self.width(stop.column) - tail) / 2
 
     def _sides(self, stop: Stop) -> tuple[float, float, float]:
@@ -167,7 +167,7 @@ class _Drawing:
         x = left + self.middle(stop) - (length + right) / 2
         top = line - (height + up) / 2 + up
         front, lid, side = _colours(stop)
-        style = {"edgecolor": palette.LINE, "linewidth": 0.5, "joinstyle": "round", "zorder": 3}
+        style: dict[str, Any] = {"edgecolor": palette.LINE, "linewidth": 0.5, "joinstyle": "round", "zorder": 3}
         axes.add_patch(Rectangle((x, top), length, height, facecolor=front, **style))
         roof = [(x, top), (x + right, top - up), (x + length + right, top - up), (x + length, top)]
         axes.add_patch(Polygon(roof, facecolor=lid, **style))
@@ -176,7 +176,7 @@ class _Drawing:
         axes.add_patch(Polygon(face, facecolor=side, **style))
 
     def _lines(self, stop: Stop) -> list[tuple[str, str, str]]:
-        """What stands under a box: text, colour, weight."""
+        """The labels under a box: text, colour, weight."""
         lines = [(stop.name.rsplit("/", 1)[-1], palette.TEXT, "bold"), (size(stop.shape), palette.TEXT, "normal")]
         if not stop.kind:
             return lines
@@ -195,9 +195,9 @@ class _Drawing:
 
     def _draw_labels(self, sheet: Sheet, stop: Stop, left: float, y: float) -> None:
         centre = left + self.middle(stop)
-        room = min(2 * self.middle(stop), WIDEST)
+        width = min(2 * self.middle(stop), WIDEST)
         for text, ink, weight in self._lines(stop):
-            text = shorten(text, room, palette.LABEL_SIZE)
+            text = shorten(text, width, palette.LABEL_SIZE)
             sheet.text(centre, y, text, palette.LABEL_SIZE, ha="center", color=ink, weight=weight)
             y += LINE
             for share, of in (
@@ -211,9 +211,9 @@ class _Drawing:
     def _draw_repeats(self, sheet: Sheet, axes: Axes, lefts: dict[int, float], y: float, row: Sequence[int]) -> None:
         groups: dict[int, list[Stop]] = {}
         for column in row:
-            for place in self._columns[column]:
-                if self.stops[place].repeated[0]:
-                    groups.setdefault(self.stops[place].repeated[0], []).append(self.stops[place])
+            for index in self._columns[column]:
+                if self.stops[index].repeated[0]:
+                    groups.setdefault(self.stops[index].repeated[0], []).append(self.stops[index])
         for stops in groups.values():
             first = min(lefts[stop.column] for stop in stops)
             last = max(lefts[stop.column] + self.width(stop.column) for stop in stops) - 12
@@ -229,10 +229,10 @@ class _Pen:
     def __init__(self, drawing: _Drawing, axes: Axes, lefts: dict[int, float], lines: dict[int, float]):
         self._drawing, self._axes, self._lefts, self._lines = drawing, axes, lefts, lines
 
-    def draw_ways(self, place: int) -> None:
+    def draw_ways(self, index: int) -> None:
         """What leads to a stop other than above the row, and the signs where ways meet after it."""
         stops = self._drawing.stops
-        stop = stops[place]
+        stop = stops[index]
         y = self._lines[stop.lane]
         centre = self._lefts[stop.column] + self._drawing.middle(stop)
         for source in stop.sources:
@@ -269,7 +269,7 @@ class _Pen:
         """Where a way starts: behind a stop and its signs, or at the left of the row if the stop is in another one."""
         stop = self._drawing.stops[source]
         if stop.column not in self._lefts:
-            return MARGIN - 26, self._lines.get(0, self._lines.get(lane))
+            return MARGIN - 26, self._lines[0 if 0 in self._lines else lane]
         centre = self._lefts[stop.column] + self._drawing.middle(stop)
         end = self._lefts[stop.column] + self._drawing.width(stop.column) - 9
         self._line([centre, end], [self._lines[stop.lane]] * 2)
@@ -297,7 +297,7 @@ def _legend(sheet: Sheet, y: float) -> float:
     return y + LINE + 24
 
 
-def _plain(colour: tuple[int, int, int]) -> np.ndarray:
+def _plain(colour: Sequence[int]) -> np.ndarray:
     return np.array([[colour]], np.uint8)
 
 
@@ -317,13 +317,14 @@ def _colours(stop: Stop) -> list[tuple[float, float, float]]:
     else:
         table = palette.SEQUENTIAL if stop.kind in ("Dense", "EinsumDense") else palette.AGREEMENT
         shades = [table[100], table[50], table[150]]
-    return [tuple(float(part) / 255 for part in shade) for shade in shades]
+    return [(float(red) / 255, float(green) / 255, float(blue) / 255) for red, green, blue in shades]
 
 
 def _sees(stop: Stop) -> str:
-    if None in stop.fields:
+    known = [field for field in stop.fields if field is not None]
+    if len(known) < len(stop.fields):
         return "sees all"
-    sides = [str(field[0]) if field[0] == field[1] else size(field) for field in dict.fromkeys(stop.fields)]
+    sides = [str(field[0]) if field[0] == field[1] else size(field) for field in dict.fromkeys(known)]
     return f"sees {'–'.join(sides)} px"
 
 

@@ -54,7 +54,7 @@ def stops_of(architecture: "Architecture", *, fold: bool | None = None) -> list[
     stops = _by_column(_stops(architecture))
     if fold or (fold is None and len(stops) > FOLDED_FROM):
         stops = _folded(stops)
-    _place(stops)
+    _set_columns_and_lanes(stops)
     return stops
 
 
@@ -87,23 +87,24 @@ def rows_of(stops: Sequence[Stop], most: int) -> list[list[int]]:
 def _stops(architecture: "Architecture") -> list[Stop]:
     image_shape = tuple(architecture.image_shape)
     stops, depth = [Stop("image", "", image_shape, (), [], 0, 0, fields=[None])], [0]
-    at, numbers = {-1: 0}, {-1: math.prod(image_shape)}  # of each layer: its stop, and how many numbers it gives
-    for place, layer in enumerate(architecture.layers):
+    stop_of_layer = {-1: 0}
+    numbers = {-1: math.prod(image_shape)}  # that each layer gives
+    for index, layer in enumerate(architecture.layers):
         # A layer whose source was not seen takes its input from the one before it.
-        feeding = [source for source in layer.sources if source < place] or [place - 1]
-        sources = sorted({at[source] for source in feeding})
-        numbers[place] = math.prod(layer.shape)
+        feeding = [source for source in layer.sources if source < index] or [index - 1]
+        sources = sorted({stop_of_layer[source] for source in feeding})
+        numbers[index] = math.prod(layer.shape)
         framed = "Padding" in layer.kind or "Cropping" in layer.kind
-        changes = layer.kernel or (numbers[place] != numbers[feeding[0]] and not framed)
+        changes = layer.kernel or (numbers[index] != numbers[feeding[0]] and not framed)
         deepest = max(sources, key=lambda stop: (depth[stop], stop))
         if layer.multiply_adds != 0 or (len(sources) == 1 and changes and len(feeding) == 1):
-            at[place] = len(stops)
+            stop_of_layer[index] = len(stops)
             drawn = (layer.name, layer.kind, layer.shape, layer.kernel)
             costs = (layer.parameters, layer.multiply_adds)
             stops.append(Stop(*drawn, sources, *costs, fields=[layer.receptive_field]))
             depth.append(1 + depth[deepest])
             continue
-        at[place] = deepest
+        stop_of_layer[index] = deepest
         stop = stops[deepest]
         stop.parameters += layer.parameters
         if len(sources) > 1:
@@ -114,9 +115,9 @@ def _stops(architecture: "Architecture") -> list[Stop]:
 
 
 def _by_column(stops: list[Stop]) -> list[Stop]:
-    """The same in the order of columns: branches are computed in an order that depends on what stands before them."""
-    _place(stops)
-    order = sorted(range(len(stops)), key=lambda place: (stops[place].column, -stops[place].lane))
+    """The stops in the order of columns: the order in which branches are computed depends on what precedes them."""
+    _set_columns_and_lanes(stops)
+    order = sorted(range(len(stops)), key=lambda index: (stops[index].column, -stops[index].lane))
     now = {old: new for new, old in enumerate(order)}
     return [_renamed(stops[old], now) for old in order]
 
@@ -127,78 +128,78 @@ def _renamed(stop: Stop, now: dict[int, int]) -> Stop:
 
 
 def _folded(stops: list[Stop]) -> list[Stop]:
-    looks = [_look(stop, place) for place, stop in enumerate(stops)]
+    signatures = [_kind_and_sources(stop, index) for index, stop in enumerate(stops)]
     kept: list[Stop] = []
     now: dict[int, int] = {}  # where each stop has gone
-    place = group = 0
-    while place < len(stops):
-        length, times = _repetition(looks, place, [bool(stop.merges) for stop in stops])
+    index = group = 0
+    while index < len(stops):
+        length, times = _repetition(signatures, index, [bool(stop.merges) for stop in stops])
         group += times > 1
         for offset in range(length):
-            same = [stops[place + offset + turn * length] for turn in range(times)]
+            same = [stops[index + offset + turn * length] for turn in range(times)]
             for turn in range(times):
-                now[place + offset + turn * length] = len(kept)
-            known = all(stop.multiply_adds is not None for stop in same)
+                now[index + offset + turn * length] = len(kept)
+            known = [stop.multiply_adds for stop in same if stop.multiply_adds is not None]
             kept.append(
                 replace(
                     same[0],
                     parameters=sum(stop.parameters for stop in same),
-                    multiply_adds=sum(stop.multiply_adds for stop in same) if known else None,
+                    multiply_adds=sum(known) if len(known) == len(same) else None,
                     fields=[same[0].fields[0], same[-1].fields[-1]],
                     repeated=(group, times) if times > 1 else (0, 1),
                 )
             )
-        place += length * times
+        index += length * times
     return [_renamed(stop, now) for stop in kept]
 
 
-def _look(stop: Stop, place: int) -> tuple:
-    """What makes two stops alike: what they are, and how far back their sources are."""
-    merges = tuple((symbol, tuple(place - source for source in sources)) for symbol, sources in stop.merges)
-    back = tuple(place - source for source in stop.sources)
+def _kind_and_sources(stop: Stop, index: int) -> tuple:
+    """What two stops must have in common to be alike: their kind, and how far back their sources are."""
+    merges = tuple((symbol, tuple(index - source for source in sources)) for symbol, sources in stop.merges)
+    back = tuple(index - source for source in stop.sources)
     return stop.kind, stop.shape, stop.kernel, tuple(stop.folded), back, merges
 
 
-def _repetition(looks: Sequence[tuple], place: int, meets: Sequence[bool]) -> tuple[int, int]:
-    """Length and number of the alike units that start at a place and hold the most stops.
+def _repetition(signatures: Sequence[tuple], index: int, meets: Sequence[bool]) -> tuple[int, int]:
+    """Length and number of the repeated units of stops that start at `index` and cover the most stops.
 
     Where ways meet in a unit, they do so at its end: a residual unit is drawn whole, not from its middle on.
     """
     best = (1, 1)
-    for length in range(1, min(LONGEST_UNIT, (len(looks) - place) // 2) + 1):
-        if any(meets[place : place + length]) and not meets[place + length - 1]:
+    for length in range(1, min(LONGEST_UNIT, (len(signatures) - index) // 2) + 1):
+        if any(meets[index : index + length]) and not meets[index + length - 1]:
             continue
-        unit, times = looks[place : place + length], 1
-        while looks[place + times * length : place + (times + 1) * length] == unit:
+        unit, times = signatures[index : index + length], 1
+        while signatures[index + times * length : index + (times + 1) * length] == unit:
             times += 1
         if times > 1 and length * times > best[0] * best[1]:
             best = (length, times)
     return best
 
 
-def _place(stops: list[Stop]) -> None:
+def _set_columns_and_lanes(stops: list[Stop]) -> None:
     readers: dict[int, list[int]] = {}
-    for place, stop in enumerate(stops):
+    for index, stop in enumerate(stops):
         stop.column = 1 + max((stops[source].column for source in stop.sources), default=-1)
         for source in (*stop.sources, *stop.others):
-            readers.setdefault(source, []).append(place)
+            readers.setdefault(source, []).append(index)
     main: set[int] = set()
-    place = max(range(len(stops)), key=lambda place: (stops[place].column, place))
-    while place not in main:
-        main.add(place)
-        stops[place].lane = 0
-        place = max(stops[place].sources, key=lambda source: stops[source].column, default=place)
+    index = max(range(len(stops)), key=lambda index: (stops[index].column, index))
+    while index not in main:
+        main.add(index)
+        stops[index].lane = 0
+        index = max(stops[index].sources, key=lambda source: stops[source].column, default=index)
     taken: dict[int, dict[int, int]] = {}  # by lane: the columns that are taken, and by which stop
-    for place, stop in enumerate(stops):
-        if place in main:
+    for index, stop in enumerate(stops):
+        if index in main:
             continue
-        reach = max((stops[reader].column for reader in readers.get(place, [])), default=stop.column)
+        reach = max((stops[reader].column for reader in readers.get(index, [])), default=stop.column)
         span = range(stop.column, max(reach, stop.column + 1))
         # A chain goes on in its own lane, whose columns were taken for it.
-        before = [stops[source].lane for source in stop.sources if stops[source].lane]
-        for lane in (*before, *range(1, len(stops) + 1)):
-            owners = {taken.get(lane, {}).get(column, place) for column in span}
-            if owners <= {place, *stop.sources}:
+        lanes_of_sources = [stops[source].lane for source in stop.sources if stops[source].lane]
+        for lane in (*lanes_of_sources, *range(1, len(stops) + 1)):
+            owners = {taken.get(lane, {}).get(column, index) for column in span}
+            if owners <= {index, *stop.sources}:
                 break
         stop.lane = lane
-        taken.setdefault(lane, {}).update(dict.fromkeys(span, place))
+        taken.setdefault(lane, {}).update(dict.fromkeys(span, index))

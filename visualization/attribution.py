@@ -49,7 +49,7 @@ def attribution_figure(
     width = MARGIN + across * (block + 2 * GAP) - 2 * GAP
     y = heading(sheet, title, facts, max(900, width - MARGIN))
     heads = ["image", *(explanations.title(method) + " √" * explanations.is_sparse(method) for method in maps)]
-    lefts = [MARGIN + place * (block + 2 * GAP) for place in range(across)]
+    lefts = [MARGIN + column * (block + 2 * GAP) for column in range(across)]
     for left in lefts:
         for column, head in enumerate(heads):
             text = shorten(head, SIDE + GAP - 40, palette.LABEL_SIZE, "bold")
@@ -109,9 +109,9 @@ def deletion_insertion_figure(
     facts = [f"{images} images", "thin lines: each image", "thick: their mean", dashed, "best method first"]
     title = "Deletion and insertion: what a map is worth"
     y = heading(sheet, title, caption.facts(*filter(None, facts)), max(1000, columns * (wide + 110)))
-    for place, name in enumerate(order):
-        x = MARGIN + 90 + place % columns * (wide + 110)
-        top = y + place // columns * (high + 210)
+    for row, name in enumerate(order):
+        x = MARGIN + 90 + row % columns * (wide + 110)
+        top = y + row // columns * (high + 210)
         deleted, inserted = areas[name]
         sheet.text(x, top, shorten(name, wide, palette.HEADING_SIZE, "bold"), palette.HEADING_SIZE, weight="bold")
         top += line_height(palette.HEADING_SIZE)
@@ -129,7 +129,7 @@ def deletion_insertion_figure(
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes.set_xticklabels(["0", "50%", "100%"])
         axes.set_yticklabels(["0", "50%", "100%"])
-        if place % columns == 0:
+        if row % columns == 0:
             axes.set_ylabel("probability of the class", fontsize=palette.LABEL_SIZE)
         axes.set_xlabel("pixels removed or shown", fontsize=palette.LABEL_SIZE)
         axes.grid(color=palette.GRID, linewidth=0.5)

@@ -63,7 +63,7 @@ def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGI
 
 
 def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False, beyond: float = 0.0) -> None:
-    """What marks mean, under a figure: of dead units, of values that are not finite, and of those beyond the scale.
+    """Explains the marks of a figure, under it: dead units, values that are not finite, and values beyond the scale.
 
     `beyond` is the largest magnitude of the latter, 0 where there are none.
     """
@@ -132,14 +132,14 @@ _ORDERS = {
 }
 
 
-def which_units(shown: np.ndarray, count: int, sort: str, *, asked: bool = False) -> str:
-    """In words, which units a figure shows, in which order, and by what they were chosen; `asked`: by a person."""
-    every, some, _ = _ORDERS[sort]
-    if asked:
-        return f"{len(shown)} of {count} units: those asked for{'' if sort == 'index' else f', {every}'}"
-    return f"{len(shown)} of {count} units: {some}" if len(shown) < count else f"all {count} units, {every}"
+def which_units(shown: np.ndarray, count: int, sort: str, *, requested: bool = False) -> str:
+    """In words: which units a figure shows, in which order, and why these; `requested`: the user named them."""
+    all_units, some, _ = _ORDERS[sort]
+    if requested:
+        return f"{len(shown)} of {count} units: those asked for{'' if sort == 'index' else f', {all_units}'}"
+    return f"{len(shown)} of {count} units: {some}" if len(shown) < count else f"all {count} units, {all_units}"
 
 
-def among(shown: np.ndarray, count: int, sort: str) -> str:
-    """In words, what the units shown have in common; "" where they are all."""
+def selection_words(shown: np.ndarray, count: int, sort: str) -> str:
+    """In words: what the units shown have in common; "" if all units are shown."""
     return _ORDERS[sort][2].format(len(shown)) if len(shown) < count else ""

@@ -67,10 +67,9 @@ def layer_similarity_figure(
             axes.plot(*square, color=palette.LINE, linewidth=1.2, clip_on=False)
         for column, value in enumerate(values if cell >= 50 else ()):
             if np.isfinite(value):
-                centre = left + (column + 0.5) * cell, top + (row + 0.5) * cell
-                ink = palette.text_on(colours[row, column])
-                style = {"ha": "center", "va": "center_baseline", "color": ink}
-                sheet.text(*centre, f"{value:.2f}".replace("-", "−"), palette.LABEL_SIZE, **style)
+                x, y = left + (column + 0.5) * cell, top + (row + 0.5) * cell
+                text, ink = f"{value:.2f}".replace("-", "−"), palette.text_on(colours[row, column])
+                sheet.text(x, y, text, palette.LABEL_SIZE, ha="center", va="center_baseline", color=ink)
     sheet.colour_bar(left, top + high + 30, 1.0, "linear CKA", table=palette.SEQUENTIAL)
     return sheet.figure()
 

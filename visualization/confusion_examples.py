@@ -1,4 +1,4 @@
-"""What a network takes for what, with the images themselves in the cells."""
+"""A confusion matrix with the images themselves in its cells."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -59,20 +59,20 @@ def confusion_examples_figure(confusions: "ConfusionExamples", *, caption: Capti
             sheet.text(
                 left - 16, top + cell / 2 + LINE, "no images", palette.LABEL_SIZE, ha="right", color=palette.DEAD_TEXT
             )
-        for column, said in enumerate(shown):
+        for column, predicted_class in enumerate(shown):
             x = left + column * (cell + 16)
-            in_cell = [images[row] for row in examples[true, said] if row >= 0]
-            is_right = true == said
-            strength = shares[true, said] / (1.0 if is_right else worst)
+            in_cell = [images[row] for row in examples[true, predicted_class] if row >= 0]
+            is_right = true == predicted_class
+            strength = shares[true, predicted_class] / (1.0 if is_right else worst)
             table = palette.AGREEMENT if is_right else palette.SEQUENTIAL
-            frame = table[round(40 + 180 * strength)] if matrix[true, said] else np.array(palette.HATCH[1])
+            frame = table[round(40 + 180 * strength)] if matrix[true, predicted_class] else np.array(palette.HATCH[1])
             sheet.paint(x, top, _cell(in_cell, cell, frame))
-            if matrix[true, said]:
+            if matrix[true, predicted_class]:
                 ink = palette.NEGATIVE if is_right else palette.POSITIVE
                 count = (
-                    f"{int(matrix[true, said]):,}  ({percent(shares[true, said])})"
+                    f"{int(matrix[true, predicted_class]):,}  ({percent(shares[true, predicted_class])})"
                     if cell >= 150
-                    else str(matrix[true, said])
+                    else str(matrix[true, predicted_class])
                 )
                 sheet.text(x + 2, top + cell + 4, count, palette.LABEL_SIZE, color=ink)
     sheet.text(MARGIN, y + len(shown) * step_y, "", palette.LABEL_SIZE)
@@ -80,7 +80,7 @@ def confusion_examples_figure(confusions: "ConfusionExamples", *, caption: Capti
 
 
 def _cell_side(classes: int, image_side: int) -> int:
-    """Pixels of a cell: about what there is room for, and such that four small images keep whole pixels."""
+    """Pixels of a cell: about as many as fit, and such that four small images keep whole pixels."""
     side = int(np.clip(1900 // classes, 150, 300))
     frame = 2 * FRAME + 3 * GAP
     whole = frame + 2 * image_side * max(1, round((side - frame) / 2 / image_side))
@@ -94,10 +94,10 @@ def _cell(images: Sequence[np.ndarray], side: int, frame: np.ndarray) -> np.ndar
     inside = side - 2 * FRAME
     tile[FRAME:-FRAME, FRAME:-FRAME] = palette.hatch(inside, inside) if not images else rgb("#ffffff")
     across = 1 if len(images) == 1 else 2
-    room = (inside - (across + 1) * GAP) // across
-    for place, image in enumerate(images[: across * across]):
-        height, width = fitted(*image.shape[:2], room)
-        top = FRAME + GAP + place // across * (room + GAP) + (room - height) // 2
-        left = FRAME + GAP + place % across * (room + GAP) + (room - width) // 2
+    image_side = (inside - (across + 1) * GAP) // across
+    for position, image in enumerate(images[: across * across]):
+        height, width = fitted(image.shape[:2], image_side)
+        top = FRAME + GAP + position // across * (image_side + GAP) + (image_side - height) // 2
+        left = FRAME + GAP + position % across * (image_side + GAP) + (image_side - width) // 2
         tile[top : top + height, left : left + width] = scaled(image, height, width)
     return tile

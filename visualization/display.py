@@ -1,13 +1,13 @@
-"""What a person chooses of a figure: which units it shows, in which order, and who shares a colour scale."""
+"""What the user chooses of a figure: which units it shows, in which order, and which tiles share a colour scale."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convlens.visualization import palette
-from convlens.visualization.caption import among, choose_units, which_units
+from convlens.visualization.caption import choose_units, selection_words, which_units
 
 if TYPE_CHECKING:
     from convlens.interpret import ObservedLayer
@@ -17,17 +17,13 @@ MOST, MOST_DEEP = 32, 16  # units of a layer that are shown: a deep one takes mo
 
 @dataclass(frozen=True)
 class Display:
-    """Which units are shown, in which order, and on whose colour scale; None is what suits the figure."""
+    """Which units are shown, in which order, and on which colour scale; None stands for the figure's own choice."""
 
     units: Sequence[int] | None = None  # certain ones
     max_units: int | None = None
     sort: str | None = None  # "index", "norm", "activation" or "orientation"
     scale: str | None = None  # "unit", "layer" or "global"
     max_inputs: int = 8  # slices of each kernel that reads maps
-
-    def filled(self, scale: str) -> "Display":
-        """The same, with the scale that suits a figure where none was chosen."""
-        return replace(self, scale=self.scale or scale)
 
 
 def is_picture(kernel: np.ndarray, rgb: bool) -> bool:
@@ -36,9 +32,9 @@ def is_picture(kernel: np.ndarray, rgb: bool) -> bool:
 
 
 def shown_units(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
-    """The units that figures of many units show, in order, and the words for them in a title: the same in all."""
+    """The units that figures of many units show, in order, and the words for them in a title."""
     units, sort = _ranked(layer, display)
-    return units, which_units(units, _count(layer), sort, asked=display.units is not None)
+    return units, which_units(units, _count(layer), sort, requested=display.units is not None)
 
 
 def _count(layer: "ObservedLayer") -> int:
@@ -52,7 +48,7 @@ def _ranked(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
     if sort == "norm" and layer.norm is None:
         sort = "index" if layer.activation is None else "activation"
     most = display.max_units or (MOST if is_picture(layer.kernel, layer.rgb) else MOST_DEEP)
-    rank = np.argsort(layer.tuning.order) if sort == "orientation" else None
+    rank = np.argsort(layer.tuning.order) if sort == "orientation" and layer.tuning is not None else None
     units = choose_units(
         _count(layer), units=display.units, max_units=most, sort=sort, norm=layer.norm, activation=layer.activation,
         rank=rank,
@@ -61,22 +57,25 @@ def _ranked(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
 
 
 def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
-    """The units that a figure of few chooses among, most active first, and in words what sets them apart.
+    """The units among which figures of few units choose, most active first, and in words what they have in common.
 
     They are those that figures of many units show, as far as they are alive.
     """
     shown, sort = _ranked(layer, display)
-    words = among(shown, _count(layer), sort)
-    units = shown[~layer.dead[shown]]
+    words = selection_words(shown, _count(layer), sort)
+    activation, dead = layer.activity()
+    units = shown[~dead[shown]]
     if not len(units):
-        units, words = np.flatnonzero(~layer.dead), ""
+        units, words = np.flatnonzero(~dead), ""
     if not len(units):
         units = shown
-    return units[np.argsort(-np.nan_to_num(layer.activation)[units], kind="stable")], words
+    return units[np.argsort(-np.nan_to_num(activation)[units], kind="stable")], words
 
 
 def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndarray:
-    """The units of a figure of few: those asked for, or the most active one; of more, also the middle and the least."""
+    """The units of a figure of few: those that the user named, or the most active; of several, also the middle and the
+    least active.
+    """
     if display.units is not None:
         return np.array(list(dict.fromkeys(display.units)), int)[: display.max_units or MOST]
     order, _ = _candidates(layer, display)
@@ -84,21 +83,24 @@ def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndar
     return np.unique(order[ranks]) if len(order) < count else order[ranks]
 
 
-def among_which(layer: "ObservedLayer", display: Display) -> str:
-    """In words, among which units those of `units_alive` are the most active; "" where among all, or asked for."""
+def selection_text(layer: "ObservedLayer", display: Display) -> str:
+    """In words: the group among which the units of `units_alive` are the most active; "" for all units, or if the user
+    named them.
+    """
     _, words = _candidates(layer, display)
     return f"of {words}" if words and display.units is None else ""
 
 
-def reasons(layer: "ObservedLayer", display: Display, units: Sequence[int]) -> list[str]:
+def reasons(layer: "ObservedLayer", display: Display, units: Sequence[int] | np.ndarray) -> list[str]:
     """Why each unit of `units_alive(layer, display, len(units))` is shown."""
     if display.units is not None:
         return ["asked for"] * len(units)
     order, _ = _candidates(layer, display)
-    if layer.dead[order].any():
+    _, dead = layer.activity()
+    if dead[order].any():
         return ["no unit of the layer is alive"] * len(units)
     if len(units) == 1:
-        return [f"the unit most active on these images {among_which(layer, display)}".rstrip()]
+        return [f"the unit most active on these images {selection_text(layer, display)}".rstrip()]
     if len(units) < 3:
         return [f"one of the {len(order)} that are alive"] * len(units)
     return ["the most active on these images", "the middle one", "the least active of those alive"]
@@ -115,5 +117,5 @@ def last_of_each_block(layers: Sequence, most: int = 8) -> list:
     by_block = {layer.name.rsplit("/", 1)[-1].split("_")[0]: layer for layer in layers}
     last = list(by_block.values()) if len(by_block) > 1 else list(layers)
     if len(last) > most:
-        last = [last[place] for place in np.linspace(0, len(last) - 1, most).round().astype(int)]
+        last = [last[index] for index in np.linspace(0, len(last) - 1, most).round().astype(int)]
     return last

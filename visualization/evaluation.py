@@ -88,21 +88,21 @@ def mistakes_figure(mistakes: "Mistakes", *, title: str = "Most confident mistak
     columns = min(6, len(images))
     step = 288 + 36
     row_height = height + (3 if len(mistakes.names) else 2) * line_height(palette.LABEL_SIZE) + 44
-    for place in range(columns * math.ceil(len(images) / columns)):
-        x, top = MARGIN + place % columns * step, y + place // columns * row_height
-        if place >= len(images):
+    for index in range(columns * math.ceil(len(images) / columns)):
+        x, top = MARGIN + index % columns * step, y + index // columns * row_height
+        if index >= len(images):
             sheet.empty(x, top, width, height)
             continue
-        sheet.photo(x, top, images[place], width, height)
+        sheet.photo(x, top, images[index], width, height)
         below = top + height + 8
-        share = f" {mistakes.confidence[place]:.0%}"
-        room = 300 - text_width(share, palette.LABEL_SIZE)
-        said = shorten(f"said {labels[mistakes.predicted[place]]}", room, palette.LABEL_SIZE) + share
-        sheet.text(x, below, said, palette.LABEL_SIZE, color=palette.POSITIVE)
-        is_class = shorten(f"is {labels[mistakes.true[place]]}", 300, palette.LABEL_SIZE)
+        share = f" {mistakes.confidence[index]:.0%}"
+        width_left = 300 - text_width(share, palette.LABEL_SIZE)
+        prediction = shorten(f"said {labels[mistakes.predicted[index]]}", width_left, palette.LABEL_SIZE) + share
+        sheet.text(x, below, prediction, palette.LABEL_SIZE, color=palette.POSITIVE)
+        is_class = shorten(f"is {labels[mistakes.true[index]]}", 300, palette.LABEL_SIZE)
         sheet.text(x, below + line_height(palette.LABEL_SIZE), is_class, palette.LABEL_SIZE)
         if len(mistakes.names):
-            called = shorten_middle(mistakes.names[place], 300, palette.LABEL_SIZE)
+            called = shorten_middle(mistakes.names[index], 300, palette.LABEL_SIZE)
             below += 2 * line_height(palette.LABEL_SIZE)
             sheet.text(x, below, called, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
     return sheet.figure()

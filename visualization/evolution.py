@@ -51,8 +51,7 @@ def write_evolution(
     if len(evolution.kernels) != count or (evolution.maps is not None and len(evolution.maps) != count):
         of_maps = "" if evolution.maps is None else f" and maps of {len(evolution.maps)}"
         raise ValueError(f"{count} epochs for kernels of {len(evolution.kernels)}{of_maps}")
-    options = {"max_units": max_units, "caption": caption}
-    frames = [_pixels(evolution_frame(evolution, place, **options)) for place in range(count)]
+    frames = [_pixels(evolution_frame(evolution, at, max_units=max_units, caption=caption)) for at in range(count)]
     lasting = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * HOLD)]
     animation = {"save_all": True, "duration": lasting, "loop": 0}
     file = io.BytesIO()
@@ -68,9 +67,9 @@ def write_evolution(
 
 
 def evolution_frame(
-    evolution: "Evolution", place: int = -1, *, max_units: int = 32, caption: Caption = UNKNOWN
+    evolution: "Evolution", index: int = -1, *, max_units: int = 32, caption: Caption = UNKNOWN
 ) -> Figure:
-    """The kernels of a layer and their maps of one image at the epoch `epochs[place]`, on the scales of all epochs.
+    """The kernels of a layer and their maps of one image at the epoch `epochs[index]`, on the scales of all epochs.
 
     Of a kernel of many inputs the strongest of the unit at the last epoch is drawn, the same in every frame. The scale
     of maps is that of the cells that no padding reaches, where they are known.
@@ -80,13 +79,13 @@ def evolution_frame(
         raise ValueError(f"kernels of shape {kernels.shape}; expected (epochs, height, width, inputs, units)")
     shown = choose_units(kernels.shape[-1], max_units=max_units)
     limit = palette.largest(kernels[..., shown])
-    tiles = [_kernel_tile(kernels[..., unit], place, limit, rgb) for unit in shown]
-    blocks = [("kernels", tiles, None)]
+    tiles = [_kernel_tile(kernels[..., unit], index, limit, rgb) for unit in shown]
+    blocks: list[tuple[str, list[np.ndarray], np.ndarray | None]] = [("kernels", tiles, None)]
     if maps is not None:
         map_limit = palette.largest_inside(maps[..., shown], evolution.inside)
-        coloured = palette.colour_activations(maps[place][..., shown], map_limit)
-        never = ~maps[..., shown].any(axis=(0, 1, 2))
-        blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], never))
+        coloured = palette.colour_activations(maps[index][..., shown], map_limit)
+        dead = np.logical_not(maps[..., shown].any(axis=(0, 1, 2)))
+        blocks.append(("what they make of the image", [coloured[:, :, at] for at in range(len(shown))], dead))
 
     sheet = Sheet(width=WIDTH)
     *shape, count = evolution.shape or kernels.shape[1:]
@@ -96,11 +95,11 @@ def evolution_frame(
         inputs += f" among the first {kernels.shape[3]}"
     facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one norm for all epochs")
     y = heading(sheet, f"How {caption.layer or evolution.layer} came to be", facts, WIDTH - 60)
-    y = _draw_time(sheet, y, evolution, place)
+    y = _draw_time(sheet, y, evolution, index)
     columns = min(len(shown), 8 if maps is not None and len(shown) > 4 else 12)
     step = _block_width(columns) + 70
-    for index, (title, drawn, never) in enumerate(blocks):
-        x = MARGIN + index * step
+    for block, (title, drawn, never) in enumerate(blocks):
+        x = MARGIN + block * step
         sheet.text(x, y, title, palette.LABEL_SIZE, weight="bold")
         for at, tile in enumerate(drawn):
             high, wide = _tile_size(tile)
@@ -122,19 +121,19 @@ def evolution_frame(
     if maps is not None:
         sheet.activation_bar(MARGIN + step, bottom, map_limit, "all epochs", signed=bool((maps < 0).any()))
     if evolution.image is not None:
-        high, wide = fitted(*evolution.image.shape[:2], 150)
+        high, wide = fitted(evolution.image.shape[:2], 150)
         sheet.photo(MARGIN + step + 560, bottom, evolution.image, wide, high)
     if maps is not None:
         footnotes(sheet, sheet.height + 10, [], beyond=beyond(maps[..., shown], map_limit))
     return sheet.figure()
 
 
-def _kernel_tile(kernels: np.ndarray, place: int, limit: float, rgb: bool) -> np.ndarray:
+def _kernel_tile(kernels: np.ndarray, index: int, limit: float, rgb: bool) -> np.ndarray:
     """One unit's kernel of `kernels` (epochs, height, width, inputs) as colours."""
     if rgb:
-        return palette.colour_rgb_kernel(kernels[place], limit)
+        return palette.colour_rgb_kernel(kernels[index], limit)
     strongest = int(np.argmax(np.nan_to_num(np.square(kernels[-1], dtype=np.float64)).sum(axis=(0, 1))))
-    return palette.colour_weights(kernels[place, :, :, strongest], limit)
+    return palette.colour_weights(kernels[index, :, :, strongest], limit)
 
 
 def _tile_size(tile: np.ndarray) -> tuple[int, int]:
@@ -150,36 +149,36 @@ def _block_width(columns: int) -> int:
     return columns * (SIDE + GAP) - GAP
 
 
-def _draw_time(sheet: Sheet, y: float, evolution: "Evolution", place: int) -> float:
+def _draw_time(sheet: Sheet, y: float, evolution: "Evolution", index: int) -> float:
     """The epoch, in words and as a bar that fills up; returns the y below."""
     epochs, changed = evolution.epochs, evolution.changed
-    words = f"epoch {epochs[place]}" + (" (not trained yet)" if epochs[place] == 0 else f" of {epochs[-1]}")
+    words = f"epoch {epochs[index]}" + (" (not trained yet)" if epochs[index] == 0 else f" of {epochs[-1]}")
     sheet.text(MARGIN, y, words, palette.HEADING_SIZE, weight="bold")
     bar = np.empty((14, 600, 3), np.uint8)
     bar[:] = palette.HATCH[1]
     span = max(epochs[-1] - epochs[0], 1)
-    bar[:, : round(600 * (epochs[place] - epochs[0]) / span)] = palette.AGREEMENT[170]
+    bar[:, : round(600 * (epochs[index] - epochs[0]) / span)] = palette.AGREEMENT[170]
     sheet.paint(MARGIN + 420, y + 10, bar)
-    if changed is not None and np.isfinite(changed[place]):
+    if changed is not None and np.isfinite(changed[index]):
         y += line_height(palette.HEADING_SIZE)
-        cosine = f"cosine with the start {signed(changed[place])} in the median: 1 is unchanged, 0 is all new"
+        cosine = f"cosine with the start {signed(changed[index])} in the median: 1 is unchanged, 0 is all new"
         sheet.text(MARGIN, y, cosine, palette.LABEL_SIZE)
     return y + line_height(palette.HEADING_SIZE) + 20
 
 
 def _pixels(figure: Figure) -> Image.Image:
-    canvas = FigureCanvasAgg(figure)
+    agg = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)
     with palette.without_glyph_warnings():
-        canvas.draw()
-    frame = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        agg.draw()
+    frame = Image.fromarray(np.asarray(agg.buffer_rgba())[..., :3].copy())
     smaller = [round(side * FRAME_DPI / DPI) for side in frame.size]
     return frame.resize(smaller, Image.Resampling.BOX)
 
 
 def _shared_palette(frames: Sequence[Image.Image]) -> Image.Image:
     """256 colours for all frames, so that what does not change does not flicker."""
-    sample = [frames[place] for place in np.unique(np.linspace(0, len(frames) - 1, 6).astype(int))]
+    sample = [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, 6).astype(int))]
     strip = np.concatenate([np.asarray(frame) for frame in sample])
     shared = Image.fromarray(strip).quantize(256, method=Image.Quantize.MEDIANCUT)
     colours = np.array(shared.getpalette()).reshape(-1, 3)

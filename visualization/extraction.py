@@ -72,14 +72,14 @@ def unit_extraction_figure(
     small. Of a unit that does not read the image, the maps that it reads are drawn before them.
     """
     observed = observation.layer(layer)
-    caption, scale = caption.of_layer(observed), display.filled("layer").scale
+    caption, scale = caption.of_layer(observed), display.scale or "layer"
     reading = observed.reading(unit) if observed.reading else None
     is_picture = reading is None and (observed.rgb or observed.kernel.shape[2] == 1)
     kernel = observed.kernel[..., unit] if is_picture and observed.paired else None
     names = [observation.image_text(image) for image in range(len(observation.images))]
     steps = _Steps(
-        observation.images, names,
-        {stage: observed.maps[stage][..., unit] for stage in STAGES if stage in observed.maps},
+        list(observation.images), names,
+        {stage: list(observed.maps[stage][..., unit]) for stage in STAGES if stage in observed.maps},
         kernel if kernel is None or observed.rgb else kernel[..., 0], reading, observed.inside.get("filter"),
     )  # fmt: skip
     limit = limit_of_maps(observation.layers if scale == "global" else [observed])
@@ -154,7 +154,7 @@ def _draw_kernel(sheet: Sheet, kernel: np.ndarray, right: float) -> float:
     return MARGIN + height + LINE + 20
 
 
-def _fitted(image: np.ndarray, side: int) -> tuple[int, int]:
+def _fitted(image: np.ndarray, side: float) -> tuple[int, int]:
     """(width, height) in pixels at which an image fills a square of `side`."""
     factor = side / max(image.shape[:2])
     return max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
@@ -176,30 +176,30 @@ def _draw_image(sheet: Sheet, y: float, image: np.ndarray, name: str) -> float:
 
 
 def _draw_reading(sheet: Sheet, y: float, image: np.ndarray, reading: "Reading", row: int) -> float:
-    """The maps that a unit reads, strongest first, each beside the kernel that it meets."""
+    """The maps that a unit reads, strongest first, each beside its kernel."""
     x = MARGIN + SIDE + ARROW
     _arrow(sheet, x, y, _fitted(image, SIDE)[1], "⋯")  # layers lie between
     side = (SIDE - 2 * (LINE + 14)) // 3
     limit = palette.largest(reading.kernels)
     top = y
-    for place, channel in enumerate(reading.channels):
-        maps = reading.maps[row, ..., place]
+    for position, channel in enumerate(reading.channels):
+        maps = reading.maps[row, ..., position]
         wide, high = _fitted(maps, side)
-        sheet.tile(x, top, palette.colour_activations(maps, reading.limits[place]), wide, high)
-        kernel = reading.kernels[..., place]
+        sheet.tile(x, top, palette.colour_activations(maps, reading.limits[position]), wide, high)
+        kernel = reading.kernels[..., position]
         cell = cell_size(max(kernel.shape), side * 3 // 4, largest_cell=30)
         across, down = kernel.shape[1] * cell, kernel.shape[0] * cell
         left = x + wide + 44
         sheet.text(left - 22, top + high / 2, "×", 12, ha="center", va="center", color=palette.QUIET_TEXT)
         sheet.tile(left, top + (high - down) / 2, palette.colour_weights(kernel, limit), across, down)
-        note = f"{channel}: ±{number(reading.limits[place])}, adds {percent(reading.shares[place])}"
+        note = f"{channel}: ±{number(reading.limits[position])}, adds {percent(reading.shares[position])}"
         sheet.text(x, top + high + 4, note, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         top += high + LINE + 14
-    rest = reading.total - len(reading.channels)
-    said = f"map × kernel ±{number(limit)}; each map on its own scale"
-    if rest > 0:
-        said += f"; {rest} more maps add the rest" if rest > 1 else "; one more map adds the rest"
-    return _quiet(sheet, x, top, said, SIDE + 30)
+    maps_left = reading.total - len(reading.channels)
+    text = f"map × kernel ±{number(limit)}; each map on its own scale"
+    if maps_left > 0:
+        text += f"; {maps_left} more maps add the rest" if maps_left > 1 else "; one more map adds the rest"
+    return _quiet(sheet, x, top, text, SIDE + 30)
 
 
 def _draw_stages(

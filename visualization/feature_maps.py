@@ -21,8 +21,10 @@ STAGES = ("filter", "detect", "condense")
 SIDE = 128
 
 
-def _fit(height: int, width: int, side: int) -> tuple[int, int, int]:
-    """(width, height, cell) in pixels for a map; a map of more than twice `side` cells is thinned to that."""
+def _fit(size: tuple[int, int], side: int) -> tuple[int, int, int]:
+    """(width, height, cell) in pixels for a map of `size` (height, width); one of more than twice `side` cells is
+    thinned to that."""
+    height, width = size
     longest = max(height, width)
     if longest > 2 * side:
         return max(1, width * 2 * side // longest), max(1, height * 2 * side // longest), 1
@@ -51,14 +53,14 @@ def feature_maps_figure(
     reaches; cells beyond it are marked.
     """
     observed = observation.layer(layer)
-    caption, scale = caption.of_layer(observed), display.filled("layer").scale
+    caption, scale = caption.of_layer(observed), display.scale or "layer"
     maps = {stage: np.asarray(observed.maps[stage][image]) for stage in STAGES if stage in observed.maps}
     shape = maps["filter"].shape
     shown, which = shown_units(observed, display)
     ranges = palette.limits(maps["filter"], scale, limit_of_maps(observation.layers), observed.inside.get("filter"))
-    dead = observed.dead
+    _, dead = observed.activity()
 
-    width, height, cell = _fit(*shape[:2], SIDE)
+    width, height, cell = _fit(shape[:2], SIDE)
     shares = [(array.shape[1] / shape[1], array.shape[0] / shape[0]) for array in maps.values()]
     sizes = [(max(1, round(width * wide)), max(1, round(height * high))) for wide, high in shares]
     groups = []
@@ -97,9 +99,9 @@ def kernels_and_maps_figure(
     observed = observation.layer(layer)
     if not observed.paired:
         raise ValueError(f"layer {layer} mixes its kernels before a map comes out: no kernel stands beside a map")
-    caption, scale = caption.of_layer(observed), display.filled("unit").scale
+    caption, scale = caption.of_layer(observed), display.scale or "unit"
     kernel, maps, images = np.asarray(observed.kernel), np.asarray(observed.maps["filter"]), observation.images
-    rgb, dead, inside = observed.rgb, observed.dead, observed.inside.get("filter")
+    rgb, (_, dead), inside = observed.rgb, observed.activity(), observed.inside.get("filter")
     norms = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1)))  # (channels, units)
     shown, which = shown_units(observed, display)
     paired = [other for other in observation.layers if other.paired]
@@ -120,7 +122,7 @@ def kernels_and_maps_figure(
             beside += [f"w ±{number(weights[unit])}", f"a ±{number(ranges[unit])}"]
         groups.append(Group(str(unit), tiles, beside, bool(dead[unit])))
 
-    wide, high, cell = _fit(*maps.shape[1:3], SIDE)
+    wide, high, cell = _fit(maps.shape[1:3], SIDE)
     kernel_cell = cell_size(max(kernel.shape[:2]), SIDE, largest_cell=30)
     sizes = [(kernel.shape[1] * kernel_cell, kernel.shape[0] * kernel_cell), *[(wide, high)] * len(maps)]
 

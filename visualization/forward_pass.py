@@ -38,7 +38,7 @@ class Stop:
 
 
 def stops_of_image(observation: "Observation", image: int) -> list[Stop]:
-    """What an image, by its place, is at the end of each block: at the last stage that its last layer has."""
+    """What the image with this index is at the end of each block: the last stage of the block's last layer."""
     stops = []
     for layer in last_of_each_block(observation.layers):
         stage = [stage for stage in ("filter", "detect", "condense") if stage in layer.maps][-1]
@@ -63,7 +63,7 @@ def pipeline_figure(
     photo, stops, scale = (
         observation.images[image],
         stops_of_image(observation, image),
-        display.filled("layer").scale,
+        display.scale or "layer",
     )
     shares = None if observation.probabilities is None else np.asarray(observation.probabilities[image])
     limit = palette.largest(np.array([palette.largest_inside(stop.maps, stop.inside) for stop in stops]))

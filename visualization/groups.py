@@ -48,18 +48,18 @@ def draw_groups(
         left = x + column * (width + gap) + LABEL_WIDTH
         for text, (wide, _) in zip(headings, sizes, strict=True):
             if isinstance(text, str):
-                place = (left + wide / 2, y + head)
-                sheet.text(*place, text, palette.LABEL_SIZE, ha="center", va="bottom", color=palette.QUIET_TEXT)
+                ink = palette.QUIET_TEXT
+                sheet.text(left + wide / 2, y + head, text, palette.LABEL_SIZE, ha="center", va="bottom", color=ink)
             else:
                 high = _heading_height(text, wide)
                 sheet.photo(left, y + head - high, text, wide, high)
             left += wide + gutter
     y += head + max(10, gutter // 2)
 
-    for place in range(rows * columns):
-        left = x + place % columns * (width + gap)
-        top = y + place // columns * row_height
-        group = groups[place] if place < len(groups) else None
+    for position in range(rows * columns):
+        left = x + position % columns * (width + gap)
+        top = y + position // columns * row_height
+        group = groups[position] if position < len(groups) else None
         if group:
             _label(sheet, left + LABEL_WIDTH - 14, top, group)
         left += LABEL_WIDTH

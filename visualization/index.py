@@ -1,7 +1,6 @@
 """A page to browse a folder of figures by: plain HTML, that needs no network and no server."""
 
 import html
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +44,13 @@ def write_index(
     for entry in entries:
         if Path(entry.file).is_absolute() or ".." in Path(entry.file).parts:
             raise ValueError(f"{entry.file} is not in the folder of the page")
-    parts: dict[str | None, list[Entry]] = {None: []}
+    by_layer: dict[str | None, list[Entry]] = {None: []}
     for entry in entries:
-        parts.setdefault(entry.layer, []).append(entry)
-    parts = {layer: found for layer, found in parts.items() if found}
-    anchors = {layer: f"part{number}" for number, layer in enumerate(parts)}
-    links = [_link(anchor, layer, parts[layer]) for layer, anchor in anchors.items()]
-    sections = [_section(folder, anchors[layer], layer, found) for layer, found in parts.items()]
+        by_layer.setdefault(entry.layer, []).append(entry)
+    by_layer = {layer: of_layer for layer, of_layer in by_layer.items() if of_layer}
+    anchors = {layer: f"part{number}" for number, layer in enumerate(by_layer)}
+    links = [_link(anchor, layer, by_layer[layer]) for layer, anchor in anchors.items()]
+    sections = [_section(folder, anchors[layer], layer, of_layer) for layer, of_layer in by_layer.items()]
     page = _PAGE.format(
         title=_text(title),
         facts=" · ".join(_text(fact) for fact in (*facts, f"{len(entries)} figures")),
@@ -75,17 +74,20 @@ def _link(anchor: str, layer: str | None, entries: Sequence[Entry]) -> str:
 
 
 def _section(folder: Path, anchor: str, layer: str | None, entries: Sequence[Entry]) -> str:
-    whole = [entry for entry in entries if entry.unit is None]
-    of_units = sorted((entry for entry in entries if entry.unit is not None), key=lambda entry: entry.unit)
-    by_unit = [(unit, list(found)) for unit, found in itertools.groupby(of_units, key=lambda entry: entry.unit)]
+    of_layer = [entry for entry in entries if entry.unit is None]
+    of_units: dict[int, list[Entry]] = {}
+    for entry in entries:
+        if entry.unit is not None:
+            of_units.setdefault(entry.unit, []).append(entry)
+    by_unit = [(unit, of_units[unit]) for unit in sorted(of_units)]
     jumps = " ".join(f'<a href="#{anchor}-unit{unit}">{unit}</a>' for unit, _ in by_unit)
     lines = [f'<section id="{anchor}">', f"<h2>{_text(NETWORK if layer is None else layer)}</h2>"]
-    if whole:
-        lines.append(_cards(folder, whole))
+    if of_layer:
+        lines.append(_cards(folder, of_layer))
     if by_unit:
         lines.append(f'<p class="units">units {jumps}</p>')
-    for unit, found in by_unit:
-        lines += [f'<h3 id="{anchor}-unit{unit}">unit {unit}</h3>', _cards(folder, found)]
+    for unit, of_unit in by_unit:
+        lines += [f'<h3 id="{anchor}-unit{unit}">unit {unit}</h3>', _cards(folder, of_unit)]
     return "\n".join([*lines, "</section>"])
 
 
@@ -95,11 +97,11 @@ def _cards(folder: Path, entries: Sequence[Entry]) -> str:
 
 def _card(folder: Path, entry: Entry) -> str:
     picture = Path(entry.file)
-    others = [
-        f'<a href="{_address(other)}">{suffix[1:]}</a>'
+    links = [
+        f'<a href="{_address(companion)}">{suffix[1:]}</a>'
         for suffix in (".svg", ".npz")
         # A layer's name may hold a dot, at which with_suffix would cut another name.
-        if (folder / (other := picture.parent / (picture.name.removesuffix(picture.suffix) + suffix))).is_file()
+        if (folder / (companion := picture.parent / (picture.name.removesuffix(picture.suffix) + suffix))).is_file()
     ]
     about = [entry.figure, entry.layer or "", f"unit {entry.unit}" if entry.unit is not None else "", entry.note]
     words = _text(" ".join(filter(None, about)))
@@ -108,7 +110,7 @@ def _card(folder: Path, entry: Entry) -> str:
     return (
         f'<figure data-words="{searched}"><a href="{_address(picture)}">'
         f'<img src="{_address(picture)}" alt="{words}" loading="lazy"></a>'
-        f"<figcaption><b>{_text(entry.figure)}</b>{note} <small>{' '.join(others)}</small>"
+        f"<figcaption><b>{_text(entry.figure)}</b>{note} <small>{' '.join(links)}</small>"
         f"{_reading(entry)}{_drawn_with(entry)}</figcaption></figure>"
     )
 
@@ -140,7 +142,7 @@ def _text(text: object) -> str:
 
 
 def _hex(colour: Sequence[int]) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)
+    return "#" + "".join(f"{channel:02x}" for channel in colour)
 
 
 _PAGE = """\

@@ -63,7 +63,7 @@ def kernels_figure(
     """
     kernel, start, tuning = np.asarray(layer.kernel), layer.start, layer.tuning
     caption, count = caption.of_layer(layer), kernel.shape[-1]
-    pictures, display = is_picture(kernel, layer.rgb), display.filled("unit")
+    pictures, scale = is_picture(kernel, layer.rgb), display.scale or "unit"
     width = WIDTH if pictures else WIDTH_OF_SLICES
     if layer.paired:
         shown, which = shown_units(layer, display)
@@ -71,11 +71,11 @@ def kernels_figure(
         shown = choose_units(count, max_units=display.max_units or MOST)
         which = which_units(shown, count, "index")
     dead = layer.dead if layer.paired and layer.dead is not None else np.zeros(count, bool)
-    chosen = _Chosen(shown, palette.limits(kernel, display.scale, limit), dead, display.scale)
+    chosen = _Chosen(shown, palette.limits(kernel, scale, limit), dead, scale)
 
     sheet = Sheet(width=1000)
     scales = {"unit": "scale: each unit has its own", "layer": "scale: layer", "global": "scale: global"}
-    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", which, scales[display.scale])
+    facts = caption.facts(f"kernels {size(kernel.shape[:3])}", which, scales[scale])
     y = heading(sheet, f"Kernels of {caption.layer or 'a convolution'}", facts, width)
     for line in (_change(layer.changed, kernel, start), _counts(tuning)):
         if line:
@@ -84,7 +84,7 @@ def kernels_figure(
         y = _draw_rows(sheet, y, layer, chosen)
     else:
         y = _draw_slices(sheet, y, kernel, start, chosen, display.max_inputs)
-    if display.scale != "unit":
+    if scale != "unit":
         y = sheet.colour_bar(MARGIN, y + 10, float(chosen.limits[0]), "weight")
     y = _legend(sheet, y, width, layer)
     footnotes(sheet, y, [kernel[..., shown]], dead=bool(dead[shown].any()))
@@ -93,20 +93,20 @@ def kernels_figure(
 
 def _change(changed: np.ndarray | None, kernel: np.ndarray, start: np.ndarray | None) -> str:
     """How far learning moved the kernels, in words."""
-    if changed is None:
+    if changed is None or start is None:
         return NO_START
-    known = changed[np.isfinite(changed)]
-    if not len(known):
+    finite = changed[np.isfinite(changed)]
+    if not len(finite):
         return "These kernels are zero, or began as zero."
     part = ""
     if start.shape[2] < kernel.shape[2] or start.shape[3] < kernel.shape[3]:
         part = f", of their first {start.shape[2]} channels and {start.shape[3]} units"
-    middle = float(np.median(known))
-    moved = next(words for least, words in CHANGES if middle >= least)
-    span = f"{signed(known.min())} to {signed(known.max())}"
+    middle = float(np.median(finite))
+    verdict = next(words for least, words in CHANGES if middle >= least)
+    span = f"{signed(finite.min())} to {signed(finite.max())}"
     return (
         f"Likeness to the start (cosine: 1 unchanged, 0 nothing in common): {signed(middle)} in the median, "
-        f"{span}{part}. {moved}"
+        f"{span}{part}. {verdict}"
     )
 
 
@@ -138,21 +138,21 @@ def _draw_rows(sheet: Sheet, y: float, layer: "ObservedLayer", chosen: _Chosen) 
         if rgb:
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
         if layer.start is not None:
-            tiles.insert(0, _start_tile(layer, unit, limit, (height * cell, width * cell)))
+            tiles.insert(0, _start_tile(layer, layer.start[..., unit : unit + 1], limit, (height * cell, width * cell)))
         notes = [_name(tuning, unit)] if tuning is not None and _name(tuning, unit) else []
         notes += [f"±{number(limit)}"] if chosen.scale == "unit" else []
         groups.append(Group(str(unit), tiles, notes, bool(chosen.dead[unit])))
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
 
 
-def _start_tile(layer: "ObservedLayer", unit: int, limit: float, pixels: tuple[int, int]) -> np.ndarray:
-    """What a unit's kernel was before learning; hatched, of so many `pixels`, where that was not kept."""
-    start = layer.start
-    if unit >= start.shape[-1] or start.shape[2] < layer.kernel.shape[2]:
+def _start_tile(layer: "ObservedLayer", start: np.ndarray, limit: float, pixels: tuple[int, int]) -> np.ndarray:
+    """What a unit's kernel was before learning, `start` (height, width, channels, 1); hatched, of so many `pixels`,
+    where that was not kept: it is (..., 0) then, or of fewer channels."""
+    if not start.shape[-1] or start.shape[2] < layer.kernel.shape[2]:
         return palette.hatch(*pixels)
     if layer.rgb:
-        return palette.colour_rgb_kernel(start[..., unit], limit)
-    return palette.colour_weights(start[:, :, 0, unit], limit)
+        return palette.colour_rgb_kernel(start[..., 0], limit)
+    return palette.colour_weights(start[:, :, 0, 0], limit)
 
 
 def _name(tuning: "KernelTuning", unit: int) -> str:
@@ -216,13 +216,13 @@ def _draw_slices(
         notes = [f"±{number(ranges[unit])}"] * (chosen.scale == "unit") + [percent(held[unit])] * (
             len(order) < channels
         )
-        for place, text in enumerate([str(unit), *notes, *["dead"] * bool(dead[unit])]):
-            style = {"weight": "bold"} if place == 0 else {}
-            sheet.text(MARGIN + 100, y + place * line, text, palette.LABEL_SIZE, ha="right", color=ink, **style)
+        for position, text in enumerate([str(unit), *notes, *["dead"] * bool(dead[unit])]):
+            style = {"weight": "bold"} if position == 0 else {}
+            sheet.text(MARGIN + 100, y + position * line, text, palette.LABEL_SIZE, ha="right", color=ink, **style)
         for slices, left in blocks:
             is_dead = bool(dead[unit]) and slices is kernel
-            for place, channel in enumerate(order[:, unit]):
-                x = left + place * step
+            for position, channel in enumerate(order[:, unit]):
+                x = left + position * step
                 if channel < slices.shape[2] and unit < slices.shape[3]:
                     colours = palette.colour_weights(slices[:, :, channel, unit], ranges[unit])
                     sheet.tile(x, y, colours, width * cell, height * cell, dead=is_dead)
@@ -268,20 +268,22 @@ def show_kernel(
     y = heading(sheet, title, caption.facts(reason, shape, of_all, "scale: unit"), 2000)
     names = ["RGB", *panels] if rgb else list(panels)
     top = y + (line_height(palette.HEADING_SIZE) + 4 if any(names) else 0)
-    for place, panel in enumerate(names):
-        x = MARGIN + place * (width + 1) * cell
+    for position, panel in enumerate(names):
+        x = MARGIN + position * (width + 1) * cell
         sheet.text(x, y, panel, palette.HEADING_SIZE)
-        if rgb and place == 0:
+        if rgb and position == 0:
             sheet.tile(x, top, palette.colour_rgb_kernel(kernel, limit), width * cell, height * cell)
         else:
-            channel = place - rgb
+            channel = position - rgb
             _draw_numbers(sheet, x, top, kernel[..., channel], limit, texts[..., channel], cell, font)
     y = sheet.colour_bar(MARGIN, top + height * cell + 30, limit, "weight")
     footnotes(sheet, y, [kernel])
     return sheet.figure()
 
 
-def _draw_numbers(sheet, x, y, matrix, limit, texts, cell, font) -> None:
+def _draw_numbers(
+    sheet: Sheet, x: float, y: float, matrix: np.ndarray, limit: float, texts: np.ndarray, cell: int, font: float
+) -> None:
     height, width = matrix.shape
     colours = palette.colour_weights(matrix, limit)
     sheet.tile(x, y, colours, width * cell, height * cell)

@@ -37,23 +37,23 @@ def maximization_figure(
     title = f"What would excite {caption.layer or made.layer or 'each class'} most"
     facts = caption.facts(pixels, measure, "made by gradient ascent")
     y = heading(sheet, title, facts, max(900, columns * step_x))
-    for place in range(columns * math.ceil(len(made.images) / columns)):
-        x, top = MARGIN + place % columns * step_x, y + place // columns * step_y
-        if place >= len(made.images):
+    for index in range(columns * math.ceil(len(made.images) / columns)):
+        x, top = MARGIN + index % columns * step_x, y + index // columns * step_y
+        if index >= len(made.images):
             sheet.empty(x, top, wide, tall)
             continue
-        sheet.photo(x, top, (made.images[place] - low) * to_pixels, wide, tall)
+        sheet.photo(x, top, (made.images[index] - low) * to_pixels, wide, tall)
         below = top + tall + 8
-        unit = int(made.units[place])
+        unit = int(made.units[index])
         name = shorten(f"unit {unit}" if made.layer else caption.class_name(unit), wide, palette.BODY_SIZE, "bold")
         sheet.text(x, below, name, palette.BODY_SIZE, weight="bold")
         below += line_height(palette.BODY_SIZE)
-        sheet.text(x, below, number(float(made.activations[place])), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+        sheet.text(x, below, number(float(made.activations[index])), palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         if real is None:
             continue
         right = x + wide + 12
-        sheet.photo(right, top, (real.images[place] - low) * to_pixels, narrow, short)
-        for row, text in enumerate(["best real image", number(float(real.activations[place]))]):
+        sheet.photo(right, top, (real.images[index] - low) * to_pixels, narrow, short)
+        for row, text in enumerate(["best real image", number(float(real.activations[index]))]):
             note = shorten(text, narrow + GAP - 8, palette.LABEL_SIZE)
             sheet.text(right, top + short + 6 + row * line, note, color=palette.QUIET_TEXT)
     return sheet.figure()
@@ -63,6 +63,6 @@ def _measure(made: "Maximization") -> str:
     """What the numbers under the images are."""
     if made.layer is None:
         return "logit"
-    if made.place is None:
+    if made.cell is None:
         return "mean activation before ReLU"
-    return f"activation before ReLU in row {made.place[0]}, column {made.place[1]}"
+    return f"activation before ReLU in row {made.cell[0]}, column {made.cell[1]}"

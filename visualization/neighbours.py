@@ -34,15 +34,16 @@ def neighbours_figure(
     count = distances.shape[1]
     classes = None if neighbours.labels is None else neighbours.labels[neighbours.rows]
     sheet = Sheet(width=1200)
-    known = classes is not None and query_classes is not None
-    same = classes == np.asarray(query_classes)[:, None] if known else np.ones(distances.shape, bool)
-    share = f"{same.mean():.0%} of the neighbours are of the image's own class" if known else ""
+    same, share = np.ones(distances.shape, bool), ""
+    if classes is not None and query_classes is not None:
+        same = np.equal(classes, np.asarray(query_classes)[:, None])
+        share = f"{same.mean():.0%} of the neighbours are of the image's own class"
     among = f"among {caption.images(neighbours.searched)}"
     facts = caption.facts(*filter(None, (among, "distance (1 − cosine): 0 alike, 1 nothing in common", share)))
     width = LARGE + 2 * GAP + count * (SMALL + GAP)
     title = f"What is nearest in {caption.layer or neighbours.layer}?"
     y = heading(sheet, title, facts, max(1200, width))
-    large, small = (fitted(*queries.shape[1:3], side) for side in (LARGE, SMALL))
+    large, small = (fitted(queries.shape[1:3], side) for side in (LARGE, SMALL))
     for row, query in enumerate(queries):
         sheet.photo(MARGIN, y, query, large[1], large[0])
         lines = [] if query_classes is None else [caption.class_name(query_classes[row])]

@@ -11,8 +11,12 @@ LINE = 2  # pixels
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the image; may reach outside it
 
 
-def fitted(height: int, width: int, side: int) -> tuple[int, int]:
-    """(height, width) in pixels of a tile whose longer side is near `side`; small images keep whole pixels."""
+def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width) in pixels of a tile of an image of `size` (height, width) whose longer side is near `side`.
+
+    Small images keep whole pixels.
+    """
+    height, width = size
     longest = max(height, width)
     if longest <= side:
         cell = max(1, side // longest)
@@ -33,7 +37,7 @@ def scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:
 def crop_tile(image: np.ndarray, box: Box, side: int) -> np.ndarray:
     """What a box holds of an image, near `side` pixels wide; what lies outside the image is hatched."""
     top, left, bottom, right = box
-    height, width = fitted(bottom - top, right - left, side)
+    height, width = fitted((bottom - top, right - left), side)
     tile = palette.hatch(height, width)
     inside = max(top, 0), max(left, 0), min(bottom, image.shape[0]), min(right, image.shape[1])
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
@@ -53,7 +57,7 @@ def dimmed(colours: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 def boxed_tile(image: np.ndarray, box: Box, side: int, ink: tuple[int, int, int]) -> np.ndarray:
     """A whole image near `side` pixels, dimmed outside a box, which is outlined."""
-    height, width = fitted(*image.shape[:2], side)
+    height, width = fitted(image.shape[:2], side)
     rows = np.rint(np.clip(np.array(box[::2]) * height / image.shape[0], 0, height)).astype(int)
     columns = np.rint(np.clip(np.array(box[1::2]) * width / image.shape[1], 0, width)).astype(int)
     inside = np.zeros((height, width), bool)
@@ -71,7 +75,7 @@ def masked_tile(
 
     Both are booleans (height, width), of the image's size or another one.
     """
-    height, width = fitted(*image.shape[:2], side)
+    height, width = fitted(image.shape[:2], side)
     tile = dimmed(scaled(image, height, width), enlarge(shown, height, width))
     region = enlarge(outlined, height, width)
     tile[region & ~_shrunk(region, LINE)] = ink
@@ -80,7 +84,8 @@ def masked_tile(
 
 def rgb(colour: str) -> tuple[int, int, int]:
     """A colour of the palette that is written as #rrggbb, as numbers."""
-    return tuple(int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return red, green, blue
 
 
 def _grown(region: np.ndarray, pixels: int) -> np.ndarray:

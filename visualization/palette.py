@@ -10,8 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.colors import ListedColormap
 
 _ANCHORS = (
     "#053061 #2166ac #4393c3 #92c5de #d1e5f0 #f7f7f7 #fddbc7 #f4a582 #d6604d #b2182b #67001f"  # RdBu, blue first
@@ -38,8 +42,8 @@ TITLE_SIZE, HEADING_SIZE, BODY_SIZE, LABEL_SIZE = 12, 9, 8, 7  # points
 
 def _interpolate(anchors: list[str], count: int) -> np.ndarray:
     colours = np.array([[int(anchor[start : start + 2], 16) for start in (1, 3, 5)] for anchor in anchors], float)
-    places = np.linspace(0, len(anchors) - 1, count)
-    channels = [np.interp(places, range(len(anchors)), colours[:, channel]) for channel in range(3)]
+    positions = np.linspace(0, len(anchors) - 1, count)
+    channels = [np.interp(positions, range(len(anchors)), colours[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
@@ -172,7 +176,7 @@ def without_glyph_warnings() -> Iterator[None]:
         yield
 
 
-def colour_map(table: np.ndarray):
+def colour_map(table: np.ndarray) -> "ListedColormap":
     """A table of this module as a Matplotlib colormap."""
     from matplotlib.colors import ListedColormap
 

@@ -46,7 +46,7 @@ def write_projector(folder: str | Path, embedding: "Embedding", columns: Mapping
     sprite, side = _sprite(images)
     png = io.BytesIO()
     sprite.save(png, format="PNG")
-    contents = {
+    contents: dict[str, str | bytes] = {
         "tensors.tsv": "".join("\t".join(f"{x:.6g}" for x in row) + "\n" for row in vectors.tolist()),
         # A label may hold what UTF-8 has no bytes for.
         "metadata.tsv": _metadata(columns).encode("utf-8", "backslashreplace"),
@@ -107,9 +107,9 @@ def _sprite(images: np.ndarray) -> tuple[Image.Image, int]:
     if side < 1:
         raise ValueError(f"{len(images)} images do not fit into one sprite of {SPRITE_SIDE} pixels; give fewer")
     sheet = Image.new("RGB", (across * side, math.ceil(len(images) / across) * side), palette.BACKGROUND)
-    for place, image in enumerate(images):
+    for position, image in enumerate(images):
         picture = Image.fromarray(np.ascontiguousarray(palette.colour_image(image)))
         picture.thumbnail((side, side), Image.Resampling.BOX)
-        left, top = place % across * side, place // across * side
+        left, top = position % across * side, position // across * side
         sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
     return sheet, side

@@ -1,14 +1,15 @@
 """ReLU, and what it removes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, heading
-from convlens.visualization.display import Display, among_which, reasons, units_alive
+from convlens.visualization.display import Display, reasons, selection_text, units_alive
 from convlens.visualization.sheet import MARGIN, Sheet, number
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ def relu_figure(
     why = reasons(observed, display, units)
     filtered = np.asarray(observed.maps["filter"])[..., units]
     limit = palette.largest_inside(filtered, observed.inside.get("filter"))
-    flat = [np.asarray(filtered[..., place], np.float64).ravel() for place in range(len(units))]
+    flat = [np.asarray(filtered[..., index], np.float64).ravel() for index in range(len(units))]
     finite = [values[np.isfinite(values)] for values in flat]
     limit = 1.05 * limit
     sheet = Sheet(width=WIDTH + 2 * MARGIN)
-    places = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
+    values_seen = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
     few = display.units is None and len(units) == UNITS
-    which = f"the most active, the middle and the least active unit {among_which(observed, display)}".rstrip()
-    facts = caption.facts(which if few else "", places, "scale: the same for these units")
+    which = f"the most active, the middle and the least active unit {selection_text(observed, display)}".rstrip()
+    facts = caption.facts(which if few else "", values_seen, "scale: the same for these units")
     y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", facts, WIDTH)
 
     left, wide = MARGIN + 110, WIDTH - 110
@@ -63,7 +64,12 @@ def relu_figure(
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _dress(axes, limit)
         removed = np.mean(values <= 0) if values.size else 0.0
-        style = {"transform": axes.transAxes, "fontsize": palette.BODY_SIZE, "va": "top", "parse_math": False}
+        style: dict[str, Any] = {
+            "transform": axes.transAxes,
+            "fontsize": palette.BODY_SIZE,
+            "va": "top",
+            "parse_math": False,
+        }
         share = f"ReLU removes {removed:.1%}" + (" (dead here)" if removed == 1 else "")
         axes.text(0.02, 0.95, share, color=palette.NEGATIVE, ha="left", **style)
         axes.text(0.02, 0.8, f"unit {unit}: {reason}", color=palette.QUIET_TEXT, ha="left", **style)
@@ -80,7 +86,7 @@ def relu_figure(
     return sheet.figure()
 
 
-def _dress(axes, limit: float) -> None:
+def _dress(axes: Axes, limit: float) -> None:
     axes.set_xlim(-limit, limit)
     axes.axvline(0, color=palette.LINE, linewidth=0.6)
     axes.grid(color=palette.GRID, linewidth=0.5)

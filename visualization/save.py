@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from matplotlib import rc_context
@@ -25,13 +25,19 @@ def save_figure(
     path = Path(path)
     make_folder(path.parent)
     # Flat colours compress as well at a low level, in a third of the time.
-    png = {"format": "png", "dpi": DPI, "pil_kwargs": {"compress_level": 4}, "metadata": dict(texts or {})}
-    svg = {"format": "svg", "dpi": DPI, "metadata": {"Date": None}}
+    png: dict[str, Any] = {
+        "format": "png",
+        "dpi": DPI,
+        "pil_kwargs": {"compress_level": 4},
+        "metadata": dict(texts or {}),
+    }
+    svg: dict[str, Any] = {"format": "svg", "dpi": DPI, "metadata": {"Date": None}}
+    named: dict[str, Any] = dict(arrays)  # any of them, not only savez_compressed's own keywords
     with rc_context({"svg.hashsalt": "convlens"}), without_glyph_warnings():
         return [
             _write(path, ".png", lambda file: figure.savefig(file, **png)),
             _write(path, ".svg", lambda file: figure.savefig(file, **svg)),
-            _write(path, ".npz", lambda file: np.savez_compressed(file, **arrays)),
+            _write(path, ".npz", lambda file: np.savez_compressed(file, **named)),
         ]
 
 

@@ -1,4 +1,4 @@
-"""A figure laid out by hand: tiles, text and axes at places in pixels of the final picture.
+"""A figure laid out by hand: tiles, text and axes at positions in pixels of the final picture.
 
 Tiles are painted by nearest neighbour into one raster at the resolution of the saved PNG, so a cell has the same
 whole number of pixels everywhere, and hundreds of tiles cost no more than one. Text and graphs stay vectors.
@@ -9,10 +9,12 @@ import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -80,7 +82,7 @@ class Sheet:
         """A place that holds nothing, and shows it."""
         self.paint(x, y, palette.hatch(height, width))
 
-    def text(self, x: float, y: float, text: str, size: float = palette.LABEL_SIZE, **style) -> None:
+    def text(self, x: float, y: float, text: str, size: float = palette.LABEL_SIZE, **style: Any) -> None:
         """A line of text; `style` is Matplotlib's (ha, va, color, weight, rotation)."""
         style = {"ha": "left", "va": "top", "color": palette.TEXT, **style}
         self._texts.append((x, y, text, {"fontsize": size, **style}))
@@ -89,7 +91,7 @@ class Sheet:
             share = {"left": 1.0, "center": 0.5, "right": 0.0}[style["ha"]]
             self._hold(x + reach * share, y + (line_height(size) if style["va"] == "top" else 0))
 
-    def paragraph(self, x: float, y: float, text: str, width: float, size: float, **style) -> float:
+    def paragraph(self, x: float, y: float, text: str, width: float, size: float, **style: Any) -> float:
         """Text wrapped to a width; returns the y below it."""
         for line in wrap(text, width, size, style.get("weight", "normal")):
             self.text(x, y, line, size, **style)
@@ -124,11 +126,11 @@ class Sheet:
         self.text(x, y, label, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
         y += line_height(palette.LABEL_SIZE) + 4
         axes = self.axes(x + 40, y, 420, 22)
-        places = [-1, -0.5, 0, 0.5, 1] if table is palette.DIVERGING else [0, 0.5, 1]
-        scale = ScalarMappable(Normalize(places[0], 1), palette.colour_map(table))
+        ticks = [-1, -0.5, 0, 0.5, 1] if table is palette.DIVERGING else [0, 0.5, 1]
+        scale = ScalarMappable(Normalize(ticks[0], 1), palette.colour_map(table))
         bar = self._figure.colorbar(scale, cax=axes, orientation="horizontal")
-        values = [place * abs(place) * limit if root else place * limit for place in places]
-        bar.set_ticks(places, labels=[spell(value) for value in values])
+        values = [tick * abs(tick) * limit if root else tick * limit for tick in ticks]
+        bar.set_ticks(ticks, labels=[spell(value) for value in values])
         bar.outline.set_linewidth(0.4)
         axes.tick_params(labelsize=palette.LABEL_SIZE, length=2, width=0.5)
         below = y + 22 + line_height(palette.LABEL_SIZE) + 34
@@ -145,8 +147,8 @@ class Sheet:
         width, height = self.width + MARGIN, self.height + MARGIN
         raster = np.full((height, width, 4), 255, np.uint8)
         raster[..., :3] = palette.BACKGROUND
-        for x, y, colours in self._tiles:
-            raster[y : y + colours.shape[0], x : x + colours.shape[1], :3] = colours
+        for left, top, colours in self._tiles:
+            raster[top : top + colours.shape[0], left : left + colours.shape[1], :3] = colours
         figure = self._figure
         figure.set_size_inches(width / DPI, height / DPI)
         figure.add_artist(_Raster(raster))
@@ -161,11 +163,16 @@ class SheetFigure(Figure):
     """A figure that a notebook shows by itself, whether or not pyplot was imported."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        file = io.BytesIO()
-        with palette.without_glyph_warnings():
-            self.savefig(file, format="png")
-        width = round(self.get_figwidth() * self.dpi / 2)  # shown at half its size, sharp on a fine screen
-        return file.getvalue(), {"width": width}
+        return shown_png(self)
+
+
+def shown_png(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """A figure as a notebook shows it: PNG, and the width in pixels on the screen."""
+    file = io.BytesIO()
+    with palette.without_glyph_warnings():
+        figure.savefig(file, format="png")
+    width = round(figure.get_figwidth() * figure.dpi / 2)  # shown at half its size, sharp on a fine screen
+    return file.getvalue(), {"width": width}
 
 
 class _Raster(Artist):
@@ -176,10 +183,11 @@ class _Raster(Artist):
         super().__init__()
         self._colours = colours
 
-    def get_window_extent(self, renderer=None):
-        return Bbox(self.get_figure().transFigure.transform([(0, 0), (1, 1)]))
+    def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
+        figure = self.get_figure()
+        return Bbox.null() if figure is None else Bbox(figure.transFigure.transform([(0, 0), (1, 1)]))
 
-    def draw(self, renderer) -> None:
+    def draw(self, renderer: RendererBase) -> None:
         extent = self.get_window_extent(renderer)
         enlargement = renderer.get_image_magnification()
         shape = tuple(round(side * enlargement) for side in (extent.height, extent.width))

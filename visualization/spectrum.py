@@ -30,13 +30,13 @@ def kernel_spectrum_figure(spectra: Sequence["LayerSpectrum"], *, caption: Capti
     facts = caption.facts("blue: learned; grey: random weights of the same shape and variance", WORDS, "scale: layer")
     y = heading(sheet, "Singular values of the kernels", facts, sheet.width)
     line = line_height(palette.LABEL_SIZE)
-    for place in range(columns * math.ceil(len(spectra) / columns)):
-        x, top = MARGIN + 60 + place % columns * step_x, y + place // columns * step_y
-        if place >= len(spectra):
+    for index in range(columns * math.ceil(len(spectra) / columns)):
+        x, top = MARGIN + 60 + index % columns * step_x, y + index // columns * step_y
+        if index >= len(spectra):
             sheet.empty(x, top + 4 * line, WIDTH, HEIGHT)
             continue
-        learned, random = spectra[place].learned, spectra[place].random
-        title = f"{spectra[place].layer}: {learned.shape[1]} kernels of {learned.shape[0]} weights"
+        learned, random = spectra[index].learned, spectra[index].random
+        title = f"{spectra[index].layer}: {learned.shape[1]} kernels of {learned.shape[0]} weights"
         sheet.text(x, top, shorten(title, WIDTH + 60, palette.LABEL_SIZE, "bold"), palette.LABEL_SIZE, weight="bold")
         ranks = f"{learned.effective_rank:.1f} (random {random.effective_rank:.1f}) of {min(learned.shape)}"
         cosines = f"{learned.mean_abs_cosine:.3f} (random {random.mean_abs_cosine:.3f})"

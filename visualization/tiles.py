@@ -17,13 +17,17 @@ def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return image[rows][:, columns]
 
 
-def cell_size(cells: int, side: int, largest_cell: int = 40) -> int:
+def cell_size(cells: int, side: float, largest_cell: int = 40) -> int:
     """Pixels a cell, a whole number, for a tile of `cells` cells to come out near `side` pixels."""
     return max(1, min(round(side / cells), largest_cell))
 
 
 def tile_grid(
-    tiles: Sequence[np.ndarray], *, columns: int | None = None, cell: int = 1, dead: Sequence[bool] | None = None
+    tiles: Sequence[np.ndarray],
+    *,
+    columns: int | None = None,
+    cell: int = 1,
+    dead: Sequence[bool] | np.ndarray | None = None,
 ) -> np.ndarray:
     """Tiles of one shape in rows, a gutter of one cell (at least two pixels) around each; shape (height, width, 3).
 
@@ -38,16 +42,16 @@ def tile_grid(
     gutter = max(cell, 2)
     sheet = np.empty((rows * (height + gutter) + gutter, columns * (width + gutter) + gutter, 3), np.uint8)
     sheet[:] = palette.GUTTER
-    for place in range(rows * columns):
-        top = gutter + place // columns * (height + gutter)
-        left = gutter + place % columns * (width + gutter)
-        if place >= len(tiles):
+    for position in range(rows * columns):
+        top = gutter + position // columns * (height + gutter)
+        left = gutter + position % columns * (width + gutter)
+        if position >= len(tiles):
             sheet[top : top + height, left : left + width] = palette.hatch(height, width)
             continue
-        if dead is not None and dead[place]:
+        if dead is not None and dead[position]:
             frame = max(1, gutter // 2)
             sheet[top - frame : top + height + frame, left - frame : left + width + frame] = palette.DEAD
-        sheet[top : top + height, left : left + width] = enlarge(tiles[place], height, width)
+        sheet[top : top + height, left : left + width] = enlarge(tiles[position], height, width)
     return sheet
 
 
@@ -87,4 +91,4 @@ def map_tiles(maps: np.ndarray, inside: np.ndarray | None = None, *, max_units: 
     maps = maps[..., :max_units]
     coloured = palette.colour_activations(maps, palette.largest_inside(maps, inside))
     tiles = [coloured[:, :, unit] for unit in range(maps.shape[-1])]
-    return tile_grid(tiles, cell=cell_size(max(maps.shape[:2]), side), dead=~maps.any(axis=(0, 1)))
+    return tile_grid(tiles, cell=cell_size(max(maps.shape[:2]), side), dead=np.logical_not(maps.any(axis=(0, 1))))

@@ -108,9 +108,9 @@ def _draw_table(
         )
         if not row["dead"]:
             both = f"{float(row['mean']):.2g} · {number(float(row['maximum']))}".replace("-", "−")
-            beside = lefts[2] + BAR_WIDTH + 12, y + ROW / 2
-            sheet.text(*beside, both, palette.LABEL_SIZE, color=palette.QUIET_TEXT, **middle)
-            if has_classes:
+            right = lefts[2] + BAR_WIDTH + 12
+            sheet.text(right, y + ROW / 2, both, palette.LABEL_SIZE, color=palette.QUIET_TEXT, **middle)
+            if caption is not None:
                 _draw_class(sheet, lefts[3], y, row, caption)
             if row["twin"] >= 0:
                 strong = row["twin_correlation"] >= 0.95

@@ -1,4 +1,4 @@
-"""Images that lie on the accelerator: a step is given indices of them, and picks and augments them there.
+"""Images that are kept on the accelerator: a step receives their indices, and selects and augments them there.
 
 For JAX. The order of images and what happens to each follow from seed, epoch and step alone, as in the pipeline, but
 by other random numbers.
@@ -16,7 +16,7 @@ from convlens.data.images import STEPS
 
 
 class InJax:
-    """What augmentation asks of a library of arrays, for images on the device; keys are uint32 (2,)."""
+    """The array operations that augmentation needs, for images on the device; keys are uint32 (2,)."""
 
     fold_in = staticmethod(jax.random.fold_in)
     where = staticmethod(jnp.where)
@@ -88,7 +88,7 @@ class DeviceTraining:
     def batch(
         self, arrays: tuple[jax.Array, jax.Array], indices: jax.Array, key: jax.Array, epoch: jax.Array
     ) -> tuple[jax.Array, ...]:
-        """Images and one-hot labels, and where classes are weighted what a mistake on each image costs."""
+        """Images and one-hot labels and, if classes are weighted, the weight of each image."""
         images, labels = (array[indices] for array in arrays)
         images, labels = _in_pixels(images), jax.nn.one_hot(labels, self._classes)
         if self._augmentation:
@@ -104,8 +104,8 @@ class DeviceEvaluation:
         self.arrays = jax.device_put((pixels, labels))
         self._classes, self._batch_size = classes, batch_size
 
-    def step_inputs(self, together: int) -> list[tuple[np.ndarray]]:
-        """Which images the batches see, int32 (batches, batch), so many together; a smaller batch is by itself."""
+    def step_inputs(self, together: int) -> list[tuple[np.ndarray, ...]]:
+        """The image indices of batches, int32 (batches, batch), `together` at a time; a smaller batch comes alone."""
         whole = len(self.arrays[1]) // self._batch_size * self._batch_size
         indices = np.arange(len(self.arrays[1]), dtype=np.int32)
         batches = indices[:whole].reshape(-1, self._batch_size)

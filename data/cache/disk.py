@@ -9,7 +9,7 @@ import numpy as np
 import PIL
 
 from convlens.core.errors import UserError
-from convlens.core.progress import progress_bar, tell
+from convlens.core.progress import print_note, progress_bar
 from convlens.data.base import ROLES, ImageFormat, Split
 from convlens.data.cache.disk_space import DiskCacheError, allowance, images_folder, make_space, readable_size
 from convlens.data.cache.pixel_file import PixelFile, is_complete, open_pixels, size_of, write_pixels
@@ -57,15 +57,15 @@ class DiskCache:
         return images_folder() / digest.hexdigest()
 
     def fits(self) -> bool:
-        """Whether all roles are there, or take no more than what is left to images on disk."""
+        """Whether all roles are on disk already, or fit into the space that is allowed for images."""
         return not self._missing(ROLES) or sum(map(self._size_of, ROLES)) <= allowance()
 
     def open(self, role: str) -> PixelFile | None:
-        """A role's images, if they are there."""
+        """A role's images if they are on disk; else None."""
         return open_pixels(self._path(role), self._shape_of(role), self._format.dtype)
 
     def prepare(self, roles: Sequence[str]) -> None:
-        """Makes space for those of the roles that are not there, and says what will be written.
+        """Makes space for the roles that are not on disk yet, and prints what will be written.
 
         Raises:
             UserError: there is no space, and `data.cache=disk` was demanded.
@@ -79,14 +79,14 @@ class DiskCache:
             self._give_up(reason)
             return
         if not self._announced:
-            self._tell(
+            self._print_note(
                 f"Decoded images are written once, {readable_size(needed)} in {self.folder}, and no later epoch or run "
                 "decodes them again; data.cache=none turns this off."
             )
         self._announced = True
 
     def keep(self, role: str) -> PixelFile | None:
-        """A role's images, decoded and written if they are not there; None where that cannot be done, which is told.
+        """A role's images, decoded and written if they are not on disk yet; None if that fails, after printing why.
 
         Raises:
             UserError: an image cannot be read, or has changed since it was looked at; images cannot be written, and
@@ -104,7 +104,9 @@ class DiskCache:
                 self._shape_of(role),
                 self._format.dtype,
                 lambda put: self._decode(role, put),
-                lambda: self._tell(f"Another process is writing the {role} images to {self.folder}; waiting for it."),
+                lambda: self._print_note(
+                    f"Another process is writing the {role} images to {self.folder}; waiting for it."
+                ),
             )
         except DiskCacheError as reason:
             self._give_up(reason)
@@ -129,7 +131,7 @@ class DiskCache:
                 "data.cache=none."
             ) from None
         self._given_up = True
-        self._tell(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them again.")
+        self._print_note(f"Decoded images are not kept on disk: {reason}. Every epoch decodes them again.")
 
     def _missing(self, roles: Sequence[str]) -> list[str]:
         dtype = self._format.dtype
@@ -144,6 +146,6 @@ class DiskCache:
     def _size_of(self, role: str) -> int:
         return size_of(self._shape_of(role), self._format.dtype)
 
-    def _tell(self, line: str) -> None:
+    def _print_note(self, line: str) -> None:
         if self._progress:
-            tell(line)
+            print_note(line)

@@ -80,7 +80,7 @@ def make_space(needed: int, own: Path, *, bounded: bool) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Tells whether the file is ours alone inside the block: it is there, and no process reads or writes it."""
+    """Yields whether this process holds the file alone: it exists, and no other process reads or writes it."""
     try:
         file = os.open(path, os.O_RDWR)
     except OSError:
@@ -143,7 +143,7 @@ def _size(entry: Path, ending: str = "") -> int:
 
 
 def _last_use(entry: Path) -> float:
-    """When a file of an entry was last opened by us, which is noted as its time of change."""
+    """When a file of an entry was last opened by us, which is recorded as its modification time."""
     times = [0.0]
     for file in _files(entry):
         with suppress(OSError):

@@ -46,7 +46,7 @@ class ImageCache:
         self.on_disk = cache == "disk" or (auto and self.disk.fits())
 
     def holds(self, role: str) -> bool:
-        """Whether a role's images are in memory, or opened on disk, by now."""
+        """Whether a role's images are already in memory, or opened on disk."""
         return role in self._feeds
 
     def fill(self) -> None:
@@ -61,7 +61,7 @@ class ImageCache:
             self.filled(role)
 
     def filled(self, role: str) -> CachedFeed | None:
-        """A role's images, decoded now if need be; None where they are not to be kept, or cannot be.
+        """A role's images, decoded now if necessary; None if they are not to be kept, or cannot be.
 
         Raises:
             UserError: names the first image that cannot be read.
@@ -76,7 +76,7 @@ class ImageCache:
         return self._feeds.get(role)
 
     def present(self, role: str) -> CachedFeed | None:
-        """A role's images where they are in memory by now, or on disk from an earlier run; nothing is decoded."""
+        """A role's images if they are already in memory, or on disk from an earlier run; decodes nothing."""
         if role in self._feeds or self._unused:
             return self._feeds.get(role)
         file = self.disk.open(role)

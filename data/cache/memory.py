@@ -39,7 +39,7 @@ def fits_in_memory(cache: str, needed: int) -> bool:
 
 
 def free_memory() -> int:
-    """Bytes that can be used now: the machine's, or the container's where it has fewer."""
+    """Bytes of memory available now: of the machine, or of the container if that has less."""
     try:
         fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         free = int(fields["MemAvailable"].split()[0]) * 1024

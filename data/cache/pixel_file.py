@@ -52,7 +52,7 @@ class PixelFile:
                 os.posix_fadvise(self._file, offset, self._row, os.POSIX_FADV_WILLNEED)
         images = np.empty((len(offsets), self._row), np.uint8)
         for image, offset in zip(images, offsets, strict=True):
-            self._read_into(memoryview(image), offset)
+            self._read_into(image.data, offset)
         return images.view(self.dtype).reshape(-1, *self.shape[1:])
 
     def all(self) -> np.ndarray:
@@ -64,7 +64,7 @@ class PixelFile:
             try:
                 count = os.preadv(self._file, [image], offset)
             except OSError as error:
-                self._refuse(error.strerror)
+                self._refuse(error.strerror or str(error))
             if not count:
                 self._refuse("it was cut short")
             image, offset = image[count:], offset + count
@@ -93,7 +93,7 @@ def open_pixels(path: Path, shape: Shape, dtype: np.dtype = BYTES) -> PixelFile 
 
 
 def is_complete(path: Path, shape: Shape, dtype: np.dtype = BYTES) -> bool:
-    """Whether `open_pixels` would find a file, without a use of it being noted."""
+    """Whether `open_pixels` would succeed; does not count as a use of the file."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:
@@ -116,7 +116,8 @@ def write_pixels(
     fill: Callable[[Callable[[int, np.ndarray], None]], None],
     waiting: Callable[[], None],
 ) -> PixelFile:
-    """The file of images of this shape, written if need be; of several processes one writes it, the others wait.
+    """The file of images of this shape, written if it does not exist; if several processes want it, one writes and the
+    others wait.
 
     Args:
         fill: is given `put(index, image)`, which it calls once for every image, in any order and from any thread.
@@ -130,16 +131,16 @@ def write_pixels(
         draft = _Draft.begin(path, shape, dtype)
         # Looked for only now: another process may have finished it just before.
         finished = open_pixels(path, shape, dtype)
-        if finished or draft:
+        if finished:
+            if draft:
+                draft.discard()
+            return finished
+        if draft:
             break
         if not announced:
             waiting()
         announced = True
         time.sleep(_POLL)
-    if finished:
-        if draft:
-            draft.discard()
-        return finished
     try:
         draft.prepare()
         fill(draft.put)

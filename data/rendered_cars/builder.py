@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from convlens.core.progress import progress_bar, tell
+from convlens.core.progress import print_note, progress_bar
 
 from .description import DESCRIPTION
 from .light import SKIES
@@ -127,7 +127,7 @@ class RenderedCars(tfds.core.GeneratorBasedBuilder):
             self._rendered = 0
             super()._download_and_prepare(**options)
         seconds = round(time.monotonic() - begun)
-        tell(f"Rendered {dataset}: {self._rendered}/{total} images in {timedelta(seconds=seconds)}.")
+        print_note(f"Rendered {dataset}: {self._rendered}/{total} images in {timedelta(seconds=seconds)}.")
 
 
 @contextmanager

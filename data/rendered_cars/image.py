@@ -46,20 +46,18 @@ def draw(scene: Scene, size: int, dice: Dice) -> dict[str, object]:
     that something in front of it hides. `dice` throws the camera's noise.
     """
     side = size * SAMPLES
-    place, face, occluded = _visibility(scene, side)
+    samples, face, occluded = _visibility(scene, side)
     shadow = _shadow(scene, face.max() >= scene.occluders.start, side)
-    bare = np.ones(side * side, bool)
-    bare[place] = False
-    open_places = np.flatnonzero(bare)
+    is_uncovered = np.ones(side * side, bool)
+    is_uncovered[samples] = False
+    uncovered = np.flatnonzero(is_uncovered)
 
     colour = np.empty((side * side, 3), np.float32)
     parts = np.empty(side * side, np.uint8)
-    colour[place] = _surfaces(scene, place, face, side)
-    parts[place] = _face_parts(scene)[face]
-    colour[open_places], on_ground = _surroundings(scene, open_places, shadow, side, dice)
-    parts[open_places] = np.where(
-        on_ground, np.where(shadow[open_places] > 0.5, Part.SHADOW, Part.GROUND), Part.BACKGROUND
-    )
+    colour[samples] = _surfaces(scene, samples, face, side)
+    parts[samples] = _face_parts(scene)[face]
+    colour[uncovered], on_ground = _surroundings(scene, uncovered, shadow, side, dice)
+    parts[uncovered] = np.where(on_ground, np.where(shadow[uncovered] > 0.5, Part.SHADOW, Part.GROUND), Part.BACKGROUND)
     image = _develop(colour.reshape(side, side, 3), size, dice)
     return {"image": image, "parts": _majority(parts.reshape(side, side), size), "occluded": occluded}
 
@@ -68,19 +66,19 @@ def _visibility(scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray, float]
     """Samples that a triangle covers, the triangle each shows, and the share of the vehicle that is hidden."""
     buffer = rasterizer.empty(side)
     triangles = scene.camera.triangles(scene.mesh.corners, side)
-    place, key = rasterizer.fragments(triangles, side)
-    before = rasterizer.face_of(key) >= scene.occluders.start
-    rasterizer.draw(buffer, place[~before], key[~before])
-    clear_place, clear_face = rasterizer.visible(buffer)
-    if not before.any():
-        return clear_place, clear_face, 0.0
-    rasterizer.draw(buffer, place[before], key[before])
-    place, face = rasterizer.visible(buffer)
-    whole = np.count_nonzero(clear_face < scene.vehicle.stop)
-    occluded = 1 - np.count_nonzero(face < scene.vehicle.stop) / whole
+    samples, key = rasterizer.fragments(triangles, side)
+    is_occluder = rasterizer.face_of(key) >= scene.occluders.start
+    rasterizer.draw(buffer, samples[~is_occluder], key[~is_occluder])
+    unoccluded_samples, unoccluded_face = rasterizer.visible(buffer)
+    if not is_occluder.any():
+        return unoccluded_samples, unoccluded_face, 0.0
+    rasterizer.draw(buffer, samples[is_occluder], key[is_occluder])
+    samples, face = rasterizer.visible(buffer)
+    unoccluded_count = np.count_nonzero(unoccluded_face < scene.vehicle.stop)
+    occluded = 1 - np.count_nonzero(face < scene.vehicle.stop) / unoccluded_count
     if occluded > MOST_HIDDEN:
-        return clear_place, clear_face, 0.0
-    return place, face, occluded
+        return unoccluded_samples, unoccluded_face, 0.0
+    return samples, face, occluded
 
 
 def _face_parts(scene: Scene) -> np.ndarray:
@@ -99,9 +97,9 @@ def _shadow(scene: Scene, with_occluders: bool, side: int) -> np.ndarray:
     corners = mesh.corners[casts]
     drop = corners[..., 2] / sun[2]
     flat = np.stack([corners[..., 0] - sun[0] * drop, corners[..., 1] - sun[1] * drop, np.zeros_like(drop)], -1)
-    place, _ = rasterizer.fragments(scene.camera.triangles(flat, side), side)
+    samples, _ = rasterizer.fragments(scene.camera.triangles(flat, side), side)
     mask = np.zeros(side * side, np.float32)
-    mask[place] = 1.0
+    mask[samples] = 1.0
     radius = max(int(side / 128 * (1 + 4 * scene.light.softness)), 1)
     return _box_blur(_box_blur(mask.reshape(side, side), radius), radius).reshape(-1)
 
@@ -118,7 +116,7 @@ def _box_blur(values: np.ndarray, radius: int) -> np.ndarray:
     return values
 
 
-def _surfaces(scene: Scene, place: np.ndarray, face: np.ndarray, side: int) -> np.ndarray:
+def _surfaces(scene: Scene, samples: np.ndarray, face: np.ndarray, side: int) -> np.ndarray:
     """Colours (samples, 3) of samples that show triangles: light at each corner, spread over the triangle (Gouraud)."""
     seen = np.flatnonzero(np.bincount(face, minlength=scene.albedo.shape[0]))
     lit = _corner_light(scene, seen)
@@ -128,7 +126,7 @@ def _surfaces(scene: Scene, place: np.ndarray, face: np.ndarray, side: int) -> n
     number = np.empty(scene.albedo.shape[0], np.int64)
     number[seen] = np.arange(seen.size)
     at = number[face]
-    row, column = (value.astype(np.float32)[:, None] + np.float32(0.5) for value in (place // side, place % side))
+    row, column = (value.astype(np.float32)[:, None] + np.float32(0.5) for value in (samples // side, samples % side))
     smooth = offset[at] + slope_x[at] * column + slope_y[at] * row
     # A sliver's slope is steep: outside its corners' range it is only rounding.
     least = np.minimum(np.minimum(lit[:, 0], lit[:, 1]), lit[:, 2]).astype(np.float32)
@@ -167,16 +165,16 @@ def _corner_light(scene: Scene, seen: np.ndarray) -> np.ndarray:
 
 
 def _surroundings(
-    scene: Scene, place: np.ndarray, shadow: np.ndarray, side: int, dice: Dice
+    scene: Scene, samples: np.ndarray, shadow: np.ndarray, side: int, dice: Dice
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours (samples, 3) of samples that show no triangle, and whether each shows the ground."""
     rays = scene.camera.rays(side)
     texture = dice.uniforms(64, 64)
-    grounded = rays[2, place] < -1e-4
-    above, below = place[~grounded], place[grounded]
-    colour = np.empty((place.size, 3), np.float32)
-    colour[~grounded] = _sky(scene.light, scene.camera, *rays[:, above], texture)
-    colour[grounded] = _road(scene, *rays[:, below], shadow[below], texture)
+    grounded = rays[2, samples] < -1e-4
+    above, below = samples[~grounded], samples[grounded]
+    colour = np.empty((samples.size, 3), np.float32)
+    colour[~grounded] = _sky(scene.light, scene.camera, rays[:, above], texture)
+    colour[grounded] = _road(scene, rays[:, below], shadow[below], texture)
     return colour, grounded
 
 
@@ -192,10 +190,9 @@ def _lookup(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return near * (1 - t) + far * t
 
 
-def _sky(
-    light: Light, camera: Camera, ray_x: np.ndarray, ray_y: np.ndarray, ray_z: np.ndarray, texture: np.ndarray
-) -> np.ndarray:
-    """A gradient, clouds in perspective, and hills on the horizon."""
+def _sky(light: Light, camera: Camera, rays: np.ndarray, texture: np.ndarray) -> np.ndarray:
+    """A gradient, clouds in perspective, and hills on the horizon, where `rays` (3, samples) lead."""
+    ray_x, ray_y, ray_z = rays
     horizon, zenith, sun = (c.astype(np.float32) for c in (light.horizon, light.zenith, light.sun_colour))
     level = np.sqrt(ray_x * ray_x + ray_y * ray_y)
     rise = ray_z / level
@@ -211,10 +208,9 @@ def _sky(
     return colour
 
 
-def _road(
-    scene: Scene, ray_x: np.ndarray, ray_y: np.ndarray, ray_z: np.ndarray, shadow: np.ndarray, texture: np.ndarray
-) -> np.ndarray:
-    """Road, lane markings, pavement and verge; the vehicle's shadow; haze far away."""
+def _road(scene: Scene, rays: np.ndarray, shadow: np.ndarray, texture: np.ndarray) -> np.ndarray:
+    """Road, lane markings, pavement and verge, where `rays` (3, samples) lead; the vehicle's shadow; haze far away."""
+    ray_x, ray_y, ray_z = rays
     ground, light, camera = scene.ground, scene.light, scene.camera
     eye = camera.position.astype(np.float32)
     far = -eye[2] / ray_z

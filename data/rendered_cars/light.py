@@ -39,6 +39,7 @@ def random_light(dice: Dice, camera_azimuth: float) -> tuple[Light, dict[str, ob
     (cos_e, sin_e), (cos_a, sin_a) = turn(elevation), turn(azimuth)
     zenith, horizon, sun, ambient, softness = _SKY_COLOURS[sky]
     brightness = dice.uniform(0.8, 1.15)
-    colours = (np.array(colour) * brightness for colour in (sun, ambient, zenith, horizon))
-    light = Light(np.array([cos_e * cos_a, cos_e * sin_a, sin_e]), *colours, softness)
+    direction = np.array([cos_e * cos_a, cos_e * sin_a, sin_e])
+    sun_colour, around, above, low = (np.array(colour) * brightness for colour in (sun, ambient, zenith, horizon))
+    light = Light(direction, sun_colour, around, above, low, softness)
     return light, {"sky": sky, "sun_azimuth": azimuth % 360, "sun_elevation": elevation}

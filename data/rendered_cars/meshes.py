@@ -57,6 +57,11 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)
 
 
+def _middle(points: list[Point]) -> Point:
+    x, y, z = (sum(point[axis] for point in points) / len(points) for axis in range(3))
+    return x, y, z
+
+
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Dot product over the last axis of (..., 3) arrays."""
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
@@ -117,18 +122,21 @@ class Builder:
 
     def add(self, other: "Builder", offset: Point) -> None:
         """Add all the faces of another builder, moved by `offset`."""
-        moved = [tuple((x + offset[0], y + offset[1], z + offset[2]) for x, y, z in tri) for tri in other._corners]
-        self._corners += moved
+
+        def moved(point: Point) -> Point:
+            return point[0] + offset[0], point[1] + offset[1], point[2] + offset[2]
+
+        self._corners += [(moved(first), moved(second), moved(third)) for first, second, third in other._corners]
         self._material += other._material
         self._casts += other._casts
 
     def hexahedron(self, low: list[Point], high: list[Point], material: Material, casts: bool = True) -> None:
         """Add a solid between two quadrilaterals whose points correspond."""
-        every = low + high
-        centre = tuple(sum(point[axis] for point in every) / 8 for axis in range(3))
+        centre = _middle(low + high)
         for points in (low, high, *([low[i], low[i - 1], high[i - 1], high[i]] for i in range(4))):
-            middle = tuple(sum(point[axis] for point in points) / 4 - centre[axis] for axis in range(3))
-            self.face(points, material, middle, casts)
+            middle = _middle(points)
+            outside = middle[0] - centre[0], middle[1] - centre[1], middle[2] - centre[2]
+            self.face(points, material, outside, casts)
 
     def box(self, x: Range, y: Range, z: Range, material: Material, casts: bool = False) -> None:
         """Add a box between the two values of x, of y and of z."""

@@ -120,12 +120,12 @@ def empty(size: int) -> np.ndarray:
     return np.full(size * size, _NOTHING)
 
 
-def draw(buffer: np.ndarray, place: np.ndarray, key: np.ndarray) -> None:
+def draw(buffer: np.ndarray, samples: np.ndarray, key: np.ndarray) -> None:
     """Keep the nearest fragment of every sample, in place."""
-    np.minimum.at(buffer, place, key)
+    np.minimum.at(buffer, samples, key)
 
 
 def visible(buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Samples that some triangle covers, and the face that each of them shows."""
-    place = np.flatnonzero(buffer != _NOTHING)
-    return place, face_of(buffer[place])
+    samples = np.flatnonzero(buffer != _NOTHING)
+    return samples, face_of(buffer[samples])

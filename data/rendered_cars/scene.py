@@ -80,7 +80,7 @@ def _ground(dice: Dice) -> tuple[Ground, dict[str, object]]:
     return ground, {"road": road, "verge": verge}
 
 
-def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict[str, object]]:
+def _camera(dice: Dice, low: np.ndarray, high: np.ndarray) -> tuple[Camera, dict[str, float]]:
     """A camera that has most of the box between two corners (3,) in its picture."""
     side = dice.sign()
     azimuth = side * dice.uniform(*VIEWS)
@@ -188,9 +188,9 @@ def compose(style: str, dice: Dice) -> Scene:
     ground, surface = _ground(dice)
     palette, paint = vehicle_palette(dice, [ground.road, ground.verge])
     behind = _background(dice, camera, ground, reach=(high[0] - low[0]) / 2)
-    before = _occluders(dice, camera, seen["azimuth"], low, high)
+    occluders = _occluders(dice, camera, seen["azimuth"], low, high)
 
-    things = [(vehicle, _coloured(vehicle, palette)), *behind, *before]
+    things = [(vehicle, _coloured(vehicle, palette)), *behind, *occluders]
     ends = np.cumsum([mesh.material.size for mesh, _ in things])
     return Scene(
         mesh=join([mesh for mesh, _ in things]),
@@ -201,5 +201,5 @@ def compose(style: str, dice: Dice) -> Scene:
         light=light,
         ground=ground,
         lamps_on=dice.chance(0.3),
-        factors=seen | weather | surface | paint,
+        factors={**seen, **weather, **surface, **paint},
     )

@@ -183,7 +183,8 @@ class _Pane:
         self._belt = body.top
 
     def ends(self, v: float) -> Range:
-        return tuple(foot + (top - foot) * v for foot, top in (self.rear, self.front))
+        rear, front = (foot + (top - foot) * v for foot, top in (self.rear, self.front))
+        return rear, front
 
     def at(self, x: float, v: float, out: float = 0.0) -> Point:
         foot = self._belt(min(max(x, self.rear[0]), self.front[0])) - 0.02

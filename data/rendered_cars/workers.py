@@ -56,10 +56,12 @@ def render_all(styles: Sequence[str], split: str, count: int, size: int) -> Iter
         for process in processes:
             process.kill()
             process.wait()
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def _next(process: subprocess.Popen) -> dict[str, Any]:
+    assert process.stdout is not None, "it is a pipe"
     try:
         return pickle.load(process.stdout)
     except EOFError:

@@ -46,17 +46,17 @@ class FolderSource:
     """
 
     def __init__(self, config: Data, progress: bool = False):
-        self.root = check_root(config.root)
+        self.root = check_root(config.image_root)
         self.name = self.root.resolve().name
         self.notes: list[str] = []
         self._photos = Photos(self.root)
         self._left_out: Counter = Counter()
         folders = self._role_folders(config.splits)
         files = self._find_images(folders)
-        found = sorted({name for classes in files.values() for name in classes})
+        class_names = sorted({name for classes in files.values() for name in classes})
         if config.classes is None:
-            self._refuse_other_layouts(folders, found)
-        self.classes = kept_classes(found, config.classes)
+            self._refuse_other_layouts(folders, class_names)
+        self.classes = kept_classes(class_names, config.classes)
         refuse_same_words(self.classes)
         self._train_only = known_classes("data.train_only", config.train_only, self.classes)
         self._refuse_uneven_classes(folders, files)
@@ -108,7 +108,7 @@ class FolderSource:
         survey = self._survey([name for split in self.splits.values() for name in split.names], False)
         return next(iter(survey.problems.values()), "")
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    def part_names(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """Photos come without masks of parts."""
         return ()
 

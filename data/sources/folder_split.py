@@ -38,7 +38,7 @@ class Photos:
         """What is in these files, decoded in several threads where it is not known already."""
         results: list[Inspection | str] = [""] * len(names)
 
-        def look(block: range) -> None:
+        def inspect_block(block: range) -> None:
             for index in block:
                 path = self.root / names[index]
                 signature = signature_of(path)
@@ -47,7 +47,7 @@ class Photos:
                 if signature and not known and isinstance(result, Inspection):
                     self._cache.put(names[index], signature, result)
 
-        _in_blocks(look, len(names), progress)
+        _in_blocks(inspect_block, len(names), progress)
         self._cache.save()
         return Survey.of_results(names, results)
 

@@ -19,7 +19,7 @@ def open_source(config: Data, progress: bool) -> Source:
     if config.source == "arrays":
         raise UserError("data.source=arrays are arrays that a program gave to convlens.fit; nothing here holds them.")
     if config.source == "tfds":
-        parse_name(config.name)
+        parse_name(config.tfds_name)
     with quietly():
         from convlens.data.sources.tfds import TfdsSource
         from convlens.data.sources.tfds_finding import named, rendered_cars

@@ -96,7 +96,7 @@ class TfdsSource:
         fault = next(filter(None, faults), "")
         return fault and f"{fault}; {how_to_prepare_again(self.builder)}"
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    def part_names(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
         """What the values of the masks mean, if images of `shape` have any that lie on them: nothing was cut off."""
         features = self.builder.info.features
         if self.builder.name != "rendered_cars" or "parts" not in features:

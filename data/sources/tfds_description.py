@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from google.protobuf import json_format
 from tensorflow_datasets.core.proto import dataset_info_pb2, feature_pb2
@@ -102,37 +102,38 @@ def _check_info(path: Path) -> None:
     except json_format.ParseError as error:
         raise UserError(_damaged(path, error)) from None
     if not _DATASET.fullmatch(info.name) or not VERSION.fullmatch(info.version):
-        raise UserError(f"{path} does not describe a dataset: its name is {_shown(info.name)}, version "
-                        f"{_shown(info.version)}.")  # fmt: skip
+        raise UserError(f"{path} does not describe a dataset: its name is {_short(info.name)}, version "
+                        f"{_short(info.version)}.")  # fmt: skip
     if info.config_name and not CONFIG.fullmatch(info.config_name):
-        raise UserError(f"{path} has a config_name {_shown(info.config_name)} that TFDS would not have written.")
+        raise UserError(f"{path} has a config_name {_short(info.config_name)} that TFDS would not have written.")
     for name in (info.file_format, *info.alternative_file_formats):
         if name not in _FORMATS:
-            raise UserError(f"{path} has a file_format {_shown(name)}; expected {', '.join(_FORMATS[1:])}.")
+            raise UserError(f"{path} has a file_format {_short(name)}; expected {', '.join(_FORMATS[1:])}.")
     _check_splits(info.splits, path)
     if info.HasField("features"):
         _Features(path).check(info.features, "features", 1)
 
 
 def _check_splits(splits: Iterable[dataset_info_pb2.SplitInfo], path: Path) -> None:
-    seen, shards = set(), 0
+    seen: set[str] = set()
+    shards = 0
     for split in splits:
         if len(seen) == SPLITS:
             raise UserError(f"{path} has more than {SPLITS:,} splits.")
         if not _is_plain(split.name) or split.name in seen:
             raise UserError(
-                f"{path} has a split {_shown(split.name)}, which is a path instead of a name, or appears twice."
+                f"{path} has a split {_short(split.name)}, which is a path instead of a name, or appears twice."
             )
         seen.add(split.name)
         if not _TEMPLATE.fullmatch(split.filepath_template):
             raise UserError(
-                f"{path} has a filepath_template {_shown(split.filepath_template)}; expected the name of a file beside "
+                f"{path} has a filepath_template {_short(split.filepath_template)}; expected the name of a file beside "
                 "it, such as {DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}."
             )
         lengths = split.shard_lengths
         shards += len(lengths)
         if shards > SHARDS or any(length < 0 for length in lengths) or sum(lengths) > RECORDS:
-            raise UserError(f"{path} has a split {_shown(split.name)} of impossible shards: {len(lengths):,} of "
+            raise UserError(f"{path} has a split {_short(split.name)} of impossible shards: {len(lengths):,} of "
                             f"{sum(lengths):,} records, and {shards:,} shards in all splits.")  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _check_features(path: Path) -> None:
     features = _Features(path)
     features.check_json(content, "features", 1)
     if name != f"{_PACKAGE}features_dict.FeaturesDict":
-        raise UserError(f"{path} describes {_shown(name)}; expected a FeaturesDict, with an image and a label.")
+        raise UserError(f"{path} describes {_short(name)}; expected a FeaturesDict, with an image and a label.")
 
 
 class _Features:
@@ -155,7 +156,7 @@ class _Features:
     def check_json(self, value: Any, where: str, level: int) -> None:
         """A feature in JSON: of the form that TFDS writes, or of the one that it wrote before version 4.5."""
         if not isinstance(value, dict):
-            self._refuse(where, f"is {_shown(value)}; expected the description of a feature")
+            self._refuse(where, f"is {_short(value)}; expected the description of a feature")
         if "type" not in value:
             self.check(self._message(value, feature_pb2.Feature(), where), where, level)
             return
@@ -166,7 +167,7 @@ class _Features:
             return
         field = feature_pb2.Feature.DESCRIPTOR.fields_by_name[kind.field]
         if message_name != field.message_type.full_name:
-            self._refuse(where, f"has a content of {_shown(message_name)}; expected {field.message_type.full_name}")
+            self._refuse(where, f"has a content of {_short(message_name)}; expected {field.message_type.full_name}")
         if isinstance(content, str):
             content = _parse(content, self._path)
         feature = feature_pb2.Feature()
@@ -180,7 +181,7 @@ class _Features:
         if field == "json_feature":
             self._check_older(kind, _parse(feature.json_feature.json, self._path), where, level)
         elif field != kind.field:
-            self._refuse(where, f"has a content of {_shown(field)}; expected {kind.field}")
+            self._refuse(where, f"has a content of {_short(field)}; expected {kind.field}")
         else:
             self._check_content(kind, getattr(feature, field), where, level)
 
@@ -202,14 +203,14 @@ class _Features:
     def _check_older(self, kind: Kind, content: Any, where: str, level: int) -> None:
         """The content of a feature as keys and values, of which TFDS takes some for arguments of the class."""
         if not isinstance(content, dict):
-            self._refuse(where, f"has the content {_shown(content)}; expected keys and values")
+            self._refuse(where, f"has the content {_short(content)}; expected keys and values")
         if kind.keys is None:
             for name, inner in content.items():
                 self.check_json(inner, self._inside(where, name), level + 1)
             return
         for key in content:
             if key not in kind.keys:
-                self._refuse(where, f"has a key {_shown(key)} that TFDS would not have written")
+                self._refuse(where, f"has a key {_short(key)} that TFDS would not have written")
         if kind.field == "sequence":
             if content.get("length") is not None:
                 self._check_number("length", content["length"], where, -1, ELEMENTS)
@@ -223,14 +224,14 @@ class _Features:
             rank = {"image": (3,), "video": (4,)}.get(kind.field, range(RANK + 1))
             largest = math.isqrt(MAX_PIXELS) * 10 if kind.field in ("image", "video") else ELEMENTS
             if not _is_shape(shape, rank, largest):
-                self._refuse(where, f"has the shape {_shown(shape)}, which is impossible")
+                self._refuse(where, f"has the shape {_short(shape)}, which is impossible")
         if "dtype" in values and values["dtype"] not in _DTYPES:
-            self._refuse(where, f"has the dtype {_shown(values['dtype'])}, which TFDS does not have")
+            self._refuse(where, f"has the dtype {_short(values['dtype'])}, which TFDS does not have")
         if values.get("num_classes") is not None:
             self._check_number("num_classes", values["num_classes"], where, 0, CLASSES)
         for name in ("names", "languages"):
             if name in values and not all(isinstance(text, str) for text in _listed(values[name])):
-                self._refuse(where, f"has the {name} {_shown(values[name])}; expected a list of text")
+                self._refuse(where, f"has the {name} {_short(values[name])}; expected a list of text")
         if values.get("ffmpeg_extra_args"):
             self._refuse(where, "has arguments for a program, ffmpeg_extra_args")
 
@@ -240,17 +241,17 @@ class _Features:
             self._refuse(where, f"is one of more than {COUNT:,} features, or nested deeper than {LEVELS} levels")
         kind = KINDS.get(name.removeprefix(_PACKAGE)) if isinstance(name, str) and name.startswith(_PACKAGE) else None
         if kind is None:
-            self._refuse(where, f"is a {_shown(name)}, which is not one of the TFDS features that may be read")
+            self._refuse(where, f"is a {_short(name)}, which is not one of the TFDS features that may be read")
         return kind
 
     def _inside(self, where: str, name: Any) -> str:
         if not name or len(name) > 200 or re.search(r"[\x00-\x1f\x7f-\x9f]", name):
-            self._refuse(where, f"holds a feature of the name {_shown(name)}")
+            self._refuse(where, f"holds a feature of the name {_short(name)}")
         return f"{where}.{name}"
 
     def _check_number(self, name: str, value: Any, where: str, least: int, most: int) -> None:
         if type(value) is not int or not least <= value <= most:
-            self._refuse(where, f"has {name} {_shown(value)}; expected {least} to {most:,}")
+            self._refuse(where, f"has {name} {_short(value)}; expected {least} to {most:,}")
 
     def _message(self, value: Any, message: Any, where: str) -> Any:
         try:
@@ -258,7 +259,7 @@ class _Features:
         except (json_format.ParseError, TypeError, AttributeError) as error:
             raise UserError(_damaged(self._path, error)) from None
 
-    def _refuse(self, where: str, reason: str) -> None:
+    def _refuse(self, where: str, reason: str) -> NoReturn:
         raise UserError(f"{self._path}: {where if len(where) <= 200 else where[:200] + '…'} {reason}.")
 
 
@@ -305,6 +306,6 @@ def _damaged(path: Path, reason: object) -> str:
     return f"{path} is damaged; delete {path.parent} and let it be prepared again ({text[:200]})."
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

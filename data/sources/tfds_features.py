@@ -20,7 +20,7 @@ def image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
         return images[0], labels[0]
     held = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
     missing = " and no ".join(
-        name for name, found in (("8- or 16-bit Image", images), ("ClassLabel", labels)) if not found
+        name for name, matches in (("8- or 16-bit Image", images), ("ClassLabel", labels)) if not matches
     )
     raise UserError(
         f"{builder.info.full_name} has no {missing}: it has {held}. Give another data.name, or sort its images into a "

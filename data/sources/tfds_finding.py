@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import file_utils
@@ -66,7 +67,7 @@ def named(config: Data) -> NamedDataset:
 
     Raises `UserError` where there is none.
     """
-    name, data_dir, given = parse_name(config.name), _data_dir(config), f"data.name={config.name}"
+    name, data_dir, given = parse_name(config.tfds_name), _data_dir(config), f"data.name={config.name}"
     name = name._replace(name=tfds.core.naming.camelcase_to_snakecase(name.name))
     try:
         code = tfds.core.registered.imported_builder_cls(name.name)
@@ -82,14 +83,14 @@ def named(config: Data) -> NamedDataset:
             return prepared
     if code is None:
         known = tfds.list_builders(with_community_datasets=False)
-        raise UserError(unknown_name(config.name, known, Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()))
+        raise UserError(
+            unknown_name(config.tfds_name, known, Path(data_dir or tfds.core.constants.DATA_DIR).expanduser())
+        )
     return _of_class(code, name, data_dir, given)
 
 
-def _of_class(
-    code: type[tfds.core.DatasetBuilder], name: DatasetName, data_dir: Path | None, given: str
-) -> NamedDataset:
-    """A dataset for which there is code, in the version that the code makes."""
+def _of_class(code: Any, name: DatasetName, data_dir: Path | None, given: str) -> NamedDataset:
+    """A dataset for which there is code, a class of TFDS, in the version that the code makes."""
     bare = code.__new__(code)  # without its constructor, which would read the folder
     try:
         bare._builder_config = bare._create_builder_config(name.config, version=name.version)

@@ -46,7 +46,7 @@ def parse_name(given: str) -> DatasetName:
 
 def check_name(config: Data) -> None:
     """Raises `UserError` if `data.name` is neither in TFDS' list nor prepared in `data.data_dir`."""
-    given = parse_name(config.name).name
+    given = parse_name(config.tfds_name).name
     with quietly():
         import tensorflow_datasets as tfds
 
@@ -54,7 +54,7 @@ def check_name(config: Data) -> None:
     known = tfds.list_builders(with_community_datasets=False)
     snake_case = tfds.core.naming.camelcase_to_snakecase(given)
     if not {given, snake_case} & {*known, *prepared_in(data_dir)}:
-        raise UserError(unknown_name(config.name, known, data_dir))
+        raise UserError(unknown_name(config.tfds_name, known, data_dir))
 
 
 def prepared_in(data_dir: Path) -> dict[str, list[str]]:

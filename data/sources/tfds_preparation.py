@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import absl.logging
@@ -96,20 +97,20 @@ def _impatient_downloads() -> Iterator[None]:
     """
     open_url = downloader._open_url
 
-    def open_answering_url(url: str, **options):
+    def open_reachable_url(url: str, **options: Any) -> Any:
         host = urlsplit(url).hostname
-        if url.startswith("http") and not _answers(url):
+        if url.startswith("http") and not _is_reachable(url):
             raise ConnectionError(f"{host} does not answer")
         return open_url(url, **options)
 
-    downloader._open_url = open_answering_url
+    downloader._open_url = open_reachable_url
     try:
         yield
     finally:
         downloader._open_url = open_url
 
 
-def _answers(url: str) -> bool:
+def _is_reachable(url: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:

@@ -99,14 +99,14 @@ def refuse_endless_records(builder: tfds.core.DatasetBuilder) -> None:
 
 def _holds_whole_records(path: Path) -> bool:
     """Whether each record's length, its first eight bytes, leads to the next one, and the last one's to the end."""
-    place, size = 0, path.stat().st_size
+    position, size = 0, path.stat().st_size
     with _reading(path) as file:
-        while place + _FRAME <= size:
-            length = int.from_bytes(os.pread(file.fileno(), 8, place), "little")
+        while position + _FRAME <= size:
+            length = int.from_bytes(os.pread(file.fileno(), 8, position), "little")
             if not length:  # where a file has holes, there is no end of them
                 return False
-            place += _FRAME + length
-    return place == size
+            position += _FRAME + length
+    return position == size
 
 
 @contextmanager

@@ -136,10 +136,10 @@ class TfdsSplit:
         """What is in every image, or why it cannot be used, decoded in several threads."""
         results: list[Inspection | str] = [""] * len(self)
 
-        def look(encoded: bytes, index: int) -> None:
+        def inspect_record(encoded: bytes, index: int) -> None:
             results[index] = inspection_or_problem(inspect_encoded, encoded, self._full_name(index))
 
-        self._each_in_threads(look, progress)
+        self._each_in_threads(inspect_record, progress)
         return results
 
     def _full_name(self, index: int) -> str:

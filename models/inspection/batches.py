@@ -81,7 +81,7 @@ def _is_array(source: Any) -> bool:
     return hasattr(source, "shape") and hasattr(source, "dtype")
 
 
-def _slices(arrays: Sequence[np.ndarray | None], batch_size: int) -> Iterator[tuple]:
+def _slices(arrays: Sequence[Any], batch_size: int) -> Iterator[tuple]:
     for start in range(0, len(arrays[0]), batch_size):
         yield tuple(_array(None if array is None else array[start : start + batch_size]) for array in arrays)
 
@@ -89,19 +89,21 @@ def _slices(arrays: Sequence[np.ndarray | None], batch_size: int) -> Iterator[tu
 def _from_files(
     paths: Sequence[str | PathLike], batch_size: int, shape: ImageShape, value_range: Sequence[float] | None
 ) -> Iterator[np.ndarray]:
-    if None in shape[:2]:
+    height, width, channels = shape
+    if height is None or width is None:
         raise ModelError(
             "the model takes images of any size, so files have no size to be resized to; give arrays instead"
         )
     for start in range(0, len(paths), batch_size):
-        yield np.stack([read_fitting(path, shape, value_range) for path in paths[start : start + batch_size]])
+        chosen = paths[start : start + batch_size]
+        yield np.stack([read_fitting(path, (height, width, channels), value_range) for path in chosen])
 
 
 def _from_iterable(elements: Iterable[tuple], batch_size: int) -> Iterator[tuple]:
     single: list[tuple] = []
     for element in elements:
         arrays = tuple(map(_array, element))
-        if arrays[0].ndim != 3:
+        if arrays[0] is None or arrays[0].ndim != 3:
             yield arrays
             continue
         single.append(arrays)

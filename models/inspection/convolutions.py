@@ -1,6 +1,7 @@
 """The convolutions of any Keras model: their learned kernels, and what their units see."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ def conv_layers(model: keras.Model) -> list[ConvInfo]:
     inspection = Inspection(model)
     graph = inspection.graph()
     fields = receptive_fields(graph)
-    free = tuple(side is None for side in inspection.image_shape[:2])
+    free = (inspection.image_shape[0] is None, inspection.image_shape[1] is None)
     first_calls = {id(node.layer): node for node in reversed(graph.convolutions())}
     nodes = [node for node in graph.convolutions() if node in first_calls.values()]
     return [_describe(node, graph.feeding(node), fields[node.name], free) for node in nodes]
@@ -75,12 +76,12 @@ def _describe(node: Node, feeding: Node | None, field: Field | None, free: tuple
         receptive_field=field and (field[0].size, field[1].size),
         receptive_stride=field and (field[0].stride, field[1].stride),
         receptive_start=None if field is None or any(free) else (field[0].start, field[1].start),
-        reads=feeding and feeding.name,
+        reads=None if feeding is None else feeding.name,
         pointwise=_array(layer.pointwise_kernel).reshape(*layer.depthwise_kernel.shape[2:], -1) if separable else None,
     )
 
 
-def _array(weights) -> np.ndarray:
+def _array(weights: Any) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(keras.ops.cast(weights, "float32")))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from convlens.core.errors import ModelError, unknown
-from convlens.models.inspection.taps import CONVOLUTIONS, Call, noted_pass
+from convlens.models.inspection.taps import CONVOLUTIONS, Call, traced_calls
 from convlens.models.tensors import traced
 
 STAGES = ("filter", "detect", "condense")
@@ -63,16 +63,16 @@ class Node:
     name: str
     layer: keras.Operation
     inputs: tuple[Hashable, ...]
-    input_shapes: tuple[tuple[int | None, ...], ...]
+    input_shapes: tuple[tuple[int, ...], ...]  # known in full, since the pass is traced on one image of a given size
     outputs: tuple[Hashable, ...]
-    output_shapes: tuple[tuple[int | None, ...], ...]
+    output_shapes: tuple[tuple[int, ...], ...]
     preactivation: Hashable | None
 
     @property
     def is_convolution(self) -> bool:
         return isinstance(self.layer, CONVOLUTIONS)
 
-    def units(self, chosen: Sequence[int] | None) -> np.ndarray:
+    def units(self, chosen: Sequence[int] | np.ndarray | None) -> np.ndarray:
         """The units that were chosen of those that the layer has, None for all; raises ModelError."""
         count = self.output_shapes[0][-1]
         units = np.arange(count) if chosen is None else np.asarray(chosen, int)
@@ -180,7 +180,7 @@ def _trace(model: keras.Model, image_shape: tuple[int, int, int], dtype: str) ->
     calls: list[Call] = []
 
     def every_tensor(images):
-        calls.extend(noted_pass(model, images, [variable.value for variable in model.variables]))
+        calls.extend(traced_calls(model, images, [variable.value for variable in model.variables]))
         return [images] + [tensor for call in calls for tensor in _in_order(call)]
 
     keys = iter(traced(every_tensor, (1, *image_shape), dtype))

@@ -19,7 +19,7 @@ def check_images(images: np.ndarray, shape: tuple[int | None, int | None, int | 
 
 
 def read_fitting(
-    path: str | PathLike, shape: tuple[int, int, int], value_range: Sequence[float] | None = None
+    path: str | PathLike, shape: tuple[int, int, int | None], value_range: Sequence[float] | None = None
 ) -> np.ndarray:
     """An image file as (height, width, channels) in [0, 255]: turned upright, cropped about its centre, resized.
 
@@ -30,6 +30,7 @@ def read_fitting(
     if channels not in (1, 3):
         raise ModelError(f"the model takes {channels} channels; an image file gives 1 or 3")
     try:
-        return read_image(Path(path), (height, width), channels, value_range=value_range and tuple(value_range))
+        limits = None if value_range is None else (value_range[0], value_range[1])
+        return read_image(Path(path), (height, width), channels, value_range=limits)
     except UserError as error:
         raise ModelError(f"cannot read image '{path}': {error}") from None

@@ -4,7 +4,7 @@ A convolution that pads with zeros sees a false edge all around: the image ends 
 then often a frame, which says nothing of the image. What is inside can be told from the frame by the graph alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def _own_window(node: Node) -> Field:
     return height, width
 
 
-def _within(field: Field | None, map_size: tuple[int, int], size: tuple[int, int]) -> Sides | None:
+def _within(field: Field | None, map_size: Sequence[int], size: Sequence[int]) -> Sides | None:
     """Which rows and columns see nothing outside of what is `size` (height, width) large; None where nothing does."""
     if field is None:
         return None
@@ -64,14 +64,15 @@ def _within(field: Field | None, map_size: tuple[int, int], size: tuple[int, int
     for span, cells, pixels in zip(field, map_size, size, strict=True):
         first = span.start + span.stride * np.arange(cells)
         sides.append((first >= 0) & (first + span.size <= pixels))
-    return tuple(sides) if all(side.any() for side in sides) else None
+    rows, columns = sides
+    return (rows, columns) if rows.any() and columns.any() else None
 
 
 def _enough(sides: Sides | None) -> bool:
     return sides is not None and sides[0].mean() * sides[1].mean() >= ENOUGH
 
 
-def _pooled(sides: Sides | None, pooling: Node, map_size: tuple[int, int]) -> Sides | None:
+def _pooled(sides: Sides | None, pooling: Node, map_size: Sequence[int]) -> Sides | None:
     """Which rows and columns of pooled maps come from inside alone."""
     layer = pooling.layer
     plain = isinstance(layer, POOLINGS) and tuple(pooling.input_shapes[0][1:3]) == tuple(map_size)
@@ -83,8 +84,9 @@ def _pooled(sides: Sides | None, pooling: Node, map_size: tuple[int, int]) -> Si
         first = span.start + span.stride * np.arange(cells)
         # What a pool pads takes no part in its result.
         pooled.append(np.array([inside[max(at, 0) : at + span.size].all() for at in first]))
-    return tuple(pooled) if all(side.any() for side in pooled) else None
+    rows, columns = pooled
+    return (rows, columns) if rows.any() and columns.any() else None
 
 
-def _grid(sides: Sides | None, map_size: tuple[int, int]) -> np.ndarray:
+def _grid(sides: Sides | None, map_size: Sequence[int]) -> np.ndarray:
     return np.ones(map_size, bool) if sides is None else np.logical_and.outer(*sides)

@@ -11,7 +11,7 @@ from convlens.core.errors import ModelError, unknown
 from convlens.core.progress import Progress
 from convlens.models.inspection.graph import ANY_SIZE, STAGES, Graph, Node, Tap, image_dtype, image_shape
 from convlens.models.inspection.images import check_images
-from convlens.models.inspection.taps import Call, Change, in_call, noted_pass
+from convlens.models.inspection.taps import Call, Change, in_call, traced_calls
 from convlens.models.tensors import Shape, compiled, filled, with_gradient
 
 Key = TypeVar("Key", bound=Hashable)
@@ -103,7 +103,7 @@ class Inspection:
 
     def calls(self, images: Any, values: list[Any], changes: Sequence[Change] = ()) -> dict[str, Call]:
         """Every call of one forward pass in inference mode, by name, the last one last; to be traced by the backend."""
-        return {call.name: call for call in noted_pass(self.model, images, values, changes)}
+        return {call.name: call for call in traced_calls(self.model, images, values, changes)}
 
     def gradient(
         self,
@@ -153,8 +153,10 @@ class Inspection:
         self, name: Hashable, function: Function, arrays: Sequence[np.ndarray], batch_size: int
     ) -> list[np.ndarray]:
         """What `function(values, *arrays)` gives for arrays of one length, batch by batch, joined; float32."""
-        passes = self.stream(name, function, len(arrays[0]), lambda rows: [array[rows] for array in arrays], batch_size)
-        batches = [results for _, results in passes]
+        results_by_batch = self.stream(
+            name, function, len(arrays[0]), lambda rows: [array[rows] for array in arrays], batch_size
+        )
+        batches = [results for _, results in results_by_batch]
         return [np.concatenate(column).astype(np.float32, copy=False) for column in zip(*batches, strict=True)]
 
     def stream(

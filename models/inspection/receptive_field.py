@@ -60,18 +60,19 @@ def receptive_fields(graph: Graph) -> dict[str, Field | None]:
 
 def _field(node: Node, inputs: list[Field | None]) -> Field | None:
     layer = node.layer
-    if not inputs or None in inputs:
+    known = [field for field in inputs if field is not None]
+    if not inputs or len(known) < len(inputs):
         return None
     if isinstance(layer, WINDOWS) and layer.data_format == "channels_last":
-        return _each_side(inputs[0], lambda span, side: window_span(layer, span, node.input_shapes[0][1 + side], side))
+        return _each_side(known[0], lambda span, side: window_span(layer, span, node.input_shapes[0][1 + side], side))
     if isinstance(layer, layers.ZeroPadding2D):
-        return _each_side(inputs[0], lambda span, side: _shifted(span, -layer.padding[side][0]))
+        return _each_side(known[0], lambda span, side: _shifted(span, -layer.padding[side][0]))
     if isinstance(layer, layers.Cropping2D):
-        return _each_side(inputs[0], lambda span, side: _shifted(span, layer.cropping[side][0]))
+        return _each_side(known[0], lambda span, side: _shifted(span, layer.cropping[side][0]))
     if is_one_of(layer, MERGING, MERGING_FUNCTIONS):
-        return _union(node, inputs)
+        return _union(node, known)
     if _is_pointwise(layer):
-        return inputs[0]
+        return known[0]
     return None
 
 
@@ -98,11 +99,11 @@ def window_span(layer: keras.Layer, span: Span, length: int, side: int) -> Span:
     else:
         kernel, dilation = layer.pool_size[side], 1
     stride, extent = layer.strides[side], (kernel - 1) * dilation + 1
-    before = 0
+    padded = 0
     if layer.padding == "same":
         outputs = -(-length // stride)
-        before = max((outputs - 1) * stride + extent - length, 0) // 2
-    return Span(span.size + (extent - 1) * span.stride, span.stride * stride, span.start - before * span.stride)
+        padded = max((outputs - 1) * stride + extent - length, 0) // 2
+    return Span(span.size + (extent - 1) * span.stride, span.stride * stride, span.start - padded * span.stride)
 
 
 def _union(node: Node, fields: list[Field]) -> Field | None:

@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Change:
-    """Another function in the place of one of a layer's own, while a forward pass is traced."""
+    """A function that replaces one of a layer's own while a forward pass is traced."""
 
     layer: keras.Operation
     attribute: str  # "call" or "activation"
@@ -42,7 +42,7 @@ class Change:
 
 
 def in_call(number: int, change: Callable[[Any, Any], Any]) -> Callable[[Callable], Callable]:
-    """For a `Change`: the layer's call that `number` calls precede gives `change(output, input)`."""
+    """For a `Change`: the layer's call number `number`, counted from 0, returns `change(output, input)`."""
 
     def make(function: Callable) -> Callable:
         times = 0
@@ -58,7 +58,7 @@ def in_call(number: int, change: Callable[[Any, Any], Any]) -> Callable[[Callabl
     return make
 
 
-def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Sequence[Change] = ()) -> list[Call]:
+def traced_calls(model: keras.Model, images: Any, values: list[Any], changes: Sequence[Change] = ()) -> list[Call]:
     """The calls of one forward pass in inference mode, with `values` as the model's variables, in order of completion.
 
     To be traced by the backend (see models/tensors.py), never run eagerly: every tensor is held until it returns.
@@ -70,9 +70,9 @@ def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Sequ
         for change in changes:
             patches.enter_context(_patched(change.layer, change.attribute, change.make))
         for layer in _descendants(model):
-            patches.enter_context(_patched(layer, "call", partial(tape.noting_call, layer)))
+            patches.enter_context(_patched(layer, "call", partial(tape.recording_call, layer)))
             if isinstance(layer, CONVOLUTIONS) and layer.activation is not None:
-                patches.enter_context(_patched(layer, "activation", tape.noting_activation))
+                patches.enter_context(_patched(layer, "activation", tape.recording_activation))
         # The scope keeps losses and seeds that layers would note on themselves off the model.
         patches.enter_context(keras.StatelessScope(state_mapping=variables))
         with computing():
@@ -82,7 +82,7 @@ def noted_pass(model: keras.Model, images: Any, values: list[Any], changes: Sequ
 
 @contextmanager
 def _patched(layer: keras.Operation, attribute: str, make: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Puts what `make` makes of a layer's own function in its place for a while."""
+    """Replaces a layer's own function by what `make` makes of it, while the block runs."""
     attributes = vars(layer)
     own = {attribute: attributes[attribute]} if attribute in attributes else {}
     # In the instance's dictionary: Keras' own __setattr__ would track what it is given.
@@ -99,10 +99,10 @@ class _Tape:
         self.calls: list[Call] = []
         self._running: list[str] = []
         self._preactivations: list[Any] = []
-        self._times = Counter()
+        self._times: Counter[str] = Counter()
 
-    def noting_call(self, layer: keras.Operation, call: Callable) -> Callable:
-        def noted(*args, **kwargs):
+    def recording_call(self, layer: keras.Operation, call: Callable) -> Callable:
+        def recorded(*args, **kwargs):
             self._running.append(layer.name)
             self._preactivations.append(None)
             try:
@@ -116,14 +116,14 @@ class _Tape:
             self.calls.append(Call(name, layer, _tensors((args, kwargs)), preactivation, _tensors(outputs)))
             return outputs
 
-        return noted
+        return recorded
 
-    def noting_activation(self, activation: Callable) -> Callable:
-        def noted(x):
+    def recording_activation(self, activation: Callable) -> Callable:
+        def recorded(x):
             self._preactivations[-1] = x
             return activation(x)
 
-        return noted
+        return recorded
 
 
 def _tensors(structure: Any) -> list[Any]:
@@ -131,14 +131,14 @@ def _tensors(structure: Any) -> list[Any]:
 
 
 def _descendants(layer: keras.Layer) -> list[keras.Operation]:
-    inside: dict[int, keras.Operation] = {}
+    descendants: dict[int, keras.Operation] = {}
     waiting = _children(layer)
     while waiting:
         child = waiting.pop()
-        if id(child) not in inside:
-            inside[id(child)] = child
+        if id(child) not in descendants:
+            descendants[id(child)] = child
             waiting.extend(_children(child))
-    return list(inside.values())
+    return list(descendants.values())
 
 
 def _children(layer: keras.Operation) -> list[keras.Operation]:

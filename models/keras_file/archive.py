@@ -30,8 +30,8 @@ _OTHER_FORMATS = {
 }
 
 
-def shown(text: object, limit: int = 80) -> str:
-    """What a stranger wrote, made fit for one line of a terminal: no control characters, no endless names."""
+def printable(text: object, limit: int = 80) -> str:
+    """Text from an untrusted file, made safe for one line of a terminal: no control characters, limited length."""
     text = str(text)
     safe = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
@@ -67,13 +67,15 @@ class Archive:
             return parse_json(content)
 
     def check_sum(self, sha256: str) -> None:
-        """Raises ModelError where the file is another one than that of this SHA-256 sum."""
+        """Raises ModelError if the file's SHA-256 sum is not this one."""
         if not self.has_sum(sha256):
             raise ModelError("is not the file that was saved: its SHA-256 sum differs")
 
     def has_sum(self, sha256: str) -> bool:
         self._file.seek(0)
-        return hashlib.file_digest(self._file, "sha256").hexdigest() == sha256.lower()
+        # Every open file has readinto, only the type BinaryIO lacks it.
+        digest = hashlib.file_digest(self._file, "sha256")  # type: ignore[arg-type]
+        return digest.hexdigest() == sha256.lower()
 
     def unpack_weights(self, path: Path) -> None:
         """Writes the weights to `path`, a piece at a time."""
@@ -87,7 +89,7 @@ def _as_model_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise ModelError(f"{prefix}{shown(error, 300)}") from None
+        raise ModelError(f"{prefix}{printable(error, 300)}") from None
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def opened(path: Path) -> Iterator[Archive]:
         except (OSError, ValueError) as error:
             raise ModelError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
         if path.suffix != ".keras":
-            raise ModelError(f"ends in '{shown(path.suffix)}'; only .keras files are read, no .h5 or pickle files")
+            raise ModelError(f"ends in '{printable(path.suffix)}'; only .keras files are read, no .h5 or pickle files")
         if size > FILE_BYTES:
             raise ModelError(f"takes {size_of(size)}; at most {size_of(FILE_BYTES)} is read")
         yield Archive(file, size)
@@ -117,7 +119,7 @@ def _kind(path: Path, kind: NotRegular) -> str:
 
 
 def _check_start(file: BinaryIO, size: int) -> None:
-    """Finds out, from its first bytes, what else a file is."""
+    """Recognizes, from its first bytes, a file of another format."""
     head = file.read(8)
     if size == 0:
         raise ModelError("is empty: it has 0 bytes")
@@ -131,7 +133,7 @@ def _check_start(file: BinaryIO, size: int) -> None:
 def _check_members(members: "dict[str, ZipInfo]") -> None:
     for name in members:
         if name not in MEMBER_BYTES:
-            raise ModelError(f"holds '{shown(name)}'; a model holds {', '.join(MEMBER_BYTES)} and nothing else")
+            raise ModelError(f"holds '{printable(name)}'; a model holds {', '.join(MEMBER_BYTES)} and nothing else")
     for name, limit in MEMBER_BYTES.items():
         if name not in members:
             raise ModelError(f"holds no {name}")

@@ -1,4 +1,4 @@
-"""Keras builds a model that was judged: its layers first, which take no memory yet, and its weights last."""
+"""Lets Keras build a checked model: its layers first, which take no memory yet, and its weights last."""
 
 import math
 import random
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens.core.errors import ModelError, cause_of
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.configuration import Weight
 from convlens.models.keras_file.values import VALUES_AN_IMAGE
 
 if TYPE_CHECKING:
     import keras
 
-_ZEROS = {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None}
+_ZEROS: dict[str, Any] = {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None}
 
 
 def built(config: dict[str, Any], expected: Mapping[str, Weight], weights: Callable[[], Path]) -> "keras.Model":
@@ -45,10 +45,10 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            initializers = list(_taken_out(config))
+            initializers = list(_without_initializers(config))
             with keras.StatelessScope(initialize_variables=False):
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-            _give_back(model, initializers)
+            _restore_initializers(model, initializers)
             check_names(model)
             _check_tensors(model)
             _check_shapes(model, expected)
@@ -66,8 +66,10 @@ def _build(config: dict[str, Any], expected: Mapping[str, Weight], weights: Call
     return model
 
 
-def _taken_out(saved: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-    """Puts zeros in place of each layer's initializers, and gives these with where they belong.
+def _without_initializers(
+    saved: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """Replaces each layer's initializers by zeros, and returns them with their places.
 
     The file has the weights: random ones would be made in vain, and orthogonal ones take the cube of their size.
     """
@@ -77,10 +79,10 @@ def _taken_out(saved: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
         for key in [key for key, value in options.items() if key.endswith("_initializer") and value is not None]:
             yield where, key, options[key]
             options[key] = _ZEROS
-        yield from _taken_out(layer, where)
+        yield from _without_initializers(layer, where)
 
 
-def _give_back(model: "keras.Model", initializers: list[tuple[tuple[str, ...], str, Any]]) -> None:
+def _restore_initializers(model: "keras.Model", initializers: list[tuple[tuple[str, ...], str, Any]]) -> None:
     import keras
 
     for where, key, initializer in initializers:
@@ -96,7 +98,7 @@ def _check_tensors(model: "keras.Model") -> None:
         for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
             if math.prod(side for side in tensor.shape[1:] if side) > VALUES_AN_IMAGE:
                 raise ModelError(
-                    f"makes a tensor of shape {tensor.shape} in layer '{shown(layer.name)}', of more than "
+                    f"makes a tensor of shape {tensor.shape} in layer '{printable(layer.name)}', of more than "
                     f"{VALUES_AN_IMAGE:,} values an image"
                 )
         if hasattr(layer, "layers"):
@@ -104,7 +106,9 @@ def _check_tensors(model: "keras.Model") -> None:
 
 
 def _check_shapes(model: "keras.Model", expected: Mapping[str, Weight]) -> None:
-    """Keras leaves out a layer that nothing uses, and would give its weights to the next of its kind."""
+    """Raises ModelError where Keras left out an unused layer: it would give that layer's weights to the next of its
+    kind.
+    """
     shapes = sorted(tuple(weight.shape) for weight in model.weights)
     if shapes != sorted(weight.shape for weight in expected.values()):
         raise ModelError(f"has a configuration that makes {len(shapes):,} arrays of weights, of which some are others "

@@ -6,7 +6,7 @@ from typing import Any
 
 from convlens.core.errors import ModelError
 from convlens.models.keras_file import allowed
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.links import CALLS, check_graph, cost_of_calls
 from convlens.models.keras_file.objects import (
     LAYER_KEYS,
@@ -125,10 +125,10 @@ class _Reader:
             shapes = kind.weights(options, tuple(shape))
         except (KeyError, TypeError, IndexError, ZeroDivisionError, ValueError, OverflowError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise ModelError(f"has layer '{name}', whose options do not fit together ({shown(reason)})") from None
+            raise ModelError(f"has layer '{name}', whose options do not fit together ({printable(reason)})") from None
         for number, size in enumerate(shapes):
             if len(size) > DIMENSIONS or not all(type(side) is int and 0 < side < 2**40 for side in size):
-                raise ModelError(f"asks for weights of shape {shown(size)} in layer '{name}'")
+                raise ModelError(f"asks for weights of shape {printable(size)} in layer '{name}'")
             dtype = allowed.POLICIES[policy_of(options.get("dtype") or "float32")]
             # The count of images that Normalization has seen is a whole number.
             whole = saved["class_name"] == "Normalization" and number == 2

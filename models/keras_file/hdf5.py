@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import shown, size_of
+from convlens.models.keras_file.archive import printable, size_of
 
 OBJECTS = 50_000
 MESSAGES = 100  # in an object's header; Keras' have about ten
@@ -56,18 +56,18 @@ def arrays(path: Path, *, without: str) -> dict[str, Array]:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
             raise ModelError("has no weights: model.weights.h5 is empty") from None
-        found: dict[str, Array] = {}
+        array_by_path: dict[str, Array] = {}
         with content:
             for name, array in _Reader(content).arrays(without):
                 # One name may be there twice, or have a "/" in it and stand for a group's member.
-                if name in found:
-                    raise ModelError(f"has damaged weights: '{shown(name)}' is there twice")
-                found[name] = array
-    pieces = sorted((array.offset, array.offset + array.bytes, name) for name, array in found.items())
+                if name in array_by_path:
+                    raise ModelError(f"has damaged weights: '{printable(name)}' is there twice")
+                array_by_path[name] = array
+    pieces = sorted((array.offset, array.offset + array.bytes, name) for name, array in array_by_path.items())
     for (_, end, first), (start, _, second) in zip(pieces, pieces[1:], strict=False):
         if start < end:
-            raise ModelError(f"has weights that share bytes: '{shown(first)}' and '{shown(second)}'")
-    return found
+            raise ModelError(f"has weights that share bytes: '{printable(first)}' and '{printable(second)}'")
+    return array_by_path
 
 
 class _Reader:
@@ -97,7 +97,9 @@ class _Reader:
                     if f"{prefix}{name}" != without
                 ]
             elif _LINK_INFO in messages or _LINK in messages:
-                raise ModelError(f"has links in its weights that Keras does not write, in the group '/{shown(path)}'")
+                raise ModelError(
+                    f"has links in its weights that Keras does not write, in the group '/{printable(path)}'"
+                )
             else:
                 yield path, self.array(messages, path)
 
@@ -121,15 +123,15 @@ class _Reader:
 
     def messages(self, address: int, path: str) -> dict[int, bytes]:
         """The messages of an object's header (IV.A.1.a), by type; of attributes and such only the last."""
-        self.once(address, f"'/{shown(path)}'")
+        self.once(address, f"'/{printable(path)}'")
         head = self.read(address, 16)
         count = _number(head[2:4])
         if head[0] != 1 or count > MESSAGES:
-            raise ModelError(f"has damaged weights: no header at '/{shown(path)}'")
+            raise ModelError(f"has damaged weights: no header at '/{printable(path)}'")
         self.messages_left -= count
         if self.messages_left < 0:
             raise ModelError(f"has more than {MESSAGES_IN_ALL:,} messages in the headers of its weights")
-        blocks, found = [(address + 16, _number(head[8:12]))], {}
+        blocks, message_by_kind = [(address + 16, _number(head[8:12]))], {}
         while blocks and count:
             start, length = blocks.pop(0)
             end = start + length
@@ -143,26 +145,26 @@ class _Reader:
                 if kind == _CONTINUATION:
                     self.once(_number(body[:8]), "a header")
                     blocks.append((_number(body[:8]), _number(body[8:16])))
-                elif kind in (_DATASPACE, _DATATYPE, _LAYOUT) and (flags[0] & 2 or kind in found):
-                    raise ModelError(f"has weights described elsewhere, at '{shown(path)}'")
+                elif kind in (_DATASPACE, _DATATYPE, _LAYOUT) and (flags[0] & 2 or kind in message_by_kind):
+                    raise ModelError(f"has weights described elsewhere, at '{printable(path)}'")
                 else:
-                    found[kind] = body
+                    message_by_kind[kind] = body
                 start += 8 + size
                 count -= 1
-        return found
+        return message_by_kind
 
     def members(self, table: bytes, path: str) -> Iterator[tuple[str, int]]:
         """A group's members (III.A.1, III.B to III.D): names in a heap, addresses in the leaves of a B-tree."""
         names = _number(table[8:16])
-        self.once(names, f"the list of names of the group '/{shown(path)}'")
+        self.once(names, f"the list of names of the group '/{printable(path)}'")
         heap = self.read(names, 32)
         if not heap.startswith(b"HEAP\0"):
-            raise ModelError(f"has damaged weights: no names for the group '/{shown(path)}'")
+            raise ModelError(f"has damaged weights: no names for the group '/{printable(path)}'")
         start_of_names, length = _number(heap[24:32]), _number(heap[8:16])
         nodes = [_number(table[:8])]
         while nodes:
             address = nodes.pop()
-            self.once(address, f"the list of the group '/{shown(path)}'")
+            self.once(address, f"the list of the group '/{printable(path)}'")
             head = self.read(address, 24)
             if head.startswith(b"TREE\0"):
                 self.count(_number(head[6:8]))
@@ -170,14 +172,16 @@ class _Reader:
                 nodes += [_number(children[start : start + 8]) for start in range(8, len(children), 16)]
                 continue
             if not head.startswith(b"SNOD\1"):
-                raise ModelError(f"has damaged weights: no list of the group '/{shown(path)}'")
+                raise ModelError(f"has damaged weights: no list of the group '/{printable(path)}'")
             self.count(_number(head[6:8]))
             entries = self.read(address + 8, 40 * _number(head[6:8]))
             for start in range(0, len(entries), 40):
                 entry = entries[start : start + 40]
                 name = self.name(start_of_names, length, _number(entry[:8]))
                 if _number(entry[16:20]) == _SOFT_LINK:
-                    raise ModelError(f"has a link to somewhere else in its weights, '{shown(path)}/{shown(name)}'")
+                    raise ModelError(
+                        f"has a link to somewhere else in its weights, '{printable(path)}/{printable(name)}'"
+                    )
                 yield name, _number(entry[8:16])
 
     def name(self, start: int, length: int, first: int) -> str:
@@ -186,33 +190,33 @@ class _Reader:
         return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def array(self, messages: dict[int, bytes], path: str) -> Array:
-        place = f"'{shown(path)}'"
+        quoted_path = f"'{printable(path)}'"
         if _EXTERNAL in messages:
-            raise ModelError(f"has weights stored in other files, {place}")
+            raise ModelError(f"has weights stored in other files, {quoted_path}")
         if not {_DATASPACE, _DATATYPE, _LAYOUT} <= messages.keys():
-            raise ModelError(f"has {place} in its weights, which is neither a group nor an array")
+            raise ModelError(f"has {quoted_path} in its weights, which is neither a group nor an array")
         dtype = next((name for code, name in _TYPES.items() if messages[_DATATYPE].startswith(code)), None)
         if dtype is None:
-            raise ModelError(f"has weights of a type that is not read, {place}")
+            raise ModelError(f"has weights of a type that is not read, {quoted_path}")
         layout = messages[_LAYOUT]
         if layout[:2] != b"\3\1" or _FILTERS in messages:
             raise ModelError(
-                f"has weights stored in chunks, compressed or virtual, {place}, which Keras does not write"
+                f"has weights stored in chunks, compressed or virtual, {quoted_path}, which Keras does not write"
             )
-        shape = _shape(messages[_DATASPACE], place)
+        shape = _shape(messages[_DATASPACE], quoted_path)
         offset, size = _number(layout[2:10]), _number(layout[10:18])
         needed = math.prod(shape) * _SIZES[dtype]
         if size != needed or offset + size > len(self.content):
-            raise ModelError(f"declares {size_of(needed)} of weights for {place}, which the file does not hold")
+            raise ModelError(f"declares {size_of(needed)} of weights for {quoted_path}, which the file does not hold")
         return Array(shape, dtype, offset, size)
 
 
-def _shape(space: bytes, place: str) -> tuple[int, ...]:
+def _shape(space: bytes, quoted_path: str) -> tuple[int, ...]:
     """A dataspace's sides (IV.A.2.b). In version 2 a byte says that it is a scalar, simple, or has no elements."""
     version, rank, _, kind = space[:4].ljust(4, b"\0")
     start = {1: 8, 2: 4}.get(version, 0)
     if not start or rank > 8 or len(space) < start + 8 * rank or (version == 2 and kind == 2):
-        raise ModelError(f"has damaged weights: no shape for {place}")
+        raise ModelError(f"has damaged weights: no shape for {quoted_path}")
     return tuple(_number(space[start + 8 * side : start + 8 * side + 8]) for side in range(rank))
 
 

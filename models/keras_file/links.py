@@ -4,7 +4,7 @@ from typing import Any
 
 from convlens.core.errors import ModelError
 from convlens.models.keras_file import allowed
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.objects import check_dtype
 from convlens.models.keras_file.values import check_plain, check_shape, described, name_of
 
@@ -26,7 +26,9 @@ def cost_of_calls(layer: dict[str, Any], cost: int) -> int:
 
 
 def check_graph(config: dict[str, Any]) -> None:
-    """Follows Keras linking the layers, so that a loop, a missing layer or a long search is found at once."""
+    """Follows the links as Keras does, so that a loop, a missing layer or too long a search is found before Keras
+    starts.
+    """
     waiting = {layer["name"]: [_sources(node) for node in layer["inbound_nodes"]] for layer in config["layers"]}
     sources = {name: {source for node in nodes for source, _ in node} for name, nodes in waiting.items()}
     if len(waiting) < len(config["layers"]):
@@ -34,7 +36,7 @@ def check_graph(config: dict[str, Any]) -> None:
     linked = {layer["name"]: int(layer["class_name"] == "Functional") for layer in config["layers"]}
     for source in (source for nodes in waiting.values() for node in nodes for source in node):
         if source[0] not in linked:
-            raise ModelError(f"links to the layer '{shown(source[0])}', which it does not have")
+            raise ModelError(f"links to the layer '{printable(source[0])}', which it does not have")
     for layer in config["layers"]:
         linked[layer["name"]] += layer["class_name"] == "InputLayer"
     for _ in range(ROUNDS):
@@ -46,19 +48,21 @@ def check_graph(config: dict[str, Any]) -> None:
             break
     else:
         name = next(name for name, nodes in waiting.items() if nodes)
-        raise ModelError(f"cannot be linked: layer '{shown(name)}' waits for others, in a loop or in reverse order")
+        raise ModelError(f"cannot be linked: layer '{printable(name)}' waits for others, in a loop or in reverse order")
     for key in ("input_layers", "output_layers"):
         ends = _histories(config.get(key))
         if not 0 < len(ends) <= ENDS:
             raise ModelError(f"has {len(ends):,} {key.replace('_', ' ')}; expected 1 to {ENDS}")
         for name, _ in ends:
             if name not in linked:
-                raise ModelError(f"links to the layer '{shown(name)}', which it does not have")
+                raise ModelError(f"links to the layer '{printable(name)}', which it does not have")
     _check_use(config, sources)
 
 
 def _check_use(config: dict[str, Any], sources: dict[str, set[str]]) -> None:
-    """Keras drops a layer that no output needs, and then counts the folders of weights as if it had never been."""
+    """Raises ModelError for a layer that no output needs: Keras drops it, and then numbers the folders of weights
+    without it.
+    """
     used, waiting = set(), [name for name, _ in _histories(config["output_layers"])]
     while waiting:
         name = waiting.pop()
@@ -74,24 +78,24 @@ def _sources(node: Any) -> list[tuple[str, int]]:
     """The tensors that one call of a layer takes, as (layer, number of that layer's call)."""
     if not isinstance(node, dict) or set(node) != {"args", "kwargs"} or not isinstance(node["kwargs"], dict):
         raise ModelError(f"has {described(node)} where a layer's call belongs")
-    found: list[tuple[str, int]] = []
-    _collect([node["args"], list(node["kwargs"].values())], found)
-    if len(found) > TENSORS:
-        raise ModelError(f"passes {len(found):,} tensors to a layer at once; at most {TENSORS:,} are read")
-    return found
+    sources: list[tuple[str, int]] = []
+    _collect([node["args"], list(node["kwargs"].values())], sources)
+    if len(sources) > TENSORS:
+        raise ModelError(f"passes {len(sources):,} tensors to a layer at once; at most {TENSORS:,} are read")
+    return sources
 
 
-def _collect(value: Any, found: list[tuple[str, int]], depth: int = 0) -> None:
+def _collect(value: Any, sources: list[tuple[str, int]], depth: int = 0) -> None:
     if isinstance(value, list) and depth < 6:
         for item in value:
-            _collect(item, found, depth + 1)
+            _collect(item, sources, depth + 1)
     elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         tensor = value.get("config")
         if not isinstance(tensor, dict) or not set(tensor) <= {"shape", "dtype", "keras_history"}:
             raise ModelError("has a tensor that is more than a shape and its origin")
         check_shape(tensor.get("shape"))
         check_dtype(tensor.get("dtype"), allowed.INPUT_DTYPES | {"bool"})
-        found += _histories(tensor.get("keras_history"))
+        sources += _histories(tensor.get("keras_history"))
     else:
         check_plain(value, "a layer's call")
 

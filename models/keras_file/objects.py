@@ -5,7 +5,7 @@ from typing import Any
 
 from convlens.core.errors import ModelError
 from convlens.models.keras_file import allowed
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.values import (
     check_build_shapes,
     check_keys,
@@ -36,7 +36,7 @@ def class_of(saved: Any, what: str) -> str:
     if saved.get("registered_name") not in (None, name) or not isinstance(saved.get("module"), str):
         raise not_allowed(saved, what)
     if name != "function" and not isinstance(saved.get("config"), dict):
-        raise ModelError(f"has a {what} of class {shown(name)} whose options are {described(saved.get('config'))}")
+        raise ModelError(f"has a {what} of class {printable(name)} whose options are {described(saved.get('config'))}")
     return name
 
 
@@ -49,18 +49,20 @@ def kind_of(saved: dict[str, Any]) -> allowed.Kind:
 
 
 def not_allowed(saved: dict[str, Any], what: str) -> ModelError:
-    """Says which of the ways of not being built in this is."""
+    """The ModelError for an object that is not allowed, saying why: custom, unknown or renamed."""
     name, module, registered = (saved.get(key) for key in ("class_name", "module", "registered_name"))
     where = f" (layer '{name_of(saved)}')" if what == "layer" else ""
     if name == "function":
         return ModelError(f"calls the function {_function(saved)} as a {what}; no functions but activations are read")
     if isinstance(registered, str) and ">" in registered or module is None:
-        return ModelError(f"needs the custom class '{shown(registered or name)}'{where}; only built-in layers are read")
-    full = f"{shown(module)}.{shown(name)}"
+        return ModelError(
+            f"needs the custom class '{printable(registered or name)}'{where}; only built-in layers are read"
+        )
+    full = f"{printable(module)}.{printable(name)}"
     if not (isinstance(module, str) and module.split(".")[0] == "keras"):
         return ModelError(f"names {full} as a {what}{where}; only Keras' own are read")
     if isinstance(registered, str) and registered != name:
-        return ModelError(f"registers {full} under another name, '{shown(registered)}'{where}")
+        return ModelError(f"registers {full} under another name, '{printable(registered)}'{where}")
     return ModelError(f"has a {what} of class {full}{where}, which is not one of the built-in {what}s that are read")
 
 
@@ -86,11 +88,13 @@ def check_options(saved: dict[str, Any], kind: allowed.Kind) -> None:
             check_shape(value, negative=key == "target_shape")
         elif key == "data_format":
             if value not in ("channels_last", "channels_first"):
-                raise ModelError(f"has {where} with data_format={shown(value)}")
+                raise ModelError(f"has {where} with data_format={printable(value)}")
         else:
             check_plain(value, f"{where}, option {key}")
             if isinstance(value, str) and key not in _WORDS and kind.weights is None:
-                raise ModelError(f"has the text '{shown(value, 30)}' in {where}, option {key}, where a number belongs")
+                raise ModelError(
+                    f"has the text '{printable(value, 30)}' in {where}, option {key}, where a number belongs"
+                )
 
 
 def _object(value: Any, what: str, choices: set[str], where: str) -> None:
@@ -98,7 +102,7 @@ def _object(value: Any, what: str, choices: set[str], where: str) -> None:
     if isinstance(value, str):
         name = value.replace("_", "").lower()
         if name not in {choice.lower() for choice in choices}:
-            raise ModelError(f"has {where} with the unknown {what} '{shown(value)}'")
+            raise ModelError(f"has {where} with the unknown {what} '{printable(value)}'")
         return
     name = class_of(value, what)
     if value["module"] != f"keras.{what}s" or name not in choices:
@@ -109,6 +113,7 @@ def _object(value: Any, what: str, choices: set[str], where: str) -> None:
 
 
 def _activation(value: Any, where: str) -> None:
+    name: Any
     if isinstance(value, str):
         name = value
     elif isinstance(value, dict) and value.get("class_name") == "function":
@@ -124,19 +129,19 @@ def _activation(value: Any, where: str) -> None:
         check_build_shapes(value.get("build_config"))
         return
     if name not in allowed.ACTIVATIONS:
-        raise ModelError(f"has {where} with the unknown activation '{shown(name)}'")
+        raise ModelError(f"has {where} with the unknown activation '{printable(name)}'")
 
 
 def check_dtype(value: Any, choices: Iterable[str]) -> None:
     name = policy_of(value)
     if name not in choices:
-        raise ModelError(f"asks for the dtype '{shown(name)}', which is not read")
+        raise ModelError(f"asks for the dtype '{printable(name)}', which is not read")
 
 
 def policy_of(value: Any) -> str:
     """The name of a dtype or of a dtype policy."""
     if not isinstance(value, dict):
-        return value if isinstance(value, str) else shown(value)
+        return value if isinstance(value, str) else printable(value)
     if class_of(value, "dtype policy") != "DTypePolicy" or value["module"] not in ("keras", "keras.dtype_policies"):
         raise not_allowed(value, "dtype policy")
     if set(value["config"]) != {"name"} or not isinstance(value["config"]["name"], str):
@@ -145,4 +150,4 @@ def policy_of(value: Any) -> str:
 
 
 def _function(saved: dict[str, Any]) -> str:
-    return f"'{shown(saved.get('module'))}.{shown(saved.get('config'))}'"
+    return f"'{printable(saved.get('module'))}.{printable(saved.get('config'))}'"

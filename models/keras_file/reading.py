@@ -1,4 +1,4 @@
-"""The one gate by which a model file is read: judged from the outside in, and given to Keras last."""
+"""The only way a model file is read: it is checked from the outside in, and Keras sees it last."""
 
 import math
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import CONFIG, MB, METADATA, Archive, opened, shown, size_of
+from convlens.models.keras_file.archive import CONFIG, MB, METADATA, Archive, opened, printable, size_of
 from convlens.models.keras_file.building import built
 from convlens.models.keras_file.configuration import Weight, expected_weights
 from convlens.models.keras_file.other_formats import other_format
@@ -33,7 +33,7 @@ def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.
     Raises ModelError, with a one-line reason, if the file is damaged, hostile or not a model.
     """
     path = Path(path)
-    with _judged(path) as (archive, config, expected):
+    with _checked_archive(path) as (archive, config, expected):
         if sha256 is not None:
             archive.check_sum(sha256)
         with tempfile.TemporaryDirectory(prefix="convlens-") as folder:
@@ -42,22 +42,22 @@ def read_model(path: str | os.PathLike, *, sha256: str | None = None) -> "keras.
 
 def read_description(path: str | os.PathLike) -> dict[str, Any]:
     """What a `.keras` file says of its layers, judged; its weights are not read. Raises ModelError as `read_model`."""
-    with _judged(Path(path)) as (_, config, _):
+    with _checked_archive(Path(path)) as (_, config, _):
         return config
 
 
 def has_sum(path: str | os.PathLike, sha256: str) -> bool:
     """Whether a model file has this SHA-256 sum; what `read_model` would refuse unread has none."""
     try:
-        with _judged(Path(path)) as (archive, _, _):
+        with _checked_archive(Path(path)) as (archive, _, _):
             return archive.has_sum(sha256)
     except ModelError:
         return False
 
 
 @contextmanager
-def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
-    """An open file, its configuration and the weights that follow from it, all of them found plausible."""
+def _checked_archive(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Weight]]]:
+    """An open file with its configuration and the weights it must hold, all checked."""
     if other_format(path):
         raise ModelError(other_format(path))
     try:
@@ -68,15 +68,15 @@ def _judged(path: Path) -> Iterator[tuple[Archive, dict[str, Any], dict[str, Wei
             _check_budget(expected, archive.weights_bytes)
             yield archive, config, expected
     except ModelError as error:
-        raise ModelError(f"Model file {shown(path, 200)} {error}.") from None
+        raise ModelError(f"Model file {printable(path, 200)} {error}.") from None
     except OSError as error:
-        raise ModelError(f"Model file {shown(path, 200)} cannot be unpacked: {error.strerror or error}.") from None
+        raise ModelError(f"Model file {printable(path, 200)} cannot be unpacked: {error.strerror or error}.") from None
 
 
 def _check_version(metadata: dict[str, Any]) -> None:
     version = metadata.get("keras_version")
     if not isinstance(version, str) or not version.startswith("3."):
-        raise ModelError(f"was saved by Keras {shown(version, 20)}; only files of Keras 3 are read")
+        raise ModelError(f"was saved by Keras {printable(version, 20)}; only files of Keras 3 are read")
 
 
 def _expected(config: dict[str, Any]) -> dict[str, Weight]:
@@ -87,7 +87,7 @@ def _expected(config: dict[str, Any]) -> dict[str, Weight]:
     # A value of a kind that nobody thought of is refused like any other.
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(
-            f"has a configuration that is not understood ({type(error).__name__}: {shown(error)})"
+            f"has a configuration that is not understood ({type(error).__name__}: {printable(error)})"
         ) from None
 
 
@@ -95,12 +95,12 @@ def _check_budget(expected: Mapping[str, Weight], weights_bytes: int) -> None:
     """Refuses a configuration that asks for more memory than the weights of the file would fill, or for far less."""
     sizes: dict[str, int] = {}
     for weight in expected.values():
-        sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * _BYTES.get(weight.dtype, 4)
+        sizes[weight.layer] = sizes.get(weight.layer, 0) + math.prod(weight.shape) * _BYTES.get(weight.dtype or "", 4)
     total = sum(sizes.values())
     if total > weights_bytes:
         largest = max(sizes, key=sizes.__getitem__)
         raise ModelError(
-            f"asks for {size_of(total)} of weights ({size_of(sizes[largest])} in layer '{shown(largest)}'), "
+            f"asks for {size_of(total)} of weights ({size_of(sizes[largest])} in layer '{printable(largest)}'), "
             f"and its weights file has {size_of(weights_bytes)}"
         )
     if weights_bytes > _STATE * total + _HEADERS:

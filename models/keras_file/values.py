@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 
 DIMENSIONS, SIDE = 8, 2**24
 VALUES_AN_IMAGE = 2**30  # in one tensor
@@ -26,7 +26,7 @@ def check_plain(value: Any, where: str, depth: int = 0) -> int:
     if isinstance(value, dict):
         raise ModelError(f"has {described(value)} in {where}, where a number or a word belongs")
     if isinstance(value, float) and not math.isfinite(value) or isinstance(value, int) and abs(value) > 2**63:
-        raise ModelError(f"has the number {shown(value, 20)} in {where}")
+        raise ModelError(f"has the number {printable(value, 20)} in {where}")
     if isinstance(value, str) and len(value) > 200:
         raise ModelError(f"has a text of {len(value):,} characters in {where}")
     return 0
@@ -42,9 +42,11 @@ def check_shape(value: Any, *, negative: bool = False) -> None:
         if side is None or (negative and side == -1 and type(side) is int):
             continue
         if type(side) is not int or not 0 < side <= SIDE:
-            raise ModelError(f"has a shape with the side {shown(side, 20)}; a side is a number from 1 to {SIDE:,}")
+            raise ModelError(f"has a shape with the side {printable(side, 20)}; a side is a number from 1 to {SIDE:,}")
     if math.prod(side for side in value[1:] if side) > VALUES_AN_IMAGE:
-        raise ModelError(f"asks for a tensor of shape {shown(value)}, of more than {VALUES_AN_IMAGE:,} values an image")
+        raise ModelError(
+            f"asks for a tensor of shape {printable(value)}, of more than {VALUES_AN_IMAGE:,} values an image"
+        )
 
 
 def check_build_shapes(build: Any) -> None:
@@ -65,25 +67,25 @@ def check_build_shapes(build: Any) -> None:
 def check_name(options: dict[str, Any]) -> None:
     name = options.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable():
-        raise ModelError(f"has the name '{shown(name)}'; a name is a printable text of at most 200 characters")
+        raise ModelError(f"has the name '{printable(name)}'; a name is a printable text of at most 200 characters")
 
 
 def check_keys(group: dict[str, Any], known: Iterable[str], where: str) -> None:
-    """Refuses options that were not reviewed; one that is left off (null or false) does nothing."""
+    """Refuses options that were not reviewed; an unreviewed option that is null or false is ignored."""
     known = set(known)
     for key, value in group.items():
         if key not in known and value is not None and value is not False:
-            raise ModelError(f"sets '{shown(key)}' in {where}, which is not an option that is read")
+            raise ModelError(f"sets '{printable(key)}' in {where}, which is not an option that is read")
 
 
 def name_of(saved: dict[str, Any]) -> str:
     """A layer's name for an error's text, wherever it is written, whatever it is."""
     options = saved.get("config")
-    return shown((options.get("name") if isinstance(options, dict) else None) or saved.get("name") or "?", 60)
+    return printable((options.get("name") if isinstance(options, dict) else None) or saved.get("name") or "?", 60)
 
 
 def described(value: Any) -> str:
     if isinstance(value, dict):
         name = value.get("class_name")
-        return f"an object of class {shown(name)}" if name else "a group of keys"
-    return "a list" if isinstance(value, list) else f"'{shown(value, 30)}'"
+        return f"an object of class {printable(name)}" if name else "a group of keys"
+    return "a list" if isinstance(value, list) else f"'{printable(value, 30)}'"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from convlens.core.errors import ModelError
-from convlens.models.keras_file.archive import shown
+from convlens.models.keras_file.archive import printable
 from convlens.models.keras_file.configuration import Weight
 from convlens.models.keras_file.hdf5 import Array, arrays
 
@@ -19,25 +19,25 @@ def checked_weights(path: Path, expected: Mapping[str, Weight]) -> dict[str, Arr
 
     Raises ModelError unless the file holds exactly these, in their shapes and dtypes, all of them finite.
     """
-    found = arrays(path, without=TRAINING_STATE)
+    stored = arrays(path, without=TRAINING_STATE)
     for name, weight in expected.items():
-        if name not in found:
+        if name not in stored:
             raise ModelError(f"lacks weights of layer '{weight.layer}': no '{name}' of shape {weight.shape}")
-    for name in found:
+    for name in stored:
         if name not in expected:
-            raise ModelError(f"holds weights that no layer has: '{shown(name)}'")
+            raise ModelError(f"holds weights that no layer has: '{printable(name)}'")
     for name, weight in expected.items():
-        _check(found[name], weight, path)
-    return found
+        _check(stored[name], weight, path)
+    return stored
 
 
-def copy_weights(path: Path, found: Mapping[str, Array], target: Path) -> None:
-    """Writes a new HDF5 file of the same weights: the HDF5 library reads what we wrote, never a stranger's headers."""
+def copy_weights(path: Path, stored: Mapping[str, Array], target: Path) -> None:
+    """Writes the weights to a new HDF5 file: the HDF5 library never parses headers from an untrusted file."""
     import h5py
     import ml_dtypes
 
     with h5py.File(target, "w") as file:
-        for name, array in found.items():
+        for name, array in stored.items():
             bfloat16 = array.dtype == "bfloat16"
             dtype = ml_dtypes.bfloat16 if bfloat16 else array.dtype
             dataset = file.create_dataset(name, data=np.memmap(path, dtype, "r", array.offset, array.shape))

@@ -77,8 +77,8 @@ def test_a_cell_shows_the_mean_over_seeds_and_the_best_way_in_bold():
     scores = {"ours": (0.5, 0.7), "keras": (0.4, 0.4)}
     results = [
         Result(way, 20, 2, 32, seed, accuracy, 10.0, 5)
-        for way, found in scores.items()
-        for seed, accuracy in enumerate(found)
+        for way, accuracies in scores.items()
+        for seed, accuracy in enumerate(accuracies)
     ]
     console = Console(width=140, record=True, file=open(os.devnull, "w"))
     console.print(table(results))
@@ -94,8 +94,8 @@ def test_a_ratio_is_the_median_over_turns_in_which_both_ran():
     assert ours.median == 30 and ours.spread == 1
 
     order = []
-    found = take_turns({"a": lambda: order.append("a") or 1, "b": lambda: order.append("b") or 2}, 2)
-    assert order == ["a", "b", "b", "a"] and found["b"].values == (2, 2)
+    figures = take_turns({"a": lambda: order.append("a") or 1, "b": lambda: order.append("b") or 2}, 2)
+    assert order == ["a", "b", "b", "a"] and figures["b"].values == (2, 2)
 
     ticks = iter((3.0, 5.0, 10.0, 14.0))
     assert seconds_of(lambda: None, clock=lambda: next(ticks)) == 2

@@ -23,7 +23,7 @@ def taken_for_granted() -> dict[str, object]:
         "second": second.model,
         "batches": batches,
         "images": batches[0][0][:2],
-        "names": run.data.info.parts,
+        "names": run.data.info.part_names,
         "labels": run.labels,
     }
 

@@ -109,12 +109,12 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("script, typed, said", BAD, ids=[f"{script} {typed}" for script, typed, _ in BAD])
-def test_a_bad_configuration_is_refused_in_one_line(script, typed, said):
+@pytest.mark.parametrize("script, typed, message", BAD, ids=[f"{script} {typed}" for script, typed, _ in BAD])
+def test_a_bad_configuration_is_refused_in_one_line(script, typed, message):
     with pytest.raises(UserError) as refusal:
         compose(script, SCRIPTS[script], typed.split())
     line = str(refusal.value)
-    assert said in line
+    assert message in line
     assert "\n" not in line
 
 
@@ -142,7 +142,7 @@ def test_true_is_no_number_and_no_choice_in_any_key(script):
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ("seed=glob(*)", "lists no values; list them with commas between them: seed=A,B"),
         ("model=glob(*)", "model=lesson,resnet,vgg,vgg16"),
@@ -152,11 +152,11 @@ def test_true_is_no_number_and_no_choice_in_any_key(script):
         ("seed=range(0,3,0)", "has steps of 0"),
     ],
 )
-def test_a_sweep_without_values_that_can_be_listed_is_refused_in_one_line(typed, said, capsys):
+def test_a_sweep_without_values_that_can_be_listed_is_refused_in_one_line(typed, message, capsys):
     with pytest.raises(SystemExit) as end:
         command("train", Train, lambda config: None, ["-m", typed], summarize=lambda jobs: None)
     errors = capsys.readouterr().err
-    assert end.value.code == 2 and said in errors and errors.count("\n") == 1
+    assert end.value.code == 2 and message in errors and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["[1].jpg", "{a}.jpg", '"a.jpg', "a${b}.jpg", "it's #1=x.jpg", "a b,c.jpg", "~a.jpg"])

@@ -103,18 +103,18 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("content", "said"), BAD, ids=[str(said[0]) for _, said in BAD])
-def test_a_bad_file_is_refused_in_one_line_that_names_it(content, said):
+@pytest.mark.parametrize(("content", "message"), BAD, ids=[str(message[0]) for _, message in BAD])
+def test_a_bad_file_is_refused_in_one_line_that_names_it(content, message):
     write(content)
     with pytest.raises(UserError) as refusal:
         compose("train", Train, ["experiment=./mine.yaml"])
     line = str(refusal.value)
-    assert all(words in line for words in said) and "\n" not in line and len(line) < 900
+    assert all(words in line for words in message) and "\n" not in line and len(line) < 900
     assert "file_of_the_user" not in line
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ("./mien.yaml", "The experiment mien.yaml does not exist. Did you mean experiment=mine.yaml?"),
         ("cars.yaml", "The experiment cars.yaml does not exist. Did you mean experiment=cars?"),
@@ -125,13 +125,13 @@ def test_a_bad_file_is_refused_in_one_line_that_names_it(content, said):
         ("mine.yaml,cars", "add -m"),
     ],
 )
-def test_what_is_no_file_is_refused_in_one_line(typed, said):
+def test_what_is_no_file_is_refused_in_one_line(typed, message):
     write(MINE)
     Path("folder.yaml").mkdir()
     os.mkfifo("fifo.yaml")
     with pytest.raises(UserError) as refusal:
         compose("train", Train, [f"experiment={typed}"])
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 def test_its_run_has_the_whole_configuration_and_goes_on_under_the_same_file(tmp_path):

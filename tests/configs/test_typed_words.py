@@ -165,7 +165,7 @@ def test_an_experiment_that_configures_hydra_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("script", "typed", "said"),
+    ("script", "typed", "message"),
     [
         ("train", "--epochs=3", "training.epochs=3"),
         ("train", "--lr 0.1", "training.optimizer.learning_rate=0.1"),
@@ -178,10 +178,10 @@ def test_an_experiment_that_configures_hydra_is_refused(tmp_path):
         ("train", "--nothing-like-it", "Unknown flag '--nothing-like-it'. Choices: --help"),
     ],
 )
-def test_a_flag_of_another_program_is_answered_with_the_key(script, typed, said):
+def test_a_flag_of_another_program_is_answered_with_the_key(script, typed, message):
     with pytest.raises(UserError) as refused:
         _split(shlex.split(typed), script, SCHEMAS[script])
-    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_all_choices_are_shown_or_where_they_are():

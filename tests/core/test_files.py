@@ -133,16 +133,16 @@ def test_a_link_that_cannot_take_its_place_leaves_nothing(tmp_path):
 
 
 def test_a_limit_of_the_size_of_files_is_told_and_keeps_the_old_file(tmp_path):
-    path, before = tmp_path / "model.keras", resource.getrlimit(resource.RLIMIT_FSIZE)
+    path, previous = tmp_path / "model.keras", resource.getrlimit(resource.RLIMIT_FSIZE)
     path.write_bytes(b"old")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, previous[1]))
     try:
         with pytest.raises(
             UserError, match=r"than the limit for one file, 1\.0 kB \(ulimit -f\); it takes about 5\.0 kB"
         ):
             atomic_write(path, b"\0" * 5000)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, previous)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 

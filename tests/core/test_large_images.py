@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlens.core.large_images import MOST_PIXELS, SMALL, room_to_decode
+from convlens.core.large_images import MOST_PIXELS, SMALL, memory_to_decode
 
 
 def most_at_once(sizes, pause=0.01):
@@ -19,7 +19,7 @@ def most_at_once(sizes, pause=0.01):
 
     def decode(pixels):
         nonlocal now, most
-        with room_to_decode(pixels):
+        with memory_to_decode(pixels):
             with lock:
                 now += pixels
                 most = max(most, now)
@@ -41,7 +41,7 @@ def test_large_images_share_one_bound_and_all_get_their_turn():
 
 def test_an_image_that_fails_leaves_its_room():
     for _ in range(3):
-        with pytest.raises(ValueError), room_to_decode(MOST_PIXELS):
+        with pytest.raises(ValueError), memory_to_decode(MOST_PIXELS):
             raise ValueError
 
 

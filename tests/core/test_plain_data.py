@@ -83,9 +83,9 @@ def npz(**arrays):
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_come_back_in_any_shape_and_order(shape, order):
     array = np.asarray(np.random.default_rng(0).normal(size=shape).astype("<f4"), order=order)
-    (found,) = parse_arrays(npz(a=array), dtypes=["<f4"], most=10**6).values()
-    np.testing.assert_array_equal(found, array)
-    assert found.dtype == array.dtype
+    (parsed,) = parse_arrays(npz(a=array), dtypes=["<f4"], most=10**6).values()
+    np.testing.assert_array_equal(parsed, array)
+    assert parsed.dtype == array.dtype
 
 
 @settings(max_examples=300, deadline=None)
@@ -95,10 +95,10 @@ def test_an_archive_changed_anywhere_is_read_as_it_was_or_refused(data):
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
-        found = parse_arrays(bytes(content), dtypes=["<f4"], most=10**6)
+        parsed = parse_arrays(bytes(content), dtypes=["<f4"], most=10**6)
     except UserError:
         return
-    assert all(array.dtype == np.float32 and array.size in (50, 12) for array in found.values())
+    assert all(array.dtype == np.float32 and array.size in (50, 12) for array in parsed.values())
 
 
 def test_a_member_is_not_unpacked_to_more_than_it_says():

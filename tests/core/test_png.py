@@ -49,9 +49,9 @@ def test_every_flipped_bit_is_refused_or_changes_nothing(kind):
 def test_what_lacks_its_end_alone_is_used_but_not_by_decoders_that_ask_for_it(lost):
     content = encoded(PICTURES["colour"])
     assert inspect_encoded(content, "a.png").plain and has_end(content)
-    found = inspect_encoded(content[:-lost], "a.png")
-    assert not found.plain and not has_end(content[:-lost])
-    assert found.pixels == inspect_encoded(content, "a.png").pixels
+    inspection = inspect_encoded(content[:-lost], "a.png")
+    assert not inspection.plain and not has_end(content[:-lost])
+    assert inspection.pixels == inspect_encoded(content, "a.png").pixels
 
 
 @pytest.mark.parametrize("lost", [13, 16, 20])

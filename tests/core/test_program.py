@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONSOLE = "import sys; from convlens.__main__ import main; main()"
 
 
-def said(words, folder, **environment):
-    """What a command without a run says: ("convlens evaluate", the command that trains one)."""
+def name_and_advice(words, folder, **environment):
+    """The match of a message without a run: ("convlens evaluate", the command that trains one)."""
     done = subprocess.run(words, cwd=folder, env=os.environ | environment, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     return re.fullmatch(r"(.*): There is no trained run in runs\. Train one with: (.*) experiment=cars\n", done.stderr)
@@ -37,14 +37,14 @@ def test_a_script_tells_of_scripts_where_it_lies_itself(typed, elsewhere):
         for name in ("train.py", "evaluate.py"):
             (elsewhere / name).symlink_to(ROOT / name)
     typed = typed.format(root=ROOT)
-    name, train = said([sys.executable, typed], elsewhere).groups()
+    name, train = name_and_advice([sys.executable, typed], elsewhere).groups()
     assert name == "evaluate.py"
     assert shlex.split(train)[1] == typed.replace("evaluate", "train")
     assert subprocess.run(f"{train} --help", shell=True, cwd=elsewhere, stdout=subprocess.DEVNULL).returncode == 0
 
 
 def test_a_module_tells_of_the_module(elsewhere):
-    name, train = said([sys.executable, "-m", "convlens", "evaluate"], elsewhere).groups()
+    name, train = name_and_advice([sys.executable, "-m", "convlens", "evaluate"], elsewhere).groups()
     assert name == "convlens evaluate"
     assert shlex.split(train)[1:] == ["-m", "convlens", "train"]
     assert subprocess.run(f"{train} --help", shell=True, cwd=elsewhere, stdout=subprocess.DEVNULL).returncode == 0
@@ -58,7 +58,7 @@ def test_the_command_tells_of_itself_by_its_name_where_the_shell_finds_it(elsewh
     script.write_text(f"#!{sys.executable}\n{CONSOLE}\n")
     script.chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}" if on_path else os.environ["PATH"]
-    name, train = said([script, "evaluate"], elsewhere, PATH=path).groups()
+    name, train = name_and_advice([script, "evaluate"], elsewhere, PATH=path).groups()
     assert name == "convlens evaluate"
     assert shlex.split(train) == ["convlens" if on_path else str(script), "train"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from convlens.core.errors import UserError
-from convlens.core.reading import read_regular, refuse_ways_out
+from convlens.core.reading import read_regular, refuse_links_outside
 
 
 def test_a_file_within_its_limit_is_read_whole(tmp_path):
@@ -63,9 +63,9 @@ def folder(tmp_path):
 
 
 def test_folders_files_and_links_that_stay_below_are_no_way_out(folder, tmp_path):
-    refuse_ways_out(folder)
+    refuse_links_outside(folder)
     (tmp_path / "link").symlink_to(folder)
-    refuse_ways_out(tmp_path / "link")
+    refuse_links_outside(tmp_path / "link")
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_folders_files_and_links_that_stay_below_are_no_way_out(folder, tmp_path
 def test_a_link_that_leads_out_is_refused_by_name(folder, name, target):
     (folder / name).symlink_to(target)
     with pytest.raises(UserError, match="out is a link to .*, outside of .*run; copy its target there"):
-        refuse_ways_out(folder)
+        refuse_links_outside(folder)
 
 
 def test_what_is_neither_a_file_nor_a_folder_is_refused_by_name(folder):
     os.mkfifo(folder / "a/b/pipe")
     with pytest.raises(UserError, match="pipe is not a regular file"):
-        refuse_ways_out(folder)
+        refuse_links_outside(folder)
 
 
 def test_a_folder_of_more_names_than_are_looked_at_is_refused(folder):
-    refuse_ways_out(folder, most=8)
+    refuse_links_outside(folder, most=8)
     with pytest.raises(UserError, match="holds 7 files or more"):
-        refuse_ways_out(folder, most=7)
+        refuse_links_outside(folder, most=7)

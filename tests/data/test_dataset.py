@@ -38,7 +38,7 @@ def test_masks_come_with_their_own_images_also_where_some_classes_are_left_out(c
     data = open_dataset(config, progress=False)
     stored = tfds.as_numpy(data._source.builder.as_dataset(split="test"))
     mask_of = {example["image"].tobytes(): example["parts"][..., 0] for example in stored}
-    assert data.info.parts[:3] == ("background", "ground", "shadow")
+    assert data.info.part_names[:3] == ("background", "ground", "shadow")
     images, _, masks = together(data.sample("test", 2, 5, masks=True))
     assert len(images) == 5
     for image, mask in zip(images, masks, strict=True):
@@ -47,9 +47,9 @@ def test_masks_come_with_their_own_images_also_where_some_classes_are_left_out(c
 
 def test_there_are_no_masks_where_images_are_cropped_and_none_of_photos(cars_dir, from_folder):
     where = {"source": "rendered_cars", "data_dir": str(cars_dir)}
-    assert open_dataset(Data(**where, image_size=[32, 32]), progress=False).info.parts
+    assert open_dataset(Data(**where, image_size=[32, 32]), progress=False).info.part_names
     cropped = open_dataset(Data(**where, image_size=[32, 64]), progress=False)
     for data in (cropped, from_folder()):
-        assert data.info.parts == ()
+        assert data.info.part_names == ()
         with pytest.raises(UserError, match="no masks of parts"):
             data.sample("test", 4, 4, masks=True)

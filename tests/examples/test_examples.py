@@ -50,8 +50,8 @@ def run_example(name, *words):
 def test_a_linear_classifier_learns_from_features():
     (run,) = (SAVED_RUNS / "finished").iterdir()  # it learned other pictures of these three classes
     printed = run_example("features_to_scikit_learn", run, SAVED_RUNS / "pictures")
-    found = re.fullmatch(r"([\d.]+)% of 23 photographs right, by 6 features of block2_conv1\n", printed)
-    assert found and float(found[1]) > 60
+    match = re.fullmatch(r"([\d.]+)% of 23 photographs right, by 6 features of block2_conv1\n", printed)
+    assert match and float(match[1]) > 60
 
 
 def test_a_network_learns_from_a_source_of_ones_own(table):

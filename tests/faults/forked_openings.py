@@ -63,14 +63,14 @@ def read(path: Path) -> None:
 
 
 def checkpoint(path: Path) -> None:
-    said = []
+    lines = []
     with ending_well("checkpoint"):
         try:
             folder = Run.open(path).checkpoints_dir
-            state = newest_checkpoint(folder, said.append, most=2**26)
+            state = newest_checkpoint(folder, lines.append, most=2**26)
             check_resumable(state.values, folder, ["KeepBest", "MetricsTable", "Clock"])
         except UserError as error:
-            raise UserError(f"{error} {' '.join(said)}") from None
+            raise UserError(f"{error} {' '.join(lines)}") from None
 
 
 COMMANDS = {
@@ -126,11 +126,11 @@ def opened(command: str, path: Path, heard: Heard) -> dict:
     from tests.faults.watching import keras_state
 
     before, state = random.getstate(), keras_state()
-    said = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
+    streams = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
     baseline, began = kilobytes("VmRSS"), time.process_time()
     heard.on = True
-    with contextlib.redirect_stdout(said[0]), contextlib.redirect_stderr(said[1]):
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         try:
             COMMANDS[command](path)
             code = 0
@@ -142,7 +142,7 @@ def opened(command: str, path: Path, heard: Heard) -> dict:
     heard.on = False
     return {
         "code": code,
-        "line": said[1].buffer.getvalue().decode(errors="replace"),
+        "line": streams[1].buffer.getvalue().decode(errors="replace"),
         "seconds": time.process_time() - began,
         "megabytes": (kilobytes("VmHWM") - baseline) / 1024,
         "state": keras_state() == state and (code == 0 or command == "resume" or random.getstate() == before),

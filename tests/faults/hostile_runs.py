@@ -54,7 +54,7 @@ def shards_in(splits, shards):
     return [info()["splits"][0] | {"name": f"s{n}", "shardLengths": ["1"] * shards} for n in range(splits)]
 
 
-def prepared(described=None, told=None, below="evil/1.0.0"):
+def prepared(described=None, dataset=None, below="evil/1.0.0"):
     """Writes a dataset's description into the run, beside a module that leaves a file where it is imported."""
 
     def write(run: Path) -> None:
@@ -63,7 +63,7 @@ def prepared(described=None, told=None, below="evil/1.0.0"):
         module = ".".join([*run.parts[-3:], "payload"])
         for file, content in (
             ("features.json", features() if described is None else described),
-            ("dataset_info.json", told or info()),
+            ("dataset_info.json", dataset or info()),
         ):
             text = content if isinstance(content, str) else json.dumps(content)
             (folder / file).write_text(text.replace("{module}", module).replace("{run}", str(run)))
@@ -182,16 +182,16 @@ NAMES = [
 
 HOSTILE = [
     *((f"features.json: {name}", INSIDE, prepared(described), words) for name, described, words in DESCRIPTIONS),
-    *((f"dataset_info.json: {name}", INSIDE, prepared(told=told), words) for name, told, words in LISTS),
+    *((f"dataset_info.json: {name}", INSIDE, prepared(dataset=told), words) for name, told, words in LISTS),
     *((f"name: {name[:30]!r}", INSIDE | {"name": name}, prepared(), "is not the name of a TFDS") for name in NAMES),
-    ("a module_name", INSIDE, prepared(told=info(moduleName="{module}")), "is missing or damaged"),
+    ("a module_name", INSIDE, prepared(dataset=info(moduleName="{module}")), "is missing or damaged"),
     ("a FIFO for features.json", INSIDE, with_file("features.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for dataset_info.json", INSIDE, with_file("dataset_info.json", os.mkfifo), "is not a regular file"),
     ("a FIFO for a shard", INSIDE, with_file(SHARD, os.mkfifo), "not a regular file"),
     ("a record of a terabyte", INSIDE, with_file(SHARD, lambda path: path.write_bytes(TERABYTE)), "missing or damaged"),
     ("records of no example", INSIDE, with_file(SHARD, records(b"\x93" * 50)), "are not as TFDS writes them"),
     ("records without a label", INSIDE, with_file(SHARD, records(b"\x0a\x00")), "Feature: label"),
-    ("records in another kind of files", INSIDE, prepared(told=info(fileFormat="array_record")), "as tfrecord files"),
+    ("records of another kind", INSIDE, prepared(dataset=info(fileFormat="array_record")), "as tfrecord files"),
     ("a hole of a terabyte", INSIDE, with_file(SHARD, terabyte_of_nothing), "missing or damaged"),
     ("a FIFO for labels", INSIDE, with_file("label.labels.txt", os.mkfifo), "is not a regular file"),
     (

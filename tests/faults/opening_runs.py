@@ -81,14 +81,14 @@ def hostile(base: Path, folder: Path, data: dict, harm) -> Path:
 
 def run_command(command, words: list[str]) -> tuple[int, str]:
     """The exit code of a command, and what it said on stderr."""
-    said = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
-    with contextlib.redirect_stdout(said[0]), contextlib.redirect_stderr(said[1]):
+    streams = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         try:
             command.main(words)
             code = 0
         except SystemExit as stop:
             code = stop.code
-    return code, said[1].buffer.getvalue().decode()
+    return code, streams[1].buffer.getvalue().decode()
 
 
 def main(base: Path, folder: Path) -> None:

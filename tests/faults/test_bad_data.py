@@ -245,7 +245,7 @@ def test_a_photo_that_is_lost_while_training_reads_from_disk_is_named(photos):
     data = open_folder(photos, cache="none", image_size=[8, 8])
     batches = data.training(4, 0, 50)
     with pytest.raises(UserError, match=r"changed since training began: .*cat/\d\.png does not exist") as caught:
-        with data.telling_faults():
+        with data.faults_as_user_errors():
             for number, _ in enumerate(batches):
                 if number == 2:
                     for photo in (photos / "train/cat").iterdir():

@@ -63,10 +63,10 @@ def test_two_checkpoints_are_kept_and_a_damaged_newest_one_is_told_and_passed_ov
         path = write_checkpoint(tmp_path, state(number))
     assert len(checkpoints(tmp_path)) == 2
     (path / "arrays.safetensors").write_bytes(b"")
-    told = []
-    assert same(newest_checkpoint(tmp_path, told.append), state(2))
-    assert "arrays.safetensors has changed since it was written" in told[0]
-    assert "Continuing after step 4 of epoch 3, from" in told[1]
+    notes = []
+    assert same(newest_checkpoint(tmp_path, notes.append), state(2))
+    assert "arrays.safetensors has changed since it was written" in notes[0]
+    assert "Continuing after step 4 of epoch 3, from" in notes[1]
     (checkpoints(tmp_path)[1] / "manifest.json").unlink()
     with pytest.raises(UserError, match="No checkpoint .* can be resumed"):
         newest(tmp_path)
@@ -133,19 +133,19 @@ def test_a_disk_that_fills_up_at_any_offset_keeps_the_checkpoint_before_and_tell
     whole = size_of(write_checkpoint(tmp_path, state(1)))
     survived = 0
     for number in range(OFFSETS):
-        room = whole * number // OFFSETS
+        free = whole * number // OFFSETS
 
         class SmallDisk(io.FileIO):
             def writelines(self, pieces):
-                nonlocal room
+                nonlocal free
                 for piece in pieces:
-                    written = self.write(piece[:room])  # noqa: B023  called within this round
-                    room -= written
+                    written = self.write(piece[:free])  # noqa: B023  called within this round
+                    free -= written
                     if written < len(piece):
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(Path, "open", lambda path, mode: SmallDisk(path, mode))  # noqa: B023
-        monkeypatch.setattr(files, "_room", lambda path: (room, 1, True))  # noqa: B023
+        monkeypatch.setattr(files, "_free_space", lambda path: (free, 1, True))  # noqa: B023
         with pytest.raises(UserError, match=r"disk is full.*about .*B are missing"):
             write_checkpoint(tmp_path, state(2))
         monkeypatch.undo()

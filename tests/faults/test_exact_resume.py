@@ -128,15 +128,15 @@ def curves(run: Path) -> list[tuple[str, int, float]]:
     """Every scalar in TensorBoard's files: (name, step, value)."""
     import tensorflow as tf
 
-    found = []
+    points = []
     for part in ("train", "validation"):
         for file in sorted((run / "tensorboard" / part).glob("events.*")):
             for record in tf.data.TFRecordDataset(str(file)):
                 for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
                     if value.metadata.plugin_data.plugin_name == "scalars":
                         step = tf.compat.v1.Event.FromString(record.numpy()).step
-                        found.append((f"{part}/{value.tag}", step, float(tf.make_ndarray(value.tensor))))
-    return sorted(found)
+                        points.append((f"{part}/{value.tag}", step, float(tf.make_ndarray(value.tensor))))
+    return sorted(points)
 
 
 def differences(one: dict, other: dict) -> list[str]:
@@ -187,8 +187,8 @@ def test_a_training_that_goes_on_in_another_order_says_so(train, tmp_path):
     assert train(*EVERYTHING, *KINDS["plateau"], f"runs_dir={tmp_path}", **before_step(8)) == -signal.SIGKILL
     scarce = {"free": {"memory": 1000, "disk": 0}, "cache": str(tmp_path / "cache")}
     assert train(f"resume={run_in(tmp_path)}", **scarce, **before_step(17)) == -signal.SIGKILL
-    told = "order of images: each drawn from all images then, each drawn from 10,000 images now"
-    assert f"Resumed under other conditions: {told}" in train.log
+    message = "order of images: each drawn from all images then, each drawn from 10,000 images now"
+    assert f"Resumed under other conditions: {message}" in train.log
 
 
 def test_a_training_stopped_while_validating_goes_one_step_back_and_ends_bit_identical(train, tmp_path):

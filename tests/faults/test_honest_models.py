@@ -204,12 +204,12 @@ VALUES = [None, True, -1, 0, 2**40, 1e308, "", "relu", "Dense", "os", [], {}, [N
           {"class_name": "__keras_tensor__", "config": {}}, {"class_name": "Lambda", "config": 3}]  # fmt: skip
 
 
-def places(value, found):
+def places(value, keyed):
     for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-        found.append((value, key))
+        keyed.append((value, key))
         if isinstance(item, dict | list):
-            places(item, found)
-    return found
+            places(item, keyed)
+    return keyed
 
 
 @pytest.mark.parametrize("tries", [500, pytest.param(20_000, marks=pytest.mark.slow)])

@@ -29,9 +29,9 @@ def opening(kind: str, backend: str, good: Path, folder: Path, **more: str) -> s
 def outcomes(process: subprocess.Popen, folder: Path) -> list[dict]:
     assert process.wait() == 0, (folder / "errors").read_text()[-3000:]
     lines = (folder / "said").read_text().splitlines()
-    first, *found = [json.loads(line) for line in lines if line.startswith("{")]
-    assert first["rows"] == len(found), f"the row after {found[-1:]} ended the process, or did not end"
-    return found
+    first, *results = [json.loads(line) for line in lines if line.startswith("{")]
+    assert first["rows"] == len(results), f"the row after {results[-1:]} ended the process, or did not end"
+    return results
 
 
 def faults(outcome: dict) -> list[str]:
@@ -54,11 +54,11 @@ def faults(outcome: dict) -> list[str]:
     ]
 
 
-def check(found: list[dict], least: int) -> None:
-    assert len(found) >= least
-    wrong = [fault for outcome in found for fault in faults(outcome)]
+def check(results: list[dict], least: int) -> None:
+    assert len(results) >= least
+    wrong = [fault for outcome in results for fault in faults(outcome)]
     assert not wrong, "\n".join(wrong)
-    refused = [outcome for outcome in found if outcome["words"]]
+    refused = [outcome for outcome in results if outcome["words"]]
     seconds, megabytes = (max(outcome[key] for outcome in refused) for key in ("seconds", "megabytes"))
     print(f"{len(refused)} refused; at most {seconds:.2f} s and {megabytes:.0f} MB")
 
@@ -74,6 +74,6 @@ def test_so_are_runs_and_models_by_the_wheel_on_jax(tmp_path, good, built):
     kinds = {"files": 200, "models": 170}
     started = {kind: opening(kind, "jax", good, tmp_path / kind, PYTHONPATH=str(tmp_path / "site")) for kind in kinds}
     for kind, least in kinds.items():
-        found = outcomes(started[kind], tmp_path / kind)
-        assert {outcome["package"] for outcome in found} == {str(tmp_path / "site/convlens")}
-        check(found, least)
+        results = outcomes(started[kind], tmp_path / kind)
+        assert {outcome["package"] for outcome in results} == {str(tmp_path / "site/convlens")}
+        check(results, least)

@@ -453,9 +453,9 @@ def watch():
 
 @pytest.fixture(scope="module")
 def tally():
-    found = {"tried": 0, "refused": 0, "seconds": 0.0, "megabytes": 0.0}
-    yield found
-    print("\n{tried} tried, {refused} refused; at most {seconds:.2f} s and {megabytes:.0f} MB".format(**found))
+    counts = {"tried": 0, "refused": 0, "seconds": 0.0, "megabytes": 0.0}
+    yield counts
+    print("\n{tried} tried, {refused} refused; at most {seconds:.2f} s and {megabytes:.0f} MB".format(**counts))
 
 
 def test_there_are_at_least_sixty_hostile_files():

@@ -32,8 +32,8 @@ def test_a_value_from_the_environment_is_in_no_file_of_a_run(tmp_path, run_scrip
     files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     assert {"config.yaml", "run.json", "model.keras", "train.log", "index.html"} <= {path.name for path in files}
     assert any(path.parts[-3] == "checkpoints" for path in files) and any("tfevents" in path.name for path in files)
-    found = [path for path in files if any(CANARY.encode() in content for content in contents(path))]
-    assert found == []
+    leaking = [path for path in files if any(CANARY.encode() in content for content in contents(path))]
+    assert leaking == []
     (run,) = (tmp_path / "runs" / "folder").glob("2*")
     assert "0.png" in json.loads((run / "run.json").read_text())["dataset"]["skipped"][0]
 

@@ -43,8 +43,8 @@ def test_two_runs_are_compared_unit_by_unit_and_class_by_class(photos_run, shuff
     np.testing.assert_allclose(np.diag(figures["layer_similarity"]["similarity"]), 1, atol=1e-4)
     assert figures["class_accuracy"]["both"][[0, 1], [1, 0]].tolist() == [0, 0]
     images, true, _ = photos_run.data.examples("test", list(range(16)))
-    said = photos_run.model.predict(images.astype("float32"), verbose=0).argmax(axis=1)
-    assert figures["class_accuracy"]["both"][1, 1] == (said == true).sum()
+    predicted = photos_run.model.predict(images.astype("float32"), verbose=0).argmax(axis=1)
+    assert figures["class_accuracy"]["both"][1, 1] == (predicted == true).sum()
 
 
 def test_runs_of_other_classes_are_refused(photos_run, cars_run, arrays_of):

@@ -131,8 +131,8 @@ def test_of_a_group_what_needs_more_is_left_out_and_said(network, images, capsys
     figures = convlens.draw("networks", model=network, images=images)
     needs_more = [name for name in groups()["networks"] if registry.figures()[name].needs != "kernels"]
     assert {name.partition("-")[0] for name in figures.names} == set(groups()["networks"]) - set(needs_more)
-    said = capsys.readouterr().out
-    assert needs_more and all(f"No figure '{name}': " in said for name in needs_more)
+    printed = capsys.readouterr().out
+    assert needs_more and all(f"No figure '{name}': " in printed for name in needs_more)
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,11 @@ def test_the_class_that_is_explained_is_what_the_model_says_unless_it_is_named(p
 
 
 def test_layers_that_were_named_are_all_that_is_looked_at(model_path, photo, inputs_of):
-    asked = {"image": [str(photo)]}
-    assert list(inputs_of(model_path, ["basics"], **asked).convolutions) == ["block1_conv1", "inner/deep"]
-    assert list(inputs_of(model_path, ["basics"], **asked, layers=["inner/deep"]).convolutions) == ["inner/deep"]
+    options = {"image": [str(photo)]}
+    assert list(inputs_of(model_path, ["basics"], **options).convolutions) == ["block1_conv1", "inner/deep"]
+    assert list(inputs_of(model_path, ["basics"], **options, layers=["inner/deep"]).convolutions) == ["inner/deep"]
     with pytest.raises(UserError, match="Did you mean 'inner/deep'"):
-        _ = inputs_of(model_path, ["basics"], **asked, layers=["deep"]).convolutions
+        _ = inputs_of(model_path, ["basics"], **options, layers=["deep"]).convolutions
 
 
 def test_only_kernels_that_read_the_image_are_drawn_in_its_colours(model_path, inputs_of):
@@ -111,8 +111,8 @@ def test_the_maps_of_an_observation_are_those_of_the_model(model_path, network, 
 )
 def test_what_is_said_of_a_crop_is_what_was_cropped(own, size):
     inked = np.zeros((*own, 3), np.uint8)
-    said = change_of_shape(own, size, "crop")
-    height, width = (int(side) for side in said.split("middle ")[1].split(" of ")[0].split("×"))
+    note = change_of_shape(own, size, "crop")
+    height, width = (int(side) for side in note.split("middle ")[1].split(" of ")[0].split("×"))
     top, left = (own[0] - height) // 2, (own[1] - width) // 2
     inked[top + 2 : top + height - 2, left + 2 : left + width - 2] = 255
     fitted = fit_image(inked, size, 3, "crop")

@@ -18,25 +18,27 @@ ROOT = Path(__file__).parents[2]
 
 def test_all_means_every_group_but_comparison():
     assert groups()["basics"] == tuple(visualization.FIGURES)
-    assert chosen_figures(["all"]) == [name for name, one in figures().items() if one.group not in (None, "comparison")]
+    assert chosen_figures(["all"]) == [
+        name for name, entry in figures().items() if entry.group not in (None, "comparison")
+    ]
     basics = groups()["basics"]
     assert chosen_figures(["relu", "basics"]) == ["relu", *(name for name in basics if name != "relu")]
 
 
-def test_a_figure_is_in_the_group_that_it_names_at_a_place_of_its_own():
+def test_a_figure_is_in_the_group_that_it_names_at_a_position_of_its_own():
     assert list(groups()) == [*GROUPS, "all"]
-    for name, one in figures().items():
+    for name, entry in figures().items():
         assert [group for group, names in groups().items() if name in names and group != "all"] == (
-            [one.group] if one.group else []
+            [entry.group] if entry.group else []
         )
-    for members in (*(groups()[group] for group in GROUPS), [n for n, one in figures().items() if not one.group]):
-        places = [figures()[name].place for name in members if figures()[name].place != registry.LAST]
-        assert places == sorted(set(places))
+    for members in (*(groups()[group] for group in GROUPS), [n for n, entry in figures().items() if not entry.group]):
+        positions = [figures()[name].position for name in members if figures()[name].position != registry.LAST]
+        assert positions == sorted(set(positions))
 
 
 def test_every_module_that_draws_declares_its_figures():
-    declared = {one.draw.__module__ for one in figures().values()}
-    declared |= {one.beside.__module__ for one in figures().values() if one.beside}
+    declared = {entry.draw.__module__ for entry in figures().values()}
+    declared |= {entry.extra_files.__module__ for entry in figures().values() if entry.extra_files}
     modules = {
         path.stem for path in (ROOT / "gallery").glob("*.py") if "yield visualization.Drawing(" in path.read_text()
     }
@@ -104,27 +106,27 @@ def test_two_figures_of_one_name_or_a_group_that_does_not_exist_are_refused(decl
 def table_of(page):
     """The table of a page's figures, as its document has it near its top."""
     lines = ["| figure | shows | how to read it |", "|---|---|---|"]
-    for name, one in figures().items():
-        document, _, heading = one.page.partition("#")
+    for name, entry in figures().items():
+        document, _, heading = entry.page.partition("#")
         if document == page:
-            lines.append(f"| [`{name}`](#{heading}) | {one.shows} | {one.reading} |")
+            lines.append(f"| [`{name}`](#{heading}) | {entry.shows} | {entry.reading} |")
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("page", sorted({one.page.partition("#")[0] for one in figures().values()}))
+@pytest.mark.parametrize("page", sorted({entry.page.partition("#")[0] for entry in figures().values()}))
 def test_a_page_of_the_documents_says_of_its_figures_what_they_declare(page):
     text = (ROOT / "docs" / page).read_text()
     assert table_of(page) in text, f"docs/{page} lacks this table of its figures:\n\n{table_of(page)}\n"
-    for name, one in figures().items():
-        document, _, heading = one.page.partition("#")
+    for name, entry in figures().items():
+        document, _, heading = entry.page.partition("#")
         assert document != page or heading in headings(text), f"docs/{page} has no heading for {name}"
 
 
 def test_what_a_figure_declares_is_a_line_and_sentences():
-    for one in figures().values():
-        assert one.shows and not one.shows.endswith(".") and len(one.shows) < 90, one.name
-        assert one.reading.endswith(".") and len(one.reading) < 120, one.name
-        assert not one.scale or (one.scale.endswith(".") and len(one.scale) < 120), one.name
+    for entry in figures().values():
+        assert entry.shows and not entry.shows.endswith(".") and len(entry.shows) < 90, entry.name
+        assert entry.reading.endswith(".") and len(entry.reading) < 120, entry.name
+        assert not entry.scale or (entry.scale.endswith(".") and len(entry.scale) < 120), entry.name
 
 
 @pytest.mark.parametrize(
@@ -154,9 +156,9 @@ def test_of_a_model_file_only_what_needs_no_split_is_planned(model_path, photo, 
     plans = planned(inputs_of(model_path, ["units"], image=[str(photo)]))
     without_split = [name for name in groups()["units"] if figures()[name].needs in ("kernels", "images")]
     assert [plan.figure for plan in plans] == without_split and "receptive_field" in without_split
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in ("unit_statistics", "top_patches", "concepts", "ablation"):
-        assert f"No figure '{name}': " in said
+        assert f"No figure '{name}': " in printed
     with pytest.raises(UserError, match="give run="):
         planned(inputs_of(model_path, ["top_patches"], image=[str(photo)]))
 

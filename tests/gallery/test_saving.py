@@ -37,7 +37,7 @@ def test_every_drawing_is_saved_with_its_arrays_and_shown_on_the_page(tmp_path, 
 def test_what_a_group_cannot_draw_is_said_and_the_others_are_drawn(tmp_path, capsys):
     written = []
     plans = [
-        Plan("relu", [Drawing("relu-a", impossible), a_kernel("relu-b")], by_name=False, beside=written.append),
+        Plan("relu", [Drawing("relu-a", impossible), a_kernel("relu-b")], by_name=False, extra_files=written.append),
         Plan("kernel", [a_kernel("kernel")], by_name=False),
     ]
     save(plans, tmp_path)
@@ -52,12 +52,12 @@ def test_what_was_asked_for_by_name_and_cannot_be_drawn_is_an_error():
 
 
 def test_what_stands_beside_a_figure_is_named_below_it(tmp_path, capsys):
-    def beside(folder):
+    def write_table(folder):
         (folder / "table.csv").write_text("")
         yield folder / "table.csv"
         yield Path("/elsewhere/projector")
 
-    save([Plan("kernel", [a_kernel("kernel")], beside=beside)], tmp_path)
+    save([Plan("kernel", [a_kernel("kernel")], extra_files=write_table)], tmp_path)
     assert "\n  table.csv\nWritten /elsewhere/projector\n" in capsys.readouterr().out
 
 
@@ -70,7 +70,7 @@ def test_each_file_is_named_as_soon_as_it_is_written(tmp_path):
 
     with contextlib.redirect_stdout(Reader()):
         save([Plan("kernel", [a_kernel("kernel-a"), a_kernel("kernel-b")])], tmp_path)
-    assert any("kernel-a.png" in said and files == {"kernel-a.png"} for said, files in seen)
+    assert any("kernel-a.png" in printed and files == {"kernel-a.png"} for printed, files in seen)
     assert "2 figures in" in seen[-1][0]
 
 

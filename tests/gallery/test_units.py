@@ -32,7 +32,7 @@ def test_one_pass_over_the_split_answers_every_question_about_units(cars_run, ar
     most = cars_run.data.spread("test", 20)[maps.max(axis=(1, 2)).argmax(axis=0)]
     assert figures["top_patches-block2_conv1"]["index"][:, 0].tolist() == most.tolist()
     scores = interpret.concept_scores(
-        cars_run.model, [(images, labels, masks)], cars_run.data.info.parts, ["block2_conv1"], share=0.02
+        cars_run.model, [(images, labels, masks)], cars_run.data.info.part_names, ["block2_conv1"], share=0.02
     )
     np.testing.assert_array_equal(figures["concepts-block2_conv1"]["iou"], scores["block2_conv1"].iou)
     ablation = interpret.ablate(cars_run.model, [(images, labels)], "block2_conv1")

@@ -141,7 +141,7 @@ def attribution(model, build, layer):
     yield "maximization of a channel", lambda: activation_maximization(network, [0, 1], layer=layer, steps=3).images
     yield (
         "maximization of a neuron",
-        lambda: activation_maximization(network, [0, 1], layer=layer, place=(3, 4), steps=3).images,
+        lambda: activation_maximization(network, [0, 1], layer=layer, cell=(3, 4), steps=3).images,
     )
     yield "unit_activations", lambda: unit_activations(network, images, layer=layer)
     yield "completeness_gap", lambda: completeness_gap(network, images, input_gradient(network, images), 0)

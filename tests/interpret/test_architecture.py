@@ -37,10 +37,10 @@ def wired(layer):
 )
 def test_multiply_accumulates_are_the_pairs_of_numbers_that_a_layer_connects(layer):
     model = keras.Sequential([keras.Input((SIDE, SIDE, 4)), layer])
-    (found,) = architecture(model).layers
+    (step,) = architecture(model).layers
     weighs = not isinstance(layer, layers.MaxPooling2D | layers.BatchNormalization)
-    assert found.multiply_adds == (wired(layer) if weighs else 0)
-    assert found.parameters == layer.count_params() and found.shape == model.output_shape[1:]
+    assert step.multiply_adds == (wired(layer) if weighs else 0)
+    assert step.parameters == layer.count_params() and step.shape == model.output_shape[1:]
 
 
 def test_a_separable_convolution_costs_its_two_steps():
@@ -49,10 +49,10 @@ def test_a_separable_convolution_costs_its_two_steps():
 
 
 def test_a_known_network_costs_what_its_paper_says():
-    found = architecture(keras.applications.MobileNetV2(weights=None))
-    assert found.parameters == 3_538_984  # Keras' documentation
-    assert found.multiply_adds == pytest.approx(300e6, rel=0.01)  # Sandler et al. 2018, table 4
-    assert found.is_complete
+    network = architecture(keras.applications.MobileNetV2(weights=None))
+    assert network.parameters == 3_538_984  # Keras' documentation
+    assert network.multiply_adds == pytest.approx(300e6, rel=0.01)  # Sandler et al. 2018, table 4
+    assert network.is_complete
 
 
 def test_the_same_network_costs_the_same_however_it_is_nested():
@@ -63,8 +63,11 @@ def test_the_same_network_costs_the_same_however_it_is_nested():
     inner = keras.Sequential([keras.Input((9, 9, 3)), *parts()], name="inner")
     images = keras.Input((9, 9, 3))
     nested = keras.Model(images, layers.Dense(2)(inner(images)))
-    one, other = architecture(flat), architecture(nested)
-    costs = [[(layer.kind, layer.parameters, layer.multiply_adds) for layer in found.layers] for found in (one, other)]
+    flat_network, other = architecture(flat), architecture(nested)
+    costs = [
+        [(layer.kind, layer.parameters, layer.multiply_adds) for layer in network.layers]
+        for network in (flat_network, other)
+    ]
     assert costs[0] == costs[1]
     assert other.layers[0].name == "inner/conv" and other.parameters == nested.count_params()
     assert [layer.sources for layer in other.layers] == [(-1,), (0,), (1,), (2,), (3,)]
@@ -75,10 +78,10 @@ def test_branches_name_what_feeds_them_and_fields_are_those_of_the_layers():
     x = layers.Conv2D(4, 3, padding="same", name="conv1")(images)
     y = layers.Conv2D(4, 3, padding="same", name="conv2")(layers.Dropout(0.5)(x))
     model = keras.Model(images, layers.GlobalAveragePooling2D()(layers.Add()([x, y])))
-    found = {layer.kind: layer for layer in architecture(model).layers}
+    by_kind = {layer.kind: layer for layer in architecture(model).layers}
     names = [layer.name for layer in architecture(model).layers]
-    assert {names[source] for source in found["Add"].sources} <= {"conv1", "conv2", names[1]}
-    assert "conv2" in {names[source] for source in found["Add"].sources}
+    assert {names[source] for source in by_kind["Add"].sources} <= {"conv1", "conv2", names[1]}
+    assert "conv2" in {names[source] for source in by_kind["Add"].sources}
     fields = {info.name: info.receptive_field for info in conv_layers(model)}
     assert {layer.name: layer.receptive_field for layer in architecture(model).layers if layer.name in fields} == fields
 
@@ -87,9 +90,9 @@ def test_weights_of_a_shared_layer_count_once_and_its_work_twice():
     images = keras.Input((8, 8, 3))
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     model = keras.Model(images, shared(shared(images)))
-    found = architecture(model)
-    assert [layer.name for layer in found.layers] == ["shared", "shared@2"]
-    assert found.parameters == model.count_params() and found.multiply_adds == 2 * 8 * 8 * 3 * 27
+    network = architecture(model)
+    assert [layer.name for layer in network.layers] == ["shared", "shared@2"]
+    assert network.parameters == model.count_params() and network.multiply_adds == 2 * 8 * 8 * 3 * 27
 
 
 @keras.saving.register_keras_serializable()
@@ -103,9 +106,9 @@ class Own(layers.Layer):
 
 def test_a_layer_of_unknown_cost_is_said_to_be_one():
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), Own()])
-    found = architecture(model)
-    assert [layer.multiply_adds for layer in found.layers] == [6 * 6 * 4 * 27, None]
-    assert not found.is_complete and found.parameters == model.count_params()
+    network = architecture(model)
+    assert [layer.multiply_adds for layer in network.layers] == [6 * 6 * 4 * 27, None]
+    assert not network.is_complete and network.parameters == model.count_params()
 
 
 def test_a_model_of_any_size_is_asked_at_one():

@@ -90,8 +90,8 @@ def test_saliency_is_the_largest_gradient_over_the_channels(model, network, imag
 def test_grad_cam_weighs_maps_by_their_mean_gradient(model, network, images, layer):
     maps, gradients, _ = by_hand(model, images, [1, 1, 1], layer)
     expected = np.maximum((maps * gradients.mean(axis=(1, 2), keepdims=True)).sum(-1), 0)
-    found = grad_cam(network, images, 1, layer=layer, upsample=False)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+    cam = grad_cam(network, images, 1, layer=layer, upsample=False)
+    np.testing.assert_allclose(cam, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_grad_cam_plus_plus_is_its_equation_19(model, network, images):
@@ -99,8 +99,8 @@ def test_grad_cam_plus_plus_is_its_equation_19(model, network, images):
     cubes = maps.sum(axis=(1, 2), keepdims=True) * gradients**3
     alphas = np.divide(gradients**2, 2 * gradients**2 + cubes, out=np.zeros_like(maps), where=gradients != 0)
     weights = (alphas * np.maximum(gradients, 0)).sum(axis=(1, 2), keepdims=True)
-    found = grad_cam_plus_plus(network, images, [0, 1, 2], upsample=False)
-    np.testing.assert_allclose(found, np.maximum((maps * weights).sum(-1), 0), rtol=1e-3, atol=1e-7)
+    cams = grad_cam_plus_plus(network, images, [0, 1, 2], upsample=False)
+    np.testing.assert_allclose(cams, np.maximum((maps * weights).sum(-1), 0), rtol=1e-3, atol=1e-7)
 
 
 def test_the_default_layer_is_the_last_before_the_last_pooling(network, images):
@@ -115,7 +115,7 @@ def test_a_map_is_enlarged_to_the_image(network, images):
 
 def test_score_cam_masks_the_image_with_every_map(model, network, images):
     maps = by_hand(model, images, [0, 0, 0], "conv2")[0]
-    for image, its_maps, found in zip(images, maps, score_cam(network, images, 2, upsample=False), strict=True):
+    for image, its_maps, cam in zip(images, maps, score_cam(network, images, 2, upsample=False), strict=True):
         scores = []
         for unit in range(its_maps.shape[-1]):
             mask = tf.image.resize(its_maps[..., unit : unit + 1], (SIDE, SIDE)).numpy()
@@ -123,12 +123,12 @@ def test_score_cam_masks_the_image_with_every_map(model, network, images):
             mask = (mask - mask.min()) / reach if reach else np.zeros_like(mask)
             scores.append(model((image * mask)[None]).numpy()[0, 2])
         weights = np.exp(scores) / np.exp(scores).sum()
-        np.testing.assert_allclose(found, np.maximum(its_maps @ weights, 0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(cam, np.maximum(its_maps @ weights, 0), rtol=1e-4, atol=1e-6)
 
 
 def test_occlusion_is_the_mean_fall_of_the_logit_under_every_square(model, network, images):
     size, stride = 5, 3  # the last square ends at the edge, so it is nearer than a stride
-    for image, found in zip(images, occlusion(network, images, 1, size=size, stride=stride), strict=True):
+    for image, map_of_falls in zip(images, occlusion(network, images, 1, size=size, stride=stride), strict=True):
         before = model(image[None]).numpy()[0, 1]
         falls, covers = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE))
         for top in (0, 3, 6, 7):
@@ -138,7 +138,7 @@ def test_occlusion_is_the_mean_fall_of_the_logit_under_every_square(model, netwo
                 fall = before - model(covered[None]).numpy()[0, 1]
                 falls[top : top + size, left : left + size] += fall
                 covers[top : top + size, left : left + size] += 1
-        np.testing.assert_allclose(found, falls / covers, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(map_of_falls, falls / covers, rtol=1e-3, atol=1e-5)
 
 
 def test_guided_backpropagation_equals_a_calculation_by_hand():
@@ -157,13 +157,13 @@ def test_guided_backpropagation_equals_a_calculation_by_hand():
         if active and gradient > 0:
             passed_back[row : row + 3, column : column + 3] += gradient * kernel[..., unit]
 
-    found = guided_backpropagation(model, image[None, :, :, None], 1)[0, :, :, 0]
-    np.testing.assert_allclose(found, passed_back, rtol=1e-5, atol=1e-6)
-    assert not np.allclose(found, input_gradient(model, image[None, :, :, None], 1)[0, :, :, 0])
+    guided = guided_backpropagation(model, image[None, :, :, None], 1)[0, :, :, 0]
+    np.testing.assert_allclose(guided, passed_back, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(guided, input_gradient(model, image[None, :, :, None], 1)[0, :, :, 0])
 
 
 def test_a_relu_counts_wherever_it_stands(images):
-    found = []
+    guided = []
     for form in ("inside", "activation layer", "relu layer", "function"):
         keras.utils.set_random_seed(2)
         inputs = keras.Input((SIDE, SIDE, 3))
@@ -171,9 +171,9 @@ def test_a_relu_counts_wherever_it_stands(images):
         relu = {"activation layer": layers.Activation("relu"), "relu layer": layers.ReLU(), "function": keras.ops.relu}
         x = relu.get(form, lambda x: x)(x)
         model = keras.Model(inputs, layers.Dense(CLASSES)(layers.Flatten()(x)))
-        found.append(guided_backpropagation(model, images, 0))
-    for other in found[1:]:
-        np.testing.assert_allclose(other, found[0], rtol=1e-5, atol=1e-7)
+        guided.append(guided_backpropagation(model, images, 0))
+    for other in guided[1:]:
+        np.testing.assert_allclose(other, guided[0], rtol=1e-5, atol=1e-7)
 
 
 def test_integrated_gradients_add_up_to_the_difference_of_the_logits(model, network, images):
@@ -271,9 +271,9 @@ def test_deletion_and_insertion_tell_a_true_map_from_a_false_one():
 
 def test_progress_is_told_up_to_the_end(network, images):
     for ask in (smooth_grad, score_cam, occlusion):
-        told = []
-        ask(network, images, batch_size=4, progress=lambda done, count, told=told: told.append((done, count)))
-        assert len(told) > 1 and told[-1][0] == told[-1][1] and told == sorted(told)
+        reports = []
+        ask(network, images, batch_size=4, progress=lambda done, count, reports=reports: reports.append((done, count)))
+        assert len(reports) > 1 and reports[-1][0] == reports[-1][1] and reports == sorted(reports)
 
 
 def test_what_cannot_be_explained_is_refused_in_one_line(network, images):

@@ -17,10 +17,10 @@ def results(answers):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_method_answers_and_changes_nothing(results, kind, channels, backend):
     prefix = f"{kind}/{channels}/"
-    found = {key.removeprefix(prefix): value for key, value in results[backend].items() if key.startswith(prefix)}
-    assert not {key: str(value) for key, value in found.items() if key.endswith("error")}
-    assert len(found) == METHODS + 1 and "unchanged" in found
-    for name, array in found.items():
+    arrays = {key.removeprefix(prefix): value for key, value in results[backend].items() if key.startswith(prefix)}
+    assert not {key: str(value) for key, value in arrays.items() if key.endswith("error")}
+    assert len(arrays) == METHODS + 1 and "unchanged" in arrays
+    for name, array in arrays.items():
         assert array.dtype == np.float32 and np.isfinite(array).all() and array.any(), name
 
 

@@ -81,10 +81,10 @@ def test_a_model_is_wholly_similar_to_itself_and_to_itself_with_permuted_units(i
     other = permuted(model, orders)
     np.testing.assert_allclose(other.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-4)
     for compared in (model, other):
-        found = compare(model, compared, images, batch_size=16)
-        np.testing.assert_allclose(np.diagonal(found.similarity), 1, atol=1e-5)
+        comparison = compare(model, compared, images, batch_size=16)
+        np.testing.assert_allclose(np.diagonal(comparison.similarity), 1, atol=1e-5)
     for name, order in orders.items():
-        match = found.units[name, name]
+        match = comparison.units[name, name]
         np.testing.assert_array_equal(match.matches, np.argsort(order))
         np.testing.assert_allclose(match.strengths, 1, atol=1e-4)
 
@@ -104,8 +104,8 @@ def test_the_estimate_approaches_cka_as_images_become_many():
     # Images of three brightnesses: a structure that 400 images show.
     many = (random.integers(0, 3, (400, 1, 1, 1)) * 80 + random.integers(0, 60, (400, 12, 12, 3))).astype(np.uint8)
     one, other = network(0), network(1)
-    found = compare(one, other, many, batch_size=50).similarity
-    assert found[0, 1] == pytest.approx(
+    similarity = compare(one, other, many, batch_size=50).similarity
+    assert similarity[0, 1] == pytest.approx(
         biased_cka(detected(one, many, "conv1"), detected(other, many, "conv2")), abs=0.02
     )
 
@@ -118,7 +118,7 @@ def test_correlations_of_units_are_those_of_all_maps_at_once_and_their_pairing_t
     np.testing.assert_allclose(match.correlation, expected, atol=1e-5)
     rows, columns = linear_sum_assignment(-expected)
     assert match.matches[rows].tolist() == columns.tolist()
-    assert sorted(match.matches)[:2] == [-1, 0] and np.isnan(match.strengths).sum() == 1 and match.by_place
+    assert sorted(match.matches)[:2] == [-1, 0] and np.isnan(match.strengths).sum() == 1 and match.by_cell
 
 
 def test_layers_of_different_map_sizes_are_matched_by_their_means(images):
@@ -126,7 +126,7 @@ def test_layers_of_different_map_sizes_are_matched_by_their_means(images):
     match = compare(one, other, images, pairs=[("conv1", "conv2")], batch_size=16).units["conv1", "conv2"]
     means = [detected(model, images, name).mean(axis=(1, 2)) for model, name in ((one, "conv1"), (other, "conv2"))]
     np.testing.assert_allclose(match.correlation, np.corrcoef(*means, rowvar=False)[:6, 6:], atol=1e-4)
-    assert not match.by_place
+    assert not match.by_cell
 
 
 def test_a_unit_that_never_changes_correlates_with_nothing_and_takes_nobodys_partner(images):
@@ -143,7 +143,7 @@ def test_predictions_are_counted_by_class_and_by_who_is_right(images, labels):
     one, other = network(0), network(1)
     agreement = compare(one, other, {"image": images, "label": labels}, batch_size=16).agreement
     predicted = [model.predict(images, verbose=0).argmax(axis=1) for model in (one, other)]
-    right = [found == labels for found in predicted]
+    right = [classes == labels for classes in predicted]
     np.testing.assert_allclose(agreement.accuracy, [side.mean() for side in right])
     for kind in range(3):
         np.testing.assert_allclose(agreement.class_accuracy[:, kind], [side[labels == kind].mean() for side in right])
@@ -153,8 +153,8 @@ def test_predictions_are_counted_by_class_and_by_who_is_right(images, labels):
 
 def test_similarity_does_not_depend_on_a_short_last_batch(images):
     one, other = network(0), network(1)
-    found = compare(one, other, images[:34], batch_size=16)  # 16 and 18, not 16, 16 and 2
-    assert found.images == 34 and np.isfinite(found.similarity).all()
+    comparison = compare(one, other, images[:34], batch_size=16)  # 16 and 18, not 16, 16 and 2
+    assert comparison.images == 34 and np.isfinite(comparison.similarity).all()
 
 
 def test_what_cannot_be_compared_is_refused(images, labels):
@@ -188,8 +188,8 @@ def test_kernels_are_put_in_each_others_order_before_they_are_subtracted():
 def test_the_assignment_is_as_good_as_the_best_one(shape):
     random = np.random.default_rng(sum(shape))
     for scores in (random.normal(size=shape), random.integers(-2, 3, shape)):
-        found = best_assignment(scores)
+        assignment = best_assignment(scores)
         rows, columns = linear_sum_assignment(-np.asarray(scores, float))
-        used = found[found >= 0]
+        used = assignment[assignment >= 0]
         assert len(set(used.tolist())) == len(used) == min(shape)
-        assert scores[found >= 0, used].sum() == pytest.approx(scores[rows, columns].sum())
+        assert scores[assignment >= 0, used].sum() == pytest.approx(scores[rows, columns].sum())

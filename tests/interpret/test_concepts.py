@@ -5,7 +5,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from convlens import interpret
 from convlens.core.errors import ModelError
-from convlens.interpret.concepts import BINS, ConceptsCollector, bin_edges, concept_scores, enlarge, strong_places
+from convlens.interpret.concepts import BINS, ConceptsCollector, bin_edges, concept_scores, enlarge, strong_cells
 from convlens.interpret.receptive_field import receptive_field
 from convlens.models import feature_maps
 
@@ -121,10 +121,10 @@ def test_maps_are_enlarged_between_the_centres_of_what_units_see():
     np.testing.assert_allclose(enlarge(ramp, field, (3, 3))[:, 1, 0], [1, 4, 7])
 
 
-def test_strong_places_are_those_that_the_scores_count(split):
+def test_strong_cells_are_those_that_the_scores_count(split):
     model = detectors()
     scores = concept_scores(model, split, NAMES, share=0.05)["conv"]
-    strong = strong_places(feature_maps(model, split["image"])["conv"]["detect"], scores, (24, 24))
+    strong = strong_cells(feature_maps(model, split["image"])["conv"]["detect"], scores, (24, 24))
     np.testing.assert_allclose(strong.mean(axis=(0, 1, 2)), scores.active, atol=1e-4)
 
 

@@ -70,7 +70,7 @@ def test_views_of_units_are_exact_and_effective_fields_of_the_middle(model, imag
     name = model.layers[1].name
     seen = interpret.unit_views(model, images, [name])
     (view,) = seen.views
-    assert view.place == (3, 3) and view.box == (3, 3, 6, 6) and seen.images == 2
+    assert view.cell == (3, 3) and view.box == (3, 3, 6, 6) and seen.images == 2
     expected = interpret.effective_receptive_field(model, images, name).mean(axis=0)
     np.testing.assert_allclose(view.effective, expected, rtol=1e-5)
     assert set(seen.arrays()) == {"layers", "boxes", "effective"}

@@ -15,28 +15,30 @@ def photo(height=23, width=37, channels=3):
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (2, 5), (6, 4)])
 def test_filtering_equals_the_convolution_of_keras(padding, stride, size):
     kernel = np.random.default_rng(1).normal(size=size).astype(np.float32)
-    found = extract(photo(), kernel, stride=stride, padding=padding)
-    grey = found.input[None, :, :, None]
+    extraction = extract(photo(), kernel, stride=stride, padding=padding)
+    grey = extraction.input[None, :, :, None]
     expected = keras.ops.conv(grey, kernel[:, :, None, None], strides=stride, padding=padding)
-    np.testing.assert_allclose(found.filter, keras.ops.convert_to_numpy(expected)[0, :, :, 0], atol=2e-5)
-    np.testing.assert_array_equal(found.detect, np.maximum(found.filter, 0))
+    np.testing.assert_allclose(extraction.filter, keras.ops.convert_to_numpy(expected)[0, :, :, 0], atol=2e-5)
+    np.testing.assert_array_equal(extraction.detect, np.maximum(extraction.filter, 0))
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize(("size", "stride"), [(2, None), (2, 1), (3, 2), (4, 3), (1, 2), (5, 5)])
 def test_condensing_equals_the_pooling_of_keras(padding, pooling, size, stride):
-    found = extract(photo(), parse_kernel("edge"), padding=padding, pooling=pooling, pool_size=size, pool_stride=stride)
+    extraction = extract(
+        photo(), parse_kernel("edge"), padding=padding, pooling=pooling, pool_size=size, pool_stride=stride
+    )
     pool = {"max": keras.ops.max_pool, "average": keras.ops.average_pool}[pooling]
-    expected = pool(found.detect[None, :, :, None], size, strides=stride or size, padding=padding)
-    np.testing.assert_allclose(found.condense, keras.ops.convert_to_numpy(expected)[0, :, :, 0], atol=1e-5)
+    expected = pool(extraction.detect[None, :, :, None], size, strides=stride or size, padding=padding)
+    np.testing.assert_allclose(extraction.condense, keras.ops.convert_to_numpy(expected)[0, :, :, 0], atol=1e-5)
 
 
 def test_identity_gives_back_the_luminance_of_the_image():
     image = photo()
-    found = extract(image, parse_kernel("identity"), pool_size=1, padding="same")
+    extraction = extract(image, parse_kernel("identity"), pool_size=1, padding="same")
     expected = image @ np.array([0.299, 0.587, 0.114]) / 255
-    for step in (found.input, found.filter, found.detect, found.condense):
+    for step in (extraction.input, extraction.filter, extraction.detect, extraction.condense):
         np.testing.assert_allclose(step, expected, atol=1e-6)
 
 
@@ -56,9 +58,9 @@ def test_each_cell_lies_on_the_image_where_its_middle_looks(padding, size, strid
     steps = {"stride": stride, "padding": padding, "pool_size": pool, "pool_stride": pool_stride}
     boxes = cover((60, 80), (size, size), **steps).boxes
     for axis, coordinate in enumerate((rows, columns)):
-        found = extract(coordinate, middle, pooling="average", **steps)  # what a cell sees is where it looks
+        extraction = extract(coordinate, middle, pooling="average", **steps)  # what a cell sees is where it looks
         for stage in ("filter", "condense"):
-            values = getattr(found, stage).max(axis=1 - axis) * 255
+            values = getattr(extraction, stage).max(axis=1 - axis) * 255
             start, end = boxes[stage][axis], boxes[stage][axis + 2]
             cells = start + (np.arange(len(values)) + 0.5) * (end - start) / len(values)
             inner = slice(1, -1)  # a pool that reaches over the border looks at what is left of it
@@ -68,9 +70,9 @@ def test_each_cell_lies_on_the_image_where_its_middle_looks(padding, size, strid
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("size", "stride"), [((3, 3), 1), ((4, 7), 2), ((1, 5), 3)])
 def test_cells_inside_are_those_that_see_a_white_image_as_the_middle_does(padding, size, stride):
-    found = extract(np.full((21, 30), 255, np.uint8), np.ones(size), stride=stride, padding=padding)
+    extraction = extract(np.full((21, 30), 255, np.uint8), np.ones(size), stride=stride, padding=padding)
     inside = cover((21, 30), size, stride=stride, padding=padding).inside
-    np.testing.assert_array_equal(inside, np.isclose(found.filter, np.prod(size)))
+    np.testing.assert_array_equal(inside, np.isclose(extraction.filter, np.prod(size)))
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3)])

@@ -41,7 +41,7 @@ def test_a_parsed_kernel_can_be_changed_without_changing_the_library():
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("egde", "Did you mean 'edge'"),
         ("", "Unknown kernel"),
@@ -66,7 +66,7 @@ def test_a_parsed_kernel_can_be_changed_without_changing_the_library():
         (None, "not a matrix"),
     ],
 )
-def test_what_is_no_kernel_is_refused_in_one_line(given, told):
-    with pytest.raises(ValueError, match=told) as error:
+def test_what_is_no_kernel_is_refused_in_one_line(given, message):
+    with pytest.raises(ValueError, match=message) as error:
         parse_kernel(given)
     assert "\n" not in str(error.value) and len(str(error.value)) < 400

@@ -47,7 +47,7 @@ def dataset():
 
 @pytest.mark.parametrize(
     "where",
-    [{}, {"layer": "conv1"}, {"layer": "conv2"}, {"layer": "relu2"}, {"layer": "conv2", "place": (2, 3)}],
+    [{}, {"layer": "conv1"}, {"layer": "conv2"}, {"layer": "relu2"}, {"layer": "conv2", "cell": (2, 3)}],
     ids=["class", "channel", "channel before normalization", "channel at its ReLU", "neuron"],
 )
 def test_an_image_made_for_a_unit_beats_every_image_of_a_dataset(network, dataset, where):
@@ -96,9 +96,9 @@ def test_a_model_that_takes_any_size_needs_one():
 
 
 def test_progress_is_told_up_to_the_end(network):
-    told = []
-    activation_maximization(network, [0, 1, 2], steps=4, batch_size=2, progress=lambda *now: told.append(now))
-    assert told[0] == (2, 12) and told[-1] == (12, 12) and told == sorted(told)
+    reports = []
+    activation_maximization(network, [0, 1, 2], steps=4, batch_size=2, progress=lambda *now: reports.append(now))
+    assert reports[0] == (2, 12) and reports[-1] == (12, 12) and reports == sorted(reports)
 
 
 def test_what_does_not_exist_is_refused_in_one_line(network):
@@ -106,8 +106,8 @@ def test_what_does_not_exist_is_refused_in_one_line(network):
         lambda: activation_maximization(network, [3]): "classes 0 to 2",
         lambda: activation_maximization(network, [5], layer="conv2"): "units 0 to 4",
         lambda: activation_maximization(network, [0], layer="conv3"): "Did you mean",
-        lambda: activation_maximization(network, [0], layer="conv2", place=(9, 0)): "place",
-        lambda: activation_maximization(network, [0], place=(0, 0)): "name the layer",
+        lambda: activation_maximization(network, [0], layer="conv2", cell=(9, 0)): "cell",
+        lambda: activation_maximization(network, [0], cell=(0, 0)): "name the layer",
         lambda: activation_maximization(network, []): "no units",
     }.items():
         with pytest.raises(ModelError, match=message):

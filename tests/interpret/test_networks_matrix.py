@@ -24,12 +24,12 @@ def results(answers):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_model_answers_every_question(results, kind, channels, backend):
-    found = results[backend]
+    arrays = results[backend]
     failed = {
-        key: str(value) for key, value in found.items() if key.startswith(f"{kind}/{channels}/") and "error" in key
+        key: str(value) for key, value in arrays.items() if key.startswith(f"{kind}/{channels}/") and "error" in key
     }
     assert not failed
-    assert {f"{kind}/{channels}/{method}" for method in METHODS} <= set(found)
+    assert {f"{kind}/{channels}/{method}" for method in METHODS} <= set(arrays)
 
 
 def test_both_backends_give_the_same_answers(results):

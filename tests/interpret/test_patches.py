@@ -28,48 +28,48 @@ def split():
 
 
 @pytest.fixture(scope="module")
-def found(model, split):
+def patches(model, split):
     return top_patches(model, split, count=COUNT, batch_size=7)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
-def test_the_top_images_and_places_are_those_of_brute_force(model, split, found, layer):
+def test_the_top_images_and_places_are_those_of_brute_force(model, split, patches, layer):
     maps = feature_maps(model, split["image"], layer)[layer]["detect"]
     for unit in range(maps.shape[-1]):
         best = maps[..., unit].max(axis=(1, 2))
         expected = np.argsort(-best, kind="stable")[:COUNT]
-        assert found[layer].index[unit].tolist() == expected.tolist()
-        np.testing.assert_allclose(found[layer].values[unit], best[expected], rtol=1e-6)
+        assert patches[layer].index[unit].tolist() == expected.tolist()
+        np.testing.assert_allclose(patches[layer].values[unit], best[expected], rtol=1e-6)
         for rank, index in enumerate(expected):
             place = np.unravel_index(maps[index, ..., unit].argmax(), maps.shape[1:3])
-            assert tuple(found[layer].places[unit, rank]) == place
+            assert tuple(patches[layer].cells[unit, rank]) == place
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
-def test_only_what_is_in_its_patch_excites_a_unit(model, split, found, layer):
-    one = found[layer]
-    for unit in range(len(one.index)):
-        top, left, bottom, right = np.maximum(one.boxes[unit, 0], 0)
+def test_only_what_is_in_its_patch_excites_a_unit(model, split, patches, layer):
+    of_layer = patches[layer]
+    for unit in range(len(of_layer.index)):
+        top, left, bottom, right = np.maximum(of_layer.boxes[unit, 0], 0)
         alone = np.zeros((1, 20, 16, 3), np.uint8)
-        alone[0, top:bottom, left:right] = one.patch(unit, 0)
-        row, column = one.places[unit, 0]
+        alone[0, top:bottom, left:right] = of_layer.patch(unit, 0)
+        row, column = of_layer.cells[unit, 0]
         value = feature_maps(model, alone, layer)[layer]["detect"][0, row, column, unit]
-        assert value == pytest.approx(one.values[unit, 0], rel=1e-5)
+        assert value == pytest.approx(of_layer.values[unit, 0], rel=1e-5)
 
 
-def test_images_come_with_their_labels_and_masks_each_once(split, found):
-    one = found["conv2"]
-    np.testing.assert_array_equal(one.images[one.rows], split["image"][one.index])
-    np.testing.assert_array_equal(one.labels[one.rows], split["label"][one.index])
-    np.testing.assert_array_equal(one.masks[one.rows], split["parts"][one.index])
-    assert len(one.images) == len(np.unique(one.index))
+def test_images_come_with_their_labels_and_masks_each_once(split, patches):
+    of_layer = patches["conv2"]
+    np.testing.assert_array_equal(of_layer.images[of_layer.rows], split["image"][of_layer.index])
+    np.testing.assert_array_equal(of_layer.labels[of_layer.rows], split["label"][of_layer.index])
+    np.testing.assert_array_equal(of_layer.masks[of_layer.rows], split["parts"][of_layer.index])
+    assert len(of_layer.images) == len(np.unique(of_layer.index))
 
 
-def test_boxes_of_places_at_the_border_reach_into_the_padding(found):
-    one = found["conv1"]
-    for unit, rank in np.ndindex(one.index.shape):
-        row, column = one.places[unit, rank]
-        assert one.boxes[unit, rank].tolist() == [row - 1, column - 1, row + 2, column + 2]
+def test_boxes_of_places_at_the_border_reach_into_the_padding(patches):
+    of_layer = patches["conv1"]
+    for unit, rank in np.ndindex(of_layer.index.shape):
+        row, column = of_layer.cells[unit, rank]
+        assert of_layer.boxes[unit, rank].tolist() == [row - 1, column - 1, row + 2, column + 2]
 
 
 def test_a_dense_units_patch_is_the_whole_image(model, split):

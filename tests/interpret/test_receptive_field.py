@@ -130,7 +130,7 @@ def test_the_effective_field_of_one_convolution_is_its_kernel_where_the_unit_sta
     images = keras.Input((9, 9, 2))
     model = keras.Model(images, layers.Conv2D(3, 3, activation="relu", name="conv")(images))
     kernel = np.abs(model.get_layer("conv").get_weights()[0]).sum(axis=2)
-    seen = effective_receptive_field(model, np.ones((4, 9, 9, 2)), "conv", [2, 0], place=(1, 5))
+    seen = effective_receptive_field(model, np.ones((4, 9, 9, 2)), "conv", [2, 0], cell=(1, 5))
     expected = np.zeros((2, 9, 9))
     expected[:, 1:4, 5:8] = np.moveaxis(kernel[..., [2, 0]], -1, 0)
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
@@ -173,4 +173,4 @@ def test_what_does_not_exist_is_refused_with_what_there_is():
     with pytest.raises(ModelError, match="units 0 to 2"):
         effective_receptive_field(model, photos, "conv", [3])
     with pytest.raises(ModelError, match=r"\(7, 7\)"):
-        effective_receptive_field(model, photos, "conv", place=(7, 0))
+        effective_receptive_field(model, photos, "conv", cell=(7, 0))

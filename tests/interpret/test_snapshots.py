@@ -15,19 +15,19 @@ def test_what_is_packed_comes_back_at_any_scale(scale):
     weights = kernel(scale=scale)
     snapshot = unpack_snapshot(pack_snapshot(3, {"outer/conv1": weights}, {"outer/conv1": weights}))
     assert snapshot.epoch == 3
-    for found in (snapshot.kernels, snapshot.maps):
-        np.testing.assert_allclose(found["outer/conv1"], weights, rtol=5e-4, atol=1e-7 * np.abs(weights).max())
-        assert found["outer/conv1"].dtype == np.float32
+    for by_layer in (snapshot.kernels, snapshot.maps):
+        np.testing.assert_allclose(by_layer["outer/conv1"], weights, rtol=5e-4, atol=1e-7 * np.abs(weights).max())
+        assert by_layer["outer/conv1"].dtype == np.float32
 
 
 def test_diverged_and_silent_layers_are_kept():
     broken = kernel()
     broken[0, 0, 0] = np.nan
     broken[1, 1, 1] = np.inf
-    found = unpack_snapshot(pack_snapshot(1, {"broken": broken, "silent": np.zeros((3, 3, 1, 2))})).kernels
-    np.testing.assert_array_equal(np.isnan(found["broken"]), np.isnan(broken))
-    np.testing.assert_array_equal(np.isinf(found["broken"]), np.isinf(broken))
-    assert not found["silent"].any()
+    kernels = unpack_snapshot(pack_snapshot(1, {"broken": broken, "silent": np.zeros((3, 3, 1, 2))})).kernels
+    np.testing.assert_array_equal(np.isnan(kernels["broken"]), np.isnan(broken))
+    np.testing.assert_array_equal(np.isinf(kernels["broken"]), np.isinf(broken))
+    assert not kernels["silent"].any()
 
 
 def test_a_large_network_stays_small():

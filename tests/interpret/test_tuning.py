@@ -5,7 +5,7 @@ import pytest
 
 from convlens.core.errors import UserError
 from convlens.interpret import kernel_tuning
-from convlens.interpret.tuning import ANGLES, _frequencies, _grating_answers
+from convlens.interpret.tuning import ANGLES, _frequencies, _grating_responses
 
 ROWS, COLUMNS = np.mgrid[:7, :7] - 3
 
@@ -34,7 +34,7 @@ def test_stripes_that_rise_to_the_right_stand_at_45_degrees():
 
 def test_the_answer_to_a_grating_is_the_largest_over_its_phases():
     kernel = np.random.default_rng(0).normal(size=(5, 5, 1))
-    answers = _grating_answers(kernel)
+    responses = _grating_responses(kernel)
     rows, columns = np.mgrid[:5, :5]
     for frequency in (3, 9):
         for place, angle in enumerate(np.deg2rad(ANGLES)):
@@ -42,7 +42,9 @@ def test_the_answer_to_a_grating_is_the_largest_over_its_phases():
             cycles = _frequencies((5, 5))[frequency] * across
             phases = np.linspace(0, 2 * np.pi, 720)
             drawn = np.cos(2 * np.pi * cycles[None] + phases[:, None, None])
-            assert answers[0, frequency, place] == pytest.approx((drawn * kernel[..., 0]).sum(axis=(1, 2)).max(), 1e-3)
+            assert responses[0, frequency, place] == pytest.approx(
+                (drawn * kernel[..., 0]).sum(axis=(1, 2)).max(), 1e-3
+            )
 
 
 def test_a_spot_with_its_surround_is_neither_stripes_nor_colour():

@@ -57,45 +57,45 @@ def statistics(model, split):
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_activity_equals_what_all_maps_at_once_say(statistics, maps, layer):
-    found, all_maps = statistics[layer], maps[layer].astype(np.float64)
-    np.testing.assert_allclose(found.active, (all_maps > 0).mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(found.active_images, (all_maps > 0).any(axis=(1, 2)).mean(axis=0))
-    np.testing.assert_allclose(found.mean, all_maps.mean(axis=(0, 1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(found.maximum, all_maps.max(axis=(0, 1, 2)), rtol=1e-6)
-    assert found.images == 23
-    assert found.dead.tolist() == (~all_maps.any(axis=(0, 1, 2))).tolist()
+    of_layer, all_maps = statistics[layer], maps[layer].astype(np.float64)
+    np.testing.assert_allclose(of_layer.active, (all_maps > 0).mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(of_layer.active_images, (all_maps > 0).any(axis=(1, 2)).mean(axis=0))
+    np.testing.assert_allclose(of_layer.mean, all_maps.mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(of_layer.maximum, all_maps.max(axis=(0, 1, 2)), rtol=1e-6)
+    assert of_layer.images == 23
+    assert of_layer.dead.tolist() == (~all_maps.any(axis=(0, 1, 2))).tolist()
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_what_a_unit_cares_for_follows_from_the_mean_of_each_class(statistics, maps, split, layer):
-    found = statistics[layer]
+    of_layer = statistics[layer]
     means = np.array([maps[layer][split["label"] == label].mean(axis=(0, 1, 2)) for label in range(3)])
-    np.testing.assert_allclose(found.class_mean, means, rtol=1e-5)
+    np.testing.assert_allclose(of_layer.class_mean, means, rtol=1e-5)
     for unit in range(means.shape[1]):
-        if found.dead[unit]:
-            assert np.isnan(found.selectivity[unit]) and found.preferred_class[unit] == -1
+        if of_layer.dead[unit]:
+            assert np.isnan(of_layer.selectivity[unit]) and of_layer.preferred_class[unit] == -1
             continue
         first, *others = sorted(means[:, unit], reverse=True)
         rest = np.mean(others)
-        assert found.selectivity[unit] == pytest.approx((first - rest) / (first + rest), rel=1e-4)
+        assert of_layer.selectivity[unit] == pytest.approx((first - rest) / (first + rest), rel=1e-4)
         shares = means[:, unit] / means[:, unit].sum()
-        assert found.class_entropy[unit] == pytest.approx(-sum(p * np.log2(p) for p in shares if p), rel=1e-4)
-        assert found.preferred_class[unit] == means[:, unit].argmax()
+        assert of_layer.class_entropy[unit] == pytest.approx(-sum(p * np.log2(p) for p in shares if p), rel=1e-4)
+        assert of_layer.preferred_class[unit] == means[:, unit].argmax()
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_the_chance_of_a_preference_is_welchs_test_times_the_classes(statistics, maps, split, layer):
     from scipy import stats
 
-    found = statistics[layer]
+    of_layer = statistics[layer]
     means = maps[layer].mean(axis=(1, 2), dtype=np.float64)
-    for unit, best in enumerate(found.preferred_class):
+    for unit, best in enumerate(of_layer.preferred_class):
         if best < 0:
-            assert found.preference_p[unit] == 1
+            assert of_layer.preference_p[unit] == 1
             continue
         its = split["label"] == best
         test = stats.ttest_ind(means[its, unit], means[~its, unit], equal_var=False, alternative="greater")
-        assert found.preference_p[unit] == pytest.approx(min(1, 3 * test.pvalue), rel=1e-3)
+        assert of_layer.preference_p[unit] == pytest.approx(min(1, 3 * test.pvalue), rel=1e-3)
 
 
 def test_units_that_know_no_class_are_rarely_said_to_prefer_one_and_those_that_do_always_are():
@@ -110,25 +110,25 @@ def test_units_that_know_no_class_are_rarely_said_to_prefer_one_and_those_that_d
     for start in range(0, 800, 64):
         rows = slice(start, start + 64)
         collector.add(Batch(start, maps[rows], labels[rows], None, {"conv": maps[rows]}))
-    found = collector.result()["conv"]
-    named = found.preference_p < 0.01
+    of_layer = collector.result()["conv"]
+    named = of_layer.preference_p < 0.01
     assert named[:300].mean() <= 0.02 and named[300:600].mean() <= 0.02
-    assert named[600:].all() and (found.preferred_class[600:] == 3).all()
+    assert named[600:].all() and (of_layer.preferred_class[600:] == 3).all()
     # The largest of eight is far from the mean of the others by chance alone: selectivity does not tell the two apart.
-    assert np.median(found.selectivity[:300]) > found.selectivity[600:].max()
+    assert np.median(of_layer.selectivity[:300]) > of_layer.selectivity[600:].max()
 
 
 def test_duplicates_are_found_by_maps_and_by_kernels(statistics, maps, model):
-    found = statistics["conv1"]
+    of_layer = statistics["conv1"]
     alive = [0, 1, 2, 4]
     expected = np.corrcoef(maps["conv1"].reshape(-1, 5)[:, alive], rowvar=False)
-    np.testing.assert_allclose(found.correlation[np.ix_(alive, alive)], expected, atol=1e-4)
-    assert np.isnan(found.correlation[3]).all() and found.twin[3] == -1
-    assert [pair[:2] for pair in found.duplicates(0.99)] == [(0, 1)]
-    assert (found.twin[0], found.twin[1]) == (1, 0)
+    np.testing.assert_allclose(of_layer.correlation[np.ix_(alive, alive)], expected, atol=1e-4)
+    assert np.isnan(of_layer.correlation[3]).all() and of_layer.twin[3] == -1
+    assert [pair[:2] for pair in of_layer.duplicates(0.99)] == [(0, 1)]
+    assert (of_layer.twin[0], of_layer.twin[1]) == (1, 0)
     flat = model.get_layer("conv1").get_weights()[0].reshape(-1, 5)
     cosine = flat[:, 0] @ flat[:, 4] / np.linalg.norm(flat[:, 0]) / np.linalg.norm(flat[:, 4])
-    assert found.cosine[0, 1] == pytest.approx(1) and found.cosine[0, 4] == pytest.approx(cosine, abs=1e-6)
+    assert of_layer.cosine[0, 1] == pytest.approx(1) and of_layer.cosine[0, 4] == pytest.approx(cosine, abs=1e-6)
 
 
 def test_correlations_survive_maps_that_are_far_from_zero():
@@ -136,8 +136,8 @@ def test_correlations_survive_maps_that_are_far_from_zero():
     offset = layers.Conv2D(2, 1, name="conv", bias_initializer=keras.initializers.Constant(3000.0))
     model = keras.Model(images, offset(images))
     offset.set_weights([np.array([1.0, -1.0]).reshape(1, 1, 1, 2), offset.get_weights()[1]])
-    found = unit_statistics(model, np.random.default_rng(0).uniform(0, 1, (9, 8, 8, 1)), batch_size=4)["conv"]
-    assert found.correlation[0, 1] == pytest.approx(-1, abs=1e-3)
+    of_layer = unit_statistics(model, np.random.default_rng(0).uniform(0, 1, (9, 8, 8, 1)), batch_size=4)["conv"]
+    assert of_layer.correlation[0, 1] == pytest.approx(-1, abs=1e-3)
 
 
 def test_neither_the_size_nor_the_kind_of_batches_changes_the_answer(model, split, statistics):
@@ -153,8 +153,10 @@ def test_neither_the_size_nor_the_kind_of_batches_changes_the_answer(model, spli
 
 
 def test_without_labels_what_concerns_classes_is_unknown(model, split):
-    found = unit_statistics(model, split["image"])["conv2"]
-    assert found.class_mean is None and np.isnan(found.selectivity).all() and (found.preferred_class == -1).all()
+    of_layer = unit_statistics(model, split["image"])["conv2"]
+    assert (
+        of_layer.class_mean is None and np.isnan(of_layer.selectivity).all() and (of_layer.preferred_class == -1).all()
+    )
 
 
 def test_one_pass_over_a_stream_answers_every_question(model, split, statistics):
@@ -167,9 +169,11 @@ def test_one_pass_over_a_stream_answers_every_question(model, split, statistics)
 
     collectors = [StatisticsCollector(), PatchesCollector(2), ConceptsCollector(["a", "b"])]
     seen = []
-    found, patches, concepts = unit_pass(model, stream(), collectors=collectors, progress=lambda *now: seen.append(now))
+    of_layer, patches, concepts = unit_pass(
+        model, stream(), collectors=collectors, progress=lambda *now: seen.append(now)
+    )
     assert passed == [0, 8, 16] and seen == [(8, None), (16, None), (23, None)]  # nobody knows how long a stream is
-    np.testing.assert_allclose(found["conv1"].mean, statistics["conv1"].mean, rtol=1e-5)
+    np.testing.assert_allclose(of_layer["conv1"].mean, statistics["conv1"].mean, rtol=1e-5)
     assert set(patches) == set(concepts) == {"conv1", "conv2"}
 
 

@@ -151,15 +151,15 @@ def test_maps_are_those_the_network_computes_and_looking_changes_nothing(kind, c
 
 def state_of(model):
     """Everything that somebody could notice about a model and its layers."""
-    found = []
+    states = []
     for layer in [model, *model._flatten_layers(include_self=False)]:
         attributes = {
             name: id(value) for name, value in vars(layer).items() if name not in ("_called", "predict_function")
         }
         nodes = len(layer._inbound_nodes), len(layer._outbound_nodes)
         weights = [weight.tobytes() for weight in layer.get_weights()]
-        found.append((layer.name, layer.trainable, str(layer.dtype_policy), attributes, nodes, weights, layer.losses))
-    return found
+        states.append((layer.name, layer.trainable, str(layer.dtype_policy), attributes, nodes, weights, layer.losses))
+    return states
 
 
 def test_stages_between_convolution_and_pooling_are_found_in_order():

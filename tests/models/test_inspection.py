@@ -96,10 +96,10 @@ def test_the_last_batch_of_a_stream_is_filled_up_and_cut(model, images):
         shapes.append(tuple(rows.shape))
         return [rows * 2]
 
-    passes = inspection.stream(
+    batches = inspection.stream(
         "doubled", doubled, 5, lambda rows: [rows.astype("float32")], 2, lambda *now: done.append(now)
     )
-    results = [(rows.tolist(), result.tolist()) for rows, (result,) in passes]
+    results = [(rows.tolist(), result.tolist()) for rows, (result,) in batches]
     assert results == [([0, 1], [0, 2]), ([2, 3], [4, 6]), ([4], [8])]
     assert set(shapes) == {(2,)} and done == [(2, 5), (4, 5), (5, 5)]
 

@@ -28,14 +28,14 @@ def patches(images):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_it_finds_is_uncorrelated_with_mean_zero_and_variance_one(images, channels):
     kernel, bias = whitening(images[..., :channels])
-    found = patches(images[..., :channels]) @ kernel.reshape(-1, filters(channels)) + bias
+    whitened = patches(images[..., :channels]) @ kernel.reshape(-1, filters(channels)) + bias
     half = filters(channels) // 2
-    covariance = np.cov(found[:, :half], rowvar=False)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
+    covariance = np.cov(whitened[:, :half], rowvar=False)
+    np.testing.assert_allclose(whitened.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-3)
     # The faintest components fall short of one by what is added to their variance.
     assert np.all(np.diag(covariance) <= 1.001) and np.all(np.diag(covariance) > 0.9)
-    np.testing.assert_array_equal(found[:, half:], -found[:, :half])
+    np.testing.assert_array_equal(whitened[:, half:], -whitened[:, :half])
 
 
 def test_components_come_largest_first(images):

@@ -114,18 +114,18 @@ def photos(tmp_path):
 def test_steps_on_the_device_are_keras_own_steps_on_the_same_batches(photos, tmp_path, jax_process, way):
     done = jax_process(SCRIPT, photos, tmp_path / "runs", way)
     assert done.returncode == 0, done.stderr
-    (found,) = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert found["losses"] == pytest.approx(found["expected"], rel=1e-4)
-    assert found["differ"] < 1e-4
-    assert found["resumed"] < 1e-6
+    (result,) = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert result["losses"] == pytest.approx(result["expected"], rel=1e-4)
+    assert result["differ"] < 1e-4
+    assert result["resumed"] < 1e-6
     # Whole batches and a smaller one.
-    assert found["validation"] > 16 and found["validation"] % 8
-    for row, scores in zip(found["rows"], found["scored"], strict=True):
+    assert result["validation"] > 16 and result["validation"] % 8
+    for row, scores in zip(result["rows"], result["scored"], strict=True):
         assert row == pytest.approx(scores, rel=1e-3)
-    assert found["orders"] == 3
-    whole = found["steps"] * 8
-    assert all(len(set(epoch)) == whole <= found["size"] for epoch in found["epochs"])
-    assert found["continued"]
+    assert result["orders"] == 3
+    whole = result["steps"] * 8
+    assert all(len(set(epoch)) == whole <= result["size"] for epoch in result["epochs"])
+    assert result["continued"]
 
 
 def test_images_on_the_device_are_refused_where_there_is_no_jax(photos, tmp_path):

@@ -73,14 +73,14 @@ NOT_WELL = [
 ]
 
 
-@pytest.mark.parametrize(("different", "said"), NOT_WELL)
-def test_what_did_not_go_well_is_said_in_a_line_with_what_to_try(different, said):
+@pytest.mark.parametrize(("different", "message"), NOT_WELL)
+def test_what_did_not_go_well_is_said_in_a_line_with_what_to_try(different, message):
     (line,) = diagnose(replace(HEALTHY, **different))
-    assert said in line and "\n" not in line
+    assert message in line and "\n" not in line
 
 
-@pytest.mark.parametrize(("different", "said"), NOT_WELL)
-def test_what_is_to_be_tried_is_a_configuration(different, said):
+@pytest.mark.parametrize(("different", "message"), NOT_WELL)
+def test_what_is_to_be_tried_is_a_configuration(different, message):
     config = replace(HEALTHY, **different).config
     (line,) = diagnose(replace(HEALTHY, **different))
     words = [word.rstrip(".,;") for word in line.split() if "=" in word]
@@ -130,9 +130,9 @@ def trained(tmp_path, data, config):
     model = build_model(config.model, (8, 8), 3, 3, seed=0)
     fit_model(Session(config, run, data), model)
     images, labels = data.splits["test"]
-    said = model.predict(images, verbose=0).argmax(axis=1)
+    predicted = model.predict(images, verbose=0).argmax(axis=1)
     matrix = np.zeros((3, 3), int)
-    np.add.at(matrix, (labels, said), 1)
+    np.add.at(matrix, (labels, predicted), 1)
     return outcome_of(run, data, matrix, "", None)
 
 

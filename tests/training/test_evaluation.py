@@ -50,10 +50,10 @@ def test_accuracy_loss_top5_and_matrix(scored):
 def test_scores_of_each_class(scored):
     evaluation, probabilities, labels = scored
     expected = precision_recall_fscore_support(labels, probabilities.argmax(1), labels=range(7), zero_division=0)
-    for found, wanted in zip(
+    for score, wanted in zip(
         (evaluation.precision, evaluation.recall, evaluation.f1, evaluation.support), expected, strict=True
     ):
-        np.testing.assert_allclose(found, wanted)
+        np.testing.assert_allclose(score, wanted)
 
 
 def test_calibration_error_is_the_weighted_gap_of_fifteen_bins(scored):

@@ -36,8 +36,8 @@ def a_step(model, images):
             loss = tf.reduce_sum(maps * tf.cos(maps))
         return maps, *tape.gradient(loss, [images, *(v.value for v in model.trainable_variables)])
 
-    found = step(tf.constant(images, tf.float32))
-    return [value.numpy() for value in found] + model.get_weights()
+    outputs = step(tf.constant(images, tf.float32))
+    return [value.numpy() for value in outputs] + model.get_weights()
 
 
 def operations(model, images):

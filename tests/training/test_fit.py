@@ -49,8 +49,8 @@ def test_the_layer_that_whitens_is_made_of_training_images_and_stays_as_it_was(s
     model = build_model(config.model, (8, 8), 3, 3, seed=0)
     fitted(run, model, data, config)
     expected = whitening(data.splits["train"][0])
-    for found, weights in zip(run.model.get_layer("whiten").get_weights(), expected, strict=True):
-        np.testing.assert_allclose(found, weights, rtol=1e-6)
+    for stored, weights in zip(run.model.get_layer("whiten").get_weights(), expected, strict=True):
+        np.testing.assert_allclose(stored, weights, rtol=1e-6)
 
     # Weights from another model are not made anew.
     other = build_model(config.model, (8, 8), 3, 3, seed=1)

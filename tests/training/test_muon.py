@@ -49,13 +49,13 @@ def gradients(network):
 
 def test_a_kernel_takes_the_step_of_its_matrix(network, gradients):
     steps = a_step(optimizer(), network, gradients)
-    for place in (0, 2):  # higher than wide; wider than high
-        gradient = gradients[place].astype("float64")
+    for index in (0, 2):  # higher than wide; wider than high
+        gradient = gradients[index].astype("float64")
         rows = gradient.reshape(-1, gradient.shape[-1])
         # Nesterov's look ahead of the first step only scales the gradient, which does not turn it.
         expected = RATE * 0.2 * np.sqrt(max(rows.shape)) * orthogonalized(rows)
-        np.testing.assert_allclose(steps[place].reshape(rows.shape), expected, rtol=2e-3, atol=2e-4)
-        singular = np.linalg.svd(steps[place].reshape(rows.shape), compute_uv=False)
+        np.testing.assert_allclose(steps[index].reshape(rows.shape), expected, rtol=2e-3, atol=2e-4)
+        singular = np.linalg.svd(steps[index].reshape(rows.shape), compute_uv=False)
         assert singular.max() / singular.min() < 2 < np.ptp(np.linalg.svd(rows, compute_uv=False))
 
 
@@ -69,10 +69,10 @@ def test_biases_and_logits_take_the_step_of_adamw_and_other_layers_that_of_keras
     assert [name.split("/")[0] for name in names] == [
         "block1_conv1", "block1_conv1", "block2_conv1", "head_dense1", "logits",
     ]  # fmt: skip
-    for place in (1, 3, 4):
-        np.testing.assert_array_equal(ours[place], theirs[place])
-    for place in (0, 2):
-        assert np.abs(ours[place] - theirs[place]).max() > 0.01
+    for index in (1, 3, 4):
+        np.testing.assert_array_equal(ours[index], theirs[index])
+    for index in (0, 2):
+        assert np.abs(ours[index] - theirs[index]).max() > 0.01
 
 
 def test_a_layer_that_is_left_out_takes_the_step_of_adamw(network, gradients):

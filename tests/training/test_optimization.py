@@ -131,8 +131,8 @@ def cosine(progress):
 )
 def test_the_rate_follows_its_formula_at_every_step(schedule, expected):
     config = training(epochs=10, optimizer={"learning_rate": 2}, schedule=schedule)
-    found = rates(config, steps_per_epoch=4, steps=40)
-    np.testing.assert_allclose(found, [expected(step) for step in range(40)], rtol=1e-5, atol=1e-6)
+    computed = rates(config, steps_per_epoch=4, steps=40)
+    np.testing.assert_allclose(computed, [expected(step) for step in range(40)], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])

@@ -63,10 +63,10 @@ def test_fewer_photographs_are_looked_at_more_often_but_take_less_in_all():
     ],
 )
 def test_what_a_person_writes_stays(words, key, value):
-    found = settled(*words).document()
+    settled_value = settled(*words).document()
     for name in key.split("."):
-        found = found[name]
-    assert found == value
+        settled_value = settled_value[name]
+    assert settled_value == value
 
 
 def test_whoever_takes_another_optimizer_or_network_gets_it_as_it_is():
@@ -130,11 +130,11 @@ CHOSEN = [
 ]
 
 
-@pytest.mark.parametrize(("said", "words"), CHOSEN)
-def test_lines_say_all_that_was_chosen_and_nothing_that_was_typed(said, words):
+@pytest.mark.parametrize(("message", "words"), CHOSEN)
+def test_lines_say_all_that_was_chosen_and_nothing_that_was_typed(message, words):
     both = lines(sizes=[(32, 32)] * 5, side=32)[1:]
-    assert len(both) == 2 and said in " ".join(both)
-    assert said not in " ".join(lines(*words, sizes=[(32, 32)] * 5, side=32)[1:])
+    assert len(both) == 2 and message in " ".join(both)
+    assert message not in " ".join(lines(*words, sizes=[(32, 32)] * 5, side=32)[1:])
 
 
 def test_where_all_was_typed_nothing_is_said_to_be_chosen():

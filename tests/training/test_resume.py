@@ -16,7 +16,7 @@ from convlens.training import Run, Session, fit_model
 from convlens.training.callbacks import Interruption, Stopped
 from convlens.training.checkpoint import State, newest_checkpoint, write_checkpoint
 from convlens.training.optimization import build_schedule
-from convlens.training.resume import changes, check_data, check_request, why_not_longer
+from convlens.training.resume import changes, check_data, check_request, reason_against_more_epochs
 from convlens.training.state import assign
 
 START = ["experiment=cars", "model=vgg", "training.epochs=7", "data.data_dir=/data"]
@@ -95,7 +95,7 @@ def test_more_epochs_are_granted_where_the_rates_of_those_that_are_done_stay_wha
             check_request(*asked(run, "training.epochs=5"))
         with pytest.raises(UserError, match="seed=1, but .* was started with 0"):
             check_request(*asked(run, "training.epochs=12", "seed=1"))
-        assert why_not_longer(run.config) == ""
+        assert reason_against_more_epochs(run.config) == ""
     else:
         with pytest.raises(
             UserError, match=f"was started with 7, and its .* depends on the total number of epochs .*{schedule}"

@@ -68,10 +68,10 @@ def test_durations_read_as_people_say_them():
 
 def test_sigterm_is_passed_on_to_the_job_of_a_sweep_and_its_exit_code_comes_back():
     job = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); time.sleep(60)"
-    before = signal.getsignal(signal.SIGTERM)
+    previous = signal.getsignal(signal.SIGTERM)
     threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()
     assert _run_job([sys.executable, "-c", job], dict(os.environ)) == (143, True)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is previous
 
 
 def test_a_job_that_a_signal_ended_has_the_code_that_a_shell_gives_it():

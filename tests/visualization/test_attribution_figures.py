@@ -51,11 +51,11 @@ def test_a_map_without_negative_values_is_drawn_from_zero_and_a_signed_one_about
     positive[:, 4, 4] = 2.0
     signed = positive.copy()
     signed[:, 8, 8] = -1.0
-    said = texts(explained(images, {"positive": positive}))
-    assert said.count("0") == 2 and said.count("2") == 2 and "−2" not in said
+    labels = texts(explained(images, {"positive": positive}))
+    assert labels.count("0") == 2 and labels.count("2") == 2 and "−2" not in labels
     figure = explained(images, {"signed": signed})
-    said = texts(figure)
-    assert said.count("−2") == 2 and said.count("2") == 2
+    labels = texts(figure)
+    assert labels.count("−2") == 2 and labels.count("2") == 2
     picture = pixels(figure)
     assert has_colour(picture, palette.DIVERGING[510]) and has_colour(picture, palette.colour_weights(-1.0, 2.0))
 
@@ -74,9 +74,11 @@ def test_a_value_that_is_not_a_number_is_yellow_alone_and_covers_nothing_in_the_
 
 
 def test_the_class_its_logit_and_its_probability_are_written(images):
-    said = texts(explained(images, {"map": np.ones((2, SIDE, SIDE))}, true=[0, 1], caption=Caption("run cars/1")))
-    assert {"car", "logit 2", "probability 88.1%", "right", "logit 0", "probability 26.9%", "truly truck"} <= set(said)
-    assert any("run cars/1" in text for text in said)
+    labels = texts(explained(images, {"map": np.ones((2, SIDE, SIDE))}, true=[0, 1], caption=Caption("run cars/1")))
+    assert {"car", "logit 2", "probability 88.1%", "right", "logit 0", "probability 26.9%", "truly truck"} <= set(
+        labels
+    )
+    assert any("run cars/1" in text for text in labels)
 
 
 def test_where_a_map_is_zero_the_overlay_is_the_grey_image(images):
@@ -99,9 +101,9 @@ def test_maps_coarser_than_the_image_are_drawn_as_blocks(images):
 def test_curves_are_sorted_best_first_with_their_areas():
     falling, rising = np.tile([1.0, 0.2, 0.1, 0.0, 0.0], (3, 1)), np.tile([0.0, 0.8, 0.9, 1.0, 1.0], (3, 1))
     bad, good = (Curves(np.linspace(0, 1, 5), *pair) for pair in ((rising, falling), (falling, rising)))
-    said = texts(deletion_insertion_figure({"bad": bad, "good": good}, reference=good))
-    assert said.index("good") < said.index("bad")
-    assert "insertion 0.80" in said and "deletion 0.20" in said
+    labels = texts(deletion_insertion_figure({"bad": bad, "good": good}, reference=good))
+    assert labels.index("good") < labels.index("bad")
+    assert "insertion 0.80" in labels and "deletion 0.20" in labels
 
 
 def test_a_randomised_map_states_its_similarity(images):
@@ -118,8 +120,8 @@ def test_made_images_are_shown_with_unit_activation_and_the_best_real_image(chan
     activations, units = np.arange(5.0), np.arange(5)
     result = Maximization("conv1", units, None, (-1, 1), made, activations, np.zeros((1, 5)))
     figure = maximization_figure(result, real=StrongestImages(real, -activations))
-    said = texts(figure)
-    assert {"unit 4", "4", "−4", "What would excite conv1 most"} <= set(said)
+    labels = texts(figure)
+    assert {"unit 4", "4", "−4", "What would excite conv1 most"} <= set(labels)
     picture = pixels(figure)
     assert has_colour(picture, (0, 0, 0)) and has_colour(picture, palette.HATCH[0])
 

@@ -41,9 +41,9 @@ def pixels(figure: Figure) -> np.ndarray:
     """What the figure shows, (height, width, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+    agg = FigureCanvasAgg(figure)
+    agg.draw()
+    return np.asarray(agg.buffer_rgba())[..., :3]
 
 
 def shows(figure: Figure, colour) -> bool:
@@ -95,9 +95,9 @@ def test_every_figure_is_drawn_of_layers_of_every_shape(odd, scale):
 @pytest.mark.parametrize("figure", ["kernels", "kernels_and_maps", "feature_maps", "extraction", "relu"])
 def test_titles_name_run_epoch_layer_shape_receptive_field_and_scale(figure):
     drawn, _ = drawings(scene(layer("block1_conv1", rgb=True)), figure, Display())[0].draw()
-    told = " ".join(texts(drawn))
+    labels = " ".join(texts(drawn))
     for fact in ("run cars/1", "epoch 7", "block1_conv1", "receptive field 5×5 px", "scale: "):
-        assert fact in told
+        assert fact in labels
 
 
 def test_kernels_say_how_far_learning_moved_them_and_show_what_they_were():
@@ -105,18 +105,18 @@ def test_kernels_say_how_far_learning_moved_them_and_show_what_they_were():
     start = np.zeros_like(unknown.kernel)
     start[..., 0] = 2 * unknown.kernel[..., 0].max()  # drawn in the full colour of the learned kernel beside it
     deep, deep_start = layer("block2_conv1", channels=20), np.ones((3, 3, 20, 6), np.float32)
-    for cosine, said in ((0.97, "hardly changed"), (0.7, "in part"), (0.1, "was learned")):
-        for one, began, mark in ((unknown, start, "RGB"), (deep, deep_start, "learned")):
-            known = replace(one, start=began, changed=np.full(6, cosine))
+    for cosine, words in ((0.97, "hardly changed"), (0.7, "in part"), (0.1, "was learned")):
+        for observed, began, mark in ((unknown, start, "RGB"), (deep, deep_start, "learned")):
+            known = replace(observed, start=began, changed=np.full(6, cosine))
             drawn, arrays = drawings(scene(known), "kernels", Display())[0].draw()
-            told = " ".join(texts(drawn))
-            assert "cosine: 1 unchanged, 0 nothing in common" in told
-            assert f"{cosine:.2f} in the median" in told and said in told
+            labels = " ".join(texts(drawn))
+            assert "cosine: 1 unchanged, 0 nothing in common" in labels
+            assert f"{cosine:.2f} in the median" in labels and words in labels
             assert texts(drawn).count("start") == texts(drawn).count(mark) > 0
             assert arrays["start"] is began
-    for one in (unknown, deep):
-        told = " ".join(texts(drawings(scene(one), "kernels", Display())[0].draw()[0]))
-        assert "cannot tell what was learned" in told and "training.snapshots=40" in told and "start " not in told
+    for observed in (unknown, deep):
+        labels = " ".join(texts(drawings(scene(observed), "kernels", Display())[0].draw()[0]))
+        assert "cannot tell what was learned" in labels and "training.snapshots=40" in labels and "start " not in labels
 
     known = replace(deep, start=start[:, :, :2, :3], changed=np.zeros(3))
     drawn, _ = drawings(scene(known), "kernels", Display())[0].draw()
@@ -147,9 +147,9 @@ def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():
     broken.maps["filter"][0, 0, 0, 0] = np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for one in (silent, broken):
+        for observed in (silent, broken):
             for figure in FIGURES:
-                for drawing in drawings(scene(one), figure, Display()):
+                for drawing in drawings(scene(observed), figure, Display()):
                     drawing.draw()
     drawn, _ = drawings(scene(broken), "kernels", Display())[0].draw()
     assert shows(drawn, palette.NOT_FINITE) and "yellow: not a finite number" in texts(drawn)
@@ -160,8 +160,8 @@ def test_filter_detect_and_condense_are_coloured_on_the_norm_of_filter():
     filtered[0, 0] = [-8, 2]
     filtered[1, 1] = [2, 1]
     maps = {"filter": filtered, "detect": np.maximum(filtered, 0), "condense": np.full((2, 2, 2), 0.5)}
-    one = ObservedLayer("conv", np.ones((3, 3, 3, 2)), {stage: array[None] for stage, array in maps.items()})
-    drawn = feature_maps_figure(Observation((one,), np.zeros((1, 4, 4, 3), np.uint8), ["zero"]), "conv")
+    observed = ObservedLayer("conv", np.ones((3, 3, 3, 2)), {stage: array[None] for stage, array in maps.items()})
+    drawn = feature_maps_figure(Observation((observed,), np.zeros((1, 4, 4, 3), np.uint8), ["zero"]), "conv")
     for value in (-8, 2, 1, 0.5):
         assert shows(drawn, palette.colour_activations(np.array(value), 8.0))
 
@@ -187,11 +187,11 @@ def test_a_frame_that_padding_makes_sets_no_scale_and_is_marked(figure):
         assert shows(drawn, palette.OVER)
         assert any("violet" in text and "up to 50" in text for text in texts(drawn))
     limit = np.abs(np.maximum(framed.maps["filter"], 0 if figure == "pipeline" else -np.inf)[:, 1:]).max()
-    told = [label.get_text() for axes in drawn.axes for label in axes.get_xticklabels()] + texts(drawn)
+    labels = [label.get_text() for axes in drawn.axes for label in axes.get_xticklabels()] + texts(drawn)
     if figure == "kernels_and_maps":  # each unit on a scale of its own: the largest of them is the layer's
-        assert f"a ±{limit:.3g}" in told
+        assert f"a ±{limit:.3g}" in labels
     elif figure not in ("relu", "pipeline"):
-        assert f"{limit:.3g}" in told
+        assert f"{limit:.3g}" in labels
 
 
 def test_extraction_of_a_deep_unit_shows_the_maps_that_it_reads_and_not_the_photo_as_its_input():
@@ -245,14 +245,14 @@ def test_a_layer_that_mixes_its_kernels_has_none_beside_a_map():
 
 
 def test_relu_says_which_units_are_shown_and_why():
-    one = layer(units=6, dead=[2])
-    drawn, arrays = drawings(scene(one), "relu", Display())[0].draw()
+    observed = layer(units=6, dead=[2])
+    drawn, arrays = drawings(scene(observed), "relu", Display())[0].draw()
     written = [text.get_text() for axes in drawn.axes for text in axes.texts]
-    order = [unit for unit in np.argsort(-one.maps["detect"].mean(axis=(0, 1, 2))) if unit != 2]
+    order = [unit for unit in np.argsort(-observed.maps["detect"].mean(axis=(0, 1, 2))) if unit != 2]
     np.testing.assert_array_equal(arrays["units"], [order[0], order[2], order[4]])
     for unit, why in zip(arrays["units"], ("the most active", "the middle", "the least active of those"), strict=True):
         assert any(text.startswith(f"unit {unit}: {why}") for text in written)
-    drawn, _ = drawings(scene(one), "relu", Display(units=[4]))[0].draw()
+    drawn, _ = drawings(scene(observed), "relu", Display(units=[4]))[0].draw()
     assert any(text.get_text() == "unit 4: asked for" for axes in drawn.axes for text in axes.texts)
 
 
@@ -270,9 +270,9 @@ def test_brightness_is_not_blank_among_the_kernels_of_a_whitening_layer():
         0, 2, (4, 9, 9, 3)
     )
     kernel, _ = whitening(np.clip(images, 0, 255).astype(np.uint8))
-    one = replace(layer(units=24), kernel=kernel, rgb=True)
+    observed = replace(layer(units=24), kernel=kernel, rgb=True)
     brightness = int(np.abs(kernel).max(axis=(0, 1, 2)).argmin())
-    drawn, arrays = drawings(scene(one), "kernels", Display())[0].draw()
+    drawn, arrays = drawings(scene(observed), "kernels", Display())[0].draw()
     weakest = kernel[..., brightness]
     assert np.abs(weakest).max() < 0.1 * np.abs(kernel).max()
     for channel in range(3):
@@ -283,20 +283,20 @@ def test_brightness_is_not_blank_among_the_kernels_of_a_whitening_layer():
 
 @pytest.mark.parametrize("figure", ["feature_maps", "kernels_and_maps", "extraction", "pipeline"])
 def test_a_picture_that_was_cropped_says_so(figure):
-    told = replace(scene(layer()), notes=["cropped: the middle 16×24 of 16×40", ""])
-    drawn, _ = drawings(told, figure, Display())[0].draw()
+    noted = replace(scene(layer()), notes=["cropped: the middle 16×24 of 16×40", ""])
+    drawn, _ = drawings(noted, figure, Display())[0].draw()
     assert "the middle 16×24 of 16×40" in " ".join(texts(drawn))
 
 
 def test_a_colour_bar_stands_only_where_all_tiles_share_its_norm():
-    one = layer()
+    observed = layer()
     bars = {
-        scale: len(drawings(scene(one), "feature_maps", Display(scale=scale))[0].draw()[0].axes)
+        scale: len(drawings(scene(observed), "feature_maps", Display(scale=scale))[0].draw()[0].axes)
         for scale in ("unit", "layer", "global")
     }
     assert bars == {"unit": 0, "layer": 1, "global": 1}
-    drawn, _ = drawings(scene(one), "feature_maps", Display(scale="unit"))[0].draw()
-    ranges = palette.limits(one.maps["filter"][0], "unit")
+    drawn, _ = drawings(scene(observed), "feature_maps", Display(scale="unit"))[0].draw()
+    ranges = palette.limits(observed.maps["filter"][0], "unit")
     assert {f"±{limit:.3g}" for limit in ranges} <= set(texts(drawn))
 
 
@@ -321,9 +321,9 @@ def test_of_a_deep_kernel_each_unit_shows_the_slices_with_the_largest_weights_an
     kernel = np.zeros((3, 3, 40, 2))
     kernel[0, 0, [3, 38, 7], 0] = [1, 3, 0.1]
     kernel[0, 0, [5, 6], 1] = [0.5, -0.2]
-    told = texts(kernels_figure(ObservedLayer("conv", kernel), display=Display(max_inputs=2)))
-    assert [text for text in told if text in {"3", "38", "7", "5", "6"}] == ["38", "3", "5", "6"]
-    assert {"±3", "±0.5", "100%"} <= set(told) and any("squared weights" in text for text in told)
+    labels = texts(kernels_figure(ObservedLayer("conv", kernel), display=Display(max_inputs=2)))
+    assert [text for text in labels if text in {"3", "38", "7", "5", "6"}] == ["38", "3", "5", "6"]
+    assert {"±3", "±0.5", "100%"} <= set(labels) and any("squared weights" in text for text in labels)
     for slices in (1, 3):
         drawn, _ = drawings(scene(layer(channels=64, units=64)), "kernels", Display(max_inputs=slices))[0].draw()
         assert sum(text.get_ha() == "center" for text in drawn.texts) == 16 * slices
@@ -383,17 +383,17 @@ def test_kernels_are_drawn_each_on_a_scale_that_shows_it_and_the_title_says_so(f
 
 
 def test_show_kernel_prints_every_number_in_its_cell():
-    told = texts(show_kernel(np.array([[-1, 0], [8, 2.5]])))
-    assert {"−1.00", "0.00", "8.00", "2.50"} <= set(told)
+    labels = texts(show_kernel(np.array([[-1, 0], [8, 2.5]])))
+    assert {"−1.00", "0.00", "8.00", "2.50"} <= set(labels)
     assert {"−1", "8"} <= set(texts(show_kernel(np.array([[-1, 8]]))))
 
 
 def test_relu_figure_states_the_share_that_relu_removes():
     values = np.array([-2.0, -1.0, 0.0, 3.0, 4.0])
-    one = ObservedLayer("conv", np.ones((3, 3, 3, 1)), {"filter": values[None, None, :, None]})
-    drawn = relu_figure(Observation((one,), np.zeros((1, 4, 4, 3), np.uint8), ["zero"]), "conv")
-    told = [text.get_text() for axes in drawn.axes for text in axes.texts]
-    assert told == ["ReLU removes 60.0%", "unit 0: the unit most active on these images", "keeps 40.0%"]
+    observed = ObservedLayer("conv", np.ones((3, 3, 3, 1)), {"filter": values[None, None, :, None]})
+    drawn = relu_figure(Observation((observed,), np.zeros((1, 4, 4, 3), np.uint8), ["zero"]), "conv")
+    labels = [text.get_text() for axes in drawn.axes for text in axes.texts]
+    assert labels == ["ReLU removes 60.0%", "unit 0: the unit most active on these images", "keeps 40.0%"]
     heights = [bar.get_height() for bar in drawn.axes[1].patches]
     assert sum(heights) == 5 and drawn.axes[0].get_xlim() == drawn.axes[1].get_xlim()
 
@@ -405,15 +405,15 @@ def test_the_relu_figure_is_drawn_only_of_layers_that_have_a_relu():
 
 
 def test_the_arrays_of_a_drawing_are_what_it_shows():
-    one = layer(rgb=True, dead=[0])
-    seen = scene(one)
+    observed = layer(rgb=True, dead=[0])
+    seen = scene(observed)
     maps = drawings(seen, "feature_maps", Display())[1].draw()[1]
-    np.testing.assert_array_equal(maps["filter"], one.maps["filter"][1])
+    np.testing.assert_array_equal(maps["filter"], observed.maps["filter"][1])
     np.testing.assert_array_equal(maps["image"], seen.images[1])
     drawing = drawings(seen, "extraction", Display())[0]
-    strongest = int(one.maps["detect"].mean(axis=(0, 1, 2)).argmax())
+    strongest = int(observed.maps["detect"].mean(axis=(0, 1, 2)).argmax())
     assert drawing.name == f"extraction-conv-unit{strongest}"
-    np.testing.assert_array_equal(drawing.draw()[1]["condense"], one.maps["condense"][..., strongest])
+    np.testing.assert_array_equal(drawing.draw()[1]["condense"], observed.maps["condense"][..., strongest])
 
 
 def test_the_pipeline_shows_the_last_layer_of_each_block():

@@ -38,10 +38,10 @@ def texts(figure: Figure) -> list[str]:
 def pixels(figure: Figure) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
+    agg = FigureCanvasAgg(figure)
     with palette.without_glyph_warnings():
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+        agg.draw()
+    return np.asarray(agg.buffer_rgba())[..., :3]
 
 
 def shows(figure: Figure, colour) -> bool:
@@ -142,8 +142,8 @@ def test_boxes_are_to_scale():
 def test_an_unknown_cost_is_told():
     steps = [step("own", "Own", sources=(-1,))]
     steps = [replace(steps[0], parameters=5, multiply_adds=None)]
-    told = " ".join(texts(architecture_figure(network(steps))))
-    assert "MAC unknown" in told and "at least 0 multiply-accumulates" in told
+    labels = " ".join(texts(architecture_figure(network(steps))))
+    assert "MAC unknown" in labels and "at least 0 multiply-accumulates" in labels
 
 
 def test_similarity_frames_each_rows_best_and_hatches_what_is_not_known():
@@ -173,10 +173,10 @@ def test_kernels_and_their_difference_share_one_norm(channels):
     other = -kernel
     other[..., 3] = np.nan
     drawn = matched_units_figure(matched(kernel, other, [0.2, 0.9, 0.5, np.nan], [2, 0, 1, -1]), rgb=channels == 3)
-    told = texts(drawn)
-    assert [text for text in told if " ~ " in text and "·" not in text] == ["1 ~ 0", "2 ~ 1", "0 ~ 2", "3 ~ none"]
+    labels = texts(drawn)
+    assert [text for text in labels if " ~ " in text and "·" not in text] == ["1 ~ 0", "2 ~ 1", "0 ~ 2", "3 ~ none"]
     # The differences are twice as large as the kernels, and on the same norm.
-    assert f"±{2 * np.abs(kernel[..., :3]).max():.3g}" in " ".join(told)
+    assert f"±{2 * np.abs(kernel[..., :3]).max():.3g}" in " ".join(labels)
     assert shows(drawn, palette.HATCH[1])
 
 
@@ -195,10 +195,10 @@ def test_class_accuracy_tells_the_largest_difference_first():
     first, second = [[5, 5, 0], [2, 18, 0], [0, 0, 0]], [[6, 4, 0], [10, 10, 0], [0, 0, 0]]
     result = Agreement(np.array([first, second]), np.array([[3, 5], [10, 12]]))
     drawn = class_accuracy_figure(result, caption=Caption(labels=["cat", "dog", "emu"]))
-    told = texts(drawn)
-    assert [name for name in told if name in ("cat", "dog", "emu")] == ["dog", "cat", "emu"]
-    assert "−40.0 points   of 20" in told and "no images" in told
-    assert {"both right: 12 (40.0%)", "only A right: 10 (33.3%)", "only B right: 5 (16.7%)"} <= set(told)
+    labels = texts(drawn)
+    assert [name for name in labels if name in ("cat", "dog", "emu")] == ["dog", "cat", "emu"]
+    assert "−40.0 points   of 20" in labels and "no images" in labels
+    assert {"both right: 12 (40.0%)", "only A right: 10 (33.3%)", "only B right: 5 (16.7%)"} <= set(labels)
 
 
 def test_neighbours_of_another_class_are_red():

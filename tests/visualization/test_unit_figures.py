@@ -42,9 +42,9 @@ def texts(figure: Figure) -> list[str]:
 
 def area(figure: Figure, colour) -> int:
     """How many pixels of the figure have a colour."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return int((np.asarray(canvas.buffer_rgba())[..., :3] == np.asarray(colour)).all(axis=-1).sum())
+    agg = FigureCanvasAgg(figure)
+    agg.draw()
+    return int((np.asarray(agg.buffer_rgba())[..., :3] == np.asarray(colour)).all(axis=-1).sum())
 
 
 def shows(figure: Figure, colour) -> bool:
@@ -163,9 +163,9 @@ def test_every_figure_is_drawn_at_a_size_that_fits_a_page_and_without_a_warning(
 
 @pytest.mark.parametrize("name", ["unit_statistics", "top_patches", "concepts", "ablation"])
 def test_titles_name_run_epoch_layer_and_receptive_field(name):
-    told = " ".join(texts(FIGURES[name]()))
+    labels = " ".join(texts(FIGURES[name]()))
     for fact in ("run cars/1", "epoch 7", "block1_conv1", "receptive field 5×5 px", "test"):
-        assert fact in told
+        assert fact in labels
 
 
 def test_the_table_marks_dead_units_and_duplicates_and_drops_none():
@@ -242,17 +242,17 @@ def test_patches_are_told_with_their_strength_and_class():
 
 
 def test_a_receptive_field_states_its_size_also_in_the_padding():
-    told = texts(receptive_field_figure(GREY, views(1)))
-    assert "sees 10×10 px" in told and "matters: about 19×19 px" in told
-    assert any("mean over units and 3 images" in text for text in told)
+    labels = texts(receptive_field_figure(GREY, views(1)))
+    assert "sees 10×10 px" in labels and "matters: about 19×19 px" in labels
+    assert any("mean over units and 3 images" in text for text in labels)
 
 
 def test_concepts_state_the_overlap_with_the_best_part_first():
-    told = texts(concepts_figure(*concepts(share=0.02)))
-    assert [text for text in told if text.startswith("unit ")] == ["unit 2: window $x$  0.30", "unit 0: wheel  0.10"]
-    assert "detectors by part: wheel 1, window $x$ 1" in " ".join(told)
-    assert "2 of 3 units overlap a part by 4% or more" in " ".join(told)
-    assert "the top 2.0% of a unit's activations" in " ".join(told)
+    labels = texts(concepts_figure(*concepts(share=0.02)))
+    assert [text for text in labels if text.startswith("unit ")] == ["unit 2: window $x$  0.30", "unit 0: wheel  0.10"]
+    assert "detectors by part: wheel 1, window $x$ 1" in " ".join(labels)
+    assert "2 of 3 units overlap a part by 4% or more" in " ".join(labels)
+    assert "the top 2.0% of a unit's activations" in " ".join(labels)
 
 
 def test_ablation_states_changes_in_points_and_colours_classes_on_one_norm_about_zero():

@@ -14,10 +14,10 @@ def images(nothing_kept, monkeypatch):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """The lines that the user is told about images on disk."""
+def notes(monkeypatch):
+    """The notes that are printed about images on disk."""
     lines = []
-    monkeypatch.setattr("convlens.data.cache.disk.tell", lines.append)
+    monkeypatch.setattr("convlens.data.cache.disk.print_note", lines.append)
     return lines
 
 

@@ -95,12 +95,12 @@ def test_an_open_dataset_outlives_its_files(root, images):
     assert len(data._cache.filled("train").all()) == 72
 
 
-def test_what_is_written_and_how_to_turn_it_off_is_told_once(root, told, images):
+def test_what_is_written_and_how_to_turn_it_off_is_told_once(root, notes, images):
     from_root(root, progress=True).load()
-    (line,) = told
+    (line,) = notes
     assert f"0.0 MB in {images}" in line and "data.cache=none" in line
     from_root(root, progress=True).load()
-    assert len(told) == 1
+    assert len(notes) == 1
 
 
 def test_only_the_role_that_is_evaluated_is_written(opened, images):

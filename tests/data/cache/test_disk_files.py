@@ -112,7 +112,7 @@ def test_a_file_that_is_cut_short_during_a_training_is_named(root, images):
     batches = data.training(8, 0, 50)
     (path,) = images.rglob("train.npy")
     with pytest.raises(UserError, match=rf"changed since training began: {path} cannot be read: it was cut short"):
-        with data.telling_faults():
+        with data.faults_as_user_errors():
             for number, _ in enumerate(batches):
                 if number == 2:
                     os.truncate(path, 1000)

@@ -21,7 +21,7 @@ from tests.data.cache.opening import (
 GB = 10**9
 
 
-def test_images_lie_on_disk_where_they_do_not_fit_in_memory(root, monkeypatch, told):
+def test_images_lie_on_disk_where_they_do_not_fit_in_memory(root, monkeypatch, notes):
     whole = 90 * 360 + 3 * 128
     sizes = {"convlens.data.cache.memory.free_memory": 4 * 90 * 360, "convlens.data.cache.disk_space.free": 4 * whole}
 
@@ -42,15 +42,15 @@ def test_images_lie_on_disk_where_they_do_not_fit_in_memory(root, monkeypatch, t
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_where_the_disk_is_full_images_are_streamed_and_it_is_told_once(
-    opened, images, told, monkeypatch, too_large_for_memory, code
+    opened, images, notes, monkeypatch, too_large_for_memory, code
 ):
     expected = arrays(opened("none").training(8, 0, 1))
     data = opened("auto", progress=True)
     with monkeypatch.context() as patch:
         refuse_to_write(patch, code)
         assert_same(arrays(data.training(8, 0, 1)), expected)
-    assert [line for line in told if "written once" not in line] == told[1:] and len(told) == 2
-    assert f"train.npy cannot be written: {os.strerror(code)}" in told[1] and "decodes them again" in told[1]
+    assert [line for line in notes if "written once" not in line] == notes[1:] and len(notes) == 2
+    assert f"train.npy cannot be written: {os.strerror(code)}" in notes[1] and "decodes them again" in notes[1]
     assert not names_in(images)
 
 
@@ -70,12 +70,12 @@ def test_images_that_take_more_than_is_free_are_refused_before_they_are_decoded(
         refuse.load()
 
 
-def test_a_cache_that_cannot_be_written_is_told_or_refused(root, monkeypatch, told, too_large_for_memory):
+def test_a_cache_that_cannot_be_written_is_told_or_refused(root, monkeypatch, notes, too_large_for_memory):
     expected = arrays(from_root(root, "none").training(8, 0, 1))
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     monkeypatch.setattr("convlens.data.cache.disk_space.free", lambda: GB)
     assert_same(arrays(from_root(root, "auto", progress=True).training(8, 0, 1)), expected)
-    assert len(told) == 1 and "/dev/null/convlens/images" in told[0] and "Not a directory" in told[0]
+    assert len(notes) == 1 and "/dev/null/convlens/images" in notes[0] and "Not a directory" in notes[0]
     with pytest.raises(UserError, match="data.cache=disk: /dev/null.* cannot be written"):
         from_root(root).load()
 

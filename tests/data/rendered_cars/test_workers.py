@@ -21,16 +21,16 @@ for picture in render_all(["sedan", "bus"], "train", {count}, 64):
 
 def running(pattern):
     """Process ids whose command line holds the text."""
-    found = []
+    process_ids = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
                     if pattern.encode() in file.read():
-                        found.append(int(entry))
+                        process_ids.append(int(entry))
             except OSError:
                 pass  # it has just ended
-    return found
+    return process_ids
 
 
 def test_pictures_come_in_order_and_are_those_of_render(monkeypatch):

@@ -155,8 +155,8 @@ def test_a_folder_under_another_name_can_play_a_role(from_folder):
 
 def test_a_root_that_is_missing_empty_or_a_file_is_told_apart(photos):
     root = photos({"cat": 1})
-    answers = {"phots": "Did you mean '.*photos'", "photos/cat": "no images", "photos/cat/000.png": "is a file"}
-    for given, message in answers.items():
+    messages = {"phots": "Did you mean '.*photos'", "photos/cat": "no images", "photos/cat/000.png": "is a file"}
+    for given, message in messages.items():
         with pytest.raises(UserError, match=message):
             open_dataset(Data(source="folder", root=str(root.parent / given)), progress=False)
 

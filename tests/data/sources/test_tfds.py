@@ -103,7 +103,7 @@ def test_a_mistake_is_answered_in_one_line(from_tfds, keys, message):
 
 
 def test_a_dataset_that_cannot_be_downloaded_is_refused_in_seconds_with_a_way_out(from_tfds, tmp_path, monkeypatch):
-    monkeypatch.setattr("convlens.data.sources.tfds_preparation._answers", lambda url: False)
+    monkeypatch.setattr("convlens.data.sources.tfds_preparation._is_reachable", lambda url: False)
     began = time.monotonic()
     with pytest.raises(UserError, match="cs.toronto.edu does not answer.*tfds.builder.*cifar10.*data_dir.*data=folder"):
         from_tfds("cifar10", data_dir=str(tmp_path))
@@ -120,7 +120,7 @@ def test_a_host_that_swallows_every_question_is_left_after_seconds(monkeypatch):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         began = time.monotonic()
-        assert not tfds_preparation._answers(f"http://127.0.0.1:{silent.getsockname()[1]}/file")
+        assert not tfds_preparation._is_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/file")
         assert time.monotonic() - began < 3
 
 

@@ -81,11 +81,11 @@ def test_a_dataset_without_code_is_found_by_its_name_configuration_and_version(t
             (folder / FEATURES).write_text("{}")
     (tmp_path / "strange_birds/.config").mkdir()
     (tmp_path / "strange_birds/.config/metadata.json").write_text('{"default_config_name": "two"}')
-    found = {
+    full_names = {
         given: named(Data(source="tfds", name=f"strange_birds{given}", data_dir=str(tmp_path))).name
         for given in ("", "/one", "/one:1.*.*", ":1.2.0")
     }
-    assert found == {
+    assert full_names == {
         "": "strange_birds/two/2.0.0",
         "/one": "strange_birds/one/2.0.0",
         "/one:1.*.*": "strange_birds/one/1.10.0",

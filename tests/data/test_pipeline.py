@@ -68,6 +68,7 @@ def test_a_stream_continues_exactly_where_another_one_was_left(opened, epoch, st
     assert_same(whole[9 * epoch + step :], rest)
 
 
+@pytest.mark.heavy
 def test_flips_that_alternate_show_each_image_once_either_way_in_two_epochs(opened):
     known = {image.tobytes(): number for number, image in enumerate(opened().examples("train", range(72))[0])}
     data = opened(augment={"flip": "alternate"})
@@ -87,6 +88,7 @@ def test_flips_that_alternate_show_each_image_once_either_way_in_two_epochs(open
     np.testing.assert_array_equal([third, fourth], [first, second])
 
 
+@pytest.mark.heavy
 def test_every_epoch_sees_every_image_once_in_an_order_of_its_own(opened):
     data = opened()
     epochs = [

@@ -161,6 +161,16 @@ class Splits(Section):
     test: Text | None = None  # evaluated once, at the end
 
 
+# The keys of `Data` by which each source finds its images. Those of another source are refused, not ignored.
+ADDRESSES = {
+    "rendered_cars": ("name", "data_dir", "manual_dir"),
+    "tfds": ("name", "data_dir", "manual_dir"),
+    "folder": ("root",),
+    "arrays": (),  # a program gives them
+}
+ADDRESS_KEYS = tuple(dict.fromkeys(key for keys in ADDRESSES.values() for key in keys))
+
+
 class Data(Section):
     """Where images come from and what is done to them before the model sees them."""
 
@@ -200,6 +210,11 @@ class Data(Section):
     #   none: nowhere; images are decoded again in each epoch
     shuffle_buffer: Count = 10000  # number of images that are shuffled at a time when a dataset is streamed
     augment: Augment = Augment()
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """The keys by which the source finds its images."""
+        return ADDRESSES[self.source]
 
     @model_validator(mode="after")
     def _source_has_its_address(self):

@@ -21,6 +21,9 @@ from .sources.folder_split import (
     FolderSplit as FolderSplit,
     Photos as Photos,
 )
+from .sources.opening import (
+    check_address as check_address,
+)
 from .sources.tfds_names import (
     check_name as check_name,
 )
@@ -37,6 +40,7 @@ __all__ = [
     "Source",
     "Split",
     "carve_missing",
+    "check_address",
     "check_name",
     "check_root",
     "fit_image",

@@ -97,6 +97,15 @@ print([name for name in package.__all__ if isinstance(getattr(package, name), ty
 """
 
 
+@pytest.mark.parametrize("package", ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.pyi"))])
+def test_both_lists_of_a_stub_have_the_same_names(package):
+    """`__all__` is for type checkers; what is imported above it is what the package gives."""
+    stub = ast.parse((ROOT / package / "__init__.pyi").read_text())
+    imported = {name.asname for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    (listed,) = (ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert len(listed) == len(set(listed)) and imported == set(listed), f"only in one list: {imported ^ set(listed)}"
+
+
 @pytest.mark.parametrize("package", sorted(path.parent.name for path in ROOT.glob("*/__init__.pyi")))
 def test_a_public_name_is_no_module_whichever_module_was_imported_first(package):
     """A function in a module of its own name would be lost to it, where the package's stub names another module."""

@@ -1,9 +1,10 @@
 """Checks of values that are valid one by one but not together, made before Keras is imported."""
 
 from convlens.configs import Train
+from convlens.configs.schema import ADDRESS_KEYS, ADDRESSES
 from convlens.core.errors import UserError
 from convlens.core.program import word
-from convlens.data import check_name, check_root
+from convlens.data import check_address
 from convlens.models import check_model
 from convlens.training.network_file import check_network
 from convlens.training.optimizer_options import check_options, parameters_in_source
@@ -33,10 +34,7 @@ def check_choices(config: Train) -> None:
         check_options(optimizer, parameters)
     if config.init_from:
         model_file(config.init_from)
-    if config.data.source == "folder":
-        check_root(config.data.image_root)
-    if config.data.source == "tfds":
-        check_name(config.data)
+    check_address(config.data)
     if config.data.image_size and "model.filters" not in open_keys(config):
         check_model(config.model, config.data.image_size, config.data.channels or 3, classes=2)
 
@@ -48,15 +46,16 @@ def _check_source(config: Train) -> None:
         raise UserError(
             "data.source=arrays is for convlens.fit, which takes them from a program; begin with data=folder."
         )
-    if data.root is not None and data.source != "folder":
+    if data.root is not None and "root" not in data.address:
+        takers = " or ".join(f"data={source}" for source, keys in ADDRESSES.items() if "root" in keys)
         raise UserError(
-            f"{word('data.root', data.root)} applies only to data=folder, but this training reads {data.source}. Add "
-            f"data=folder, or begin with experiment=folder."
+            f"{word('data.root', data.root)} applies only to {takers}, but this training reads {data.source}. Add "
+            f"{takers}, or begin with experiment=folder."
         )
-    for key in ("name", "data_dir", "manual_dir"):
+    for key in ADDRESS_KEYS:
         # Not what an experiment says: it may have been made for another source.
-        if data.source == "folder" and f"data.{key}" in config.typed and getattr(data, key) is not None:
-            typed = word(f"data.{key}", getattr(data, key))
+        if key not in data.address and f"data.{key}" in config.typed and getattr(data, key) is not None:
+            typed, taken = word(f"data.{key}", getattr(data, key)), " and ".join(f"data.{own}" for own in data.address)
             raise UserError(
-                f"{typed} has no effect with data=folder, which takes data.root. Leave it out, or add data=tfds."
+                f"{typed} has no effect with data={data.source}, which takes {taken}. Leave it out, or add data=tfds."
             )

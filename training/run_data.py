@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from convlens.configs.schema import DataLocation
+from convlens.configs.schema import ADDRESS_KEYS, DataLocation
 from convlens.core.errors import UserError
 from convlens.core.program import word
 
@@ -44,12 +44,12 @@ def check_image_shape(run: "Run", dataset: "Dataset") -> None:
 
 def _refuse_other_source(run: "Run", typed: dict[str, Any]) -> None:
     """Raises `UserError` for a location of another kind of data than the run's; it would be ignored."""
-    source = run.config.data.source
-    for key in ("root",) if source != "folder" else ("data_dir", "manual_dir"):
-        if typed.get(key) is not None:
-            right = "data.data_dir" if source != "folder" else "data.root"
+    data = run.config.data
+    right = next(f"data.{key}" for key in DataLocation.model_fields if key in data.address)
+    for key in ADDRESS_KEYS:
+        if key not in data.address and typed.get(key) is not None:
             raise UserError(
-                f"{word(f'data.{key}', typed[key])} is not read: run {run.path} learned from {source}, whose "
+                f"{word(f'data.{key}', typed[key])} is not read: run {run.path} learned from {data.source}, whose "
                 f"place is {right}."
             )
 
@@ -58,7 +58,7 @@ def _refuse_saved_places(run: "Run", typed: dict[str, Any]) -> None:
     """Raises `UserError` where only the saved configuration names a folder that preparing would write or unpack."""
     for key in ("data_dir", "manual_dir"):
         saved = getattr(run.config.data, key)
-        if run.config.data.source != "folder" and saved is not None and key not in typed:
+        if key in run.config.data.address and saved is not None and key not in typed:
             raise UserError(
                 f"data.prepare=true prepares nothing in a place that only the configuration of run {run.path} "
                 f"names. If that is what you want, add {word(f'data.{key}', saved)}"

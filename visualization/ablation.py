@@ -112,7 +112,7 @@ def _draw_curves(sheet: Sheet, x: float, y: float, together: "ShareAblation", in
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(fontsize=palette.LABEL_SIZE, frameon=False, loc="best")
-    sheet.text(x, y + CURVE_HEIGHT + 90, "", palette.BODY_SIZE)  # room for the axis's label
+    sheet.grow_to(y + CURVE_HEIGHT + 90 + line_height(palette.BODY_SIZE))
 
 
 def _points(change: float) -> str:

@@ -181,7 +181,7 @@ def class_accuracy_figure(
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     below = _draw_agreement(sheet, left + TRACK + 320, y, both, names)
-    sheet.text(left, max(y + ROW * len(order) + LINE + 20, below), "", palette.LABEL_SIZE)
+    sheet.grow_to(max(y + ROW * len(order) + LINE + 20, below) + LINE)
     return sheet.figure()
 
 

@@ -75,7 +75,7 @@ def confusion_examples_figure(confusions: "ConfusionExamples", *, caption: Capti
                     else str(matrix[true, predicted_class])
                 )
                 sheet.text(x + 2, top + cell + 4, count, palette.LABEL_SIZE, color=ink)
-    sheet.text(MARGIN, y + len(shown) * step_y, "", palette.LABEL_SIZE)
+    sheet.grow_to(y + len(shown) * step_y + line_height(palette.LABEL_SIZE))
     return sheet.figure()
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from convlens.visualization import palette
 from convlens.visualization.caption import UNKNOWN, Caption, heading
 from convlens.visualization.display import Display, reasons, selection_text, units_alive
-from convlens.visualization.sheet import MARGIN, Sheet, number
+from convlens.visualization.sheet import MARGIN, Sheet, line_height, number
 
 if TYPE_CHECKING:
     from convlens.interpret import Observation
@@ -82,7 +82,7 @@ def relu_figure(
             axes.text(0.98, 0.8 - 0.15 * line, note, color=palette.DEAD_TEXT, ha="right", **style)
         y += HISTOGRAM + 60
     axes.set_xlabel("filter: the pre-activation, convolution plus bias", fontsize=palette.BODY_SIZE)
-    sheet.text(left, y + 30, "", palette.BODY_SIZE)
+    sheet.grow_to(y + 30 + line_height(palette.BODY_SIZE))
     return sheet.figure()
 
 

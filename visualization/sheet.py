@@ -56,6 +56,10 @@ class Sheet:
     def _hold(self, right: float, bottom: float) -> None:
         self.width, self.height = max(self.width, round(right)), max(self.height, round(bottom))
 
+    def grow_to(self, y: float) -> None:
+        """Makes the sheet reach down to `y`: for what axes have around them, whose size is not known beforehand."""
+        self._hold(0, y)
+
     def paint(self, x: float, y: float, colours: np.ndarray) -> None:
         """Colours of shape (height, width, 3) uint8, a pixel each."""
         self._tiles.append((round(x), round(y), colours))
@@ -99,7 +103,7 @@ class Sheet:
         return y
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes for a graph at a place."""
+        """Axes for a graph at a place; their ticks and labels lie around it, and need `grow_to` below it."""
         axes = self._figure.add_axes((0, 0, 1, 1), zorder=2)
         axes.tick_params(labelsize=palette.LABEL_SIZE, colors=palette.TEXT)
         for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):

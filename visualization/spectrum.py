@@ -53,5 +53,5 @@ def kernel_spectrum_figure(spectra: Sequence["LayerSpectrum"], *, caption: Capti
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    sheet.text(MARGIN, y + step_y * math.ceil(len(spectra) / columns) - 60, "", palette.LABEL_SIZE)
+    sheet.grow_to(y + step_y * math.ceil(len(spectra) / columns) - 60 + line)
     return sheet.figure()

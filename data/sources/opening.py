@@ -4,7 +4,17 @@ from convlens.configs import Data
 from convlens.core.errors import UserError
 from convlens.core.quiet import quietly
 from convlens.data.base import Source
-from convlens.data.sources.tfds_names import parse_name
+from convlens.data.sources.tfds_names import check_name, parse_name
+
+
+def check_address(config: Data) -> None:
+    """Raises `UserError` for an address where the source cannot find images; imports nothing heavy, reads no image."""
+    if config.source == "folder":
+        from convlens.data.sources.folder import check_root
+
+        check_root(config.image_root)
+    if config.source == "tfds":
+        check_name(config)
 
 
 def open_source(config: Data, progress: bool) -> Source:

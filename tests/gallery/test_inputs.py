@@ -77,7 +77,7 @@ def test_confidence_is_the_probability_of_what_the_model_says(photos_run, inputs
 
 def test_units_are_asked_no_more_than_the_figures_need(cars_run, inputs_of):
     statistics = inputs_of(cars_run, ["unit_statistics"], images=8).unit_results
-    assert statistics.patches is None and statistics.concepts is None
+    assert statistics.patches == {} and statistics.concepts == {}
     concepts = inputs_of(cars_run, ["concepts"], images=8).unit_results
     assert set(concepts.concepts) == {"block1_conv1", "block2_conv1"} and concepts.patches
 

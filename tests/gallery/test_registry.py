@@ -1,8 +1,10 @@
 """A figure is declared where it is drawn, and nowhere else; what cannot be drawn is said before it is tried."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -120,6 +122,18 @@ def test_a_page_of_the_documents_says_of_its_figures_what_they_declare(page):
     for name, entry in figures().items():
         document, _, heading = entry.page.partition("#")
         assert document != page or heading in headings(text), f"docs/{page} has no heading for {name}"
+
+
+def test_what_a_figure_may_ask_for_is_what_the_checklist_says():
+    from convlens.gallery.inputs import FigureInputs
+
+    checklist = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^ +\| `(\w+)` \| (.*) \| `(gallery/\w+\.py)` \|$", checklist, re.M)
+    assert [needs for needs, *_ in rows] == list(get_args(registry.Needs))
+    for needs, has, example in rows:
+        assert f'needs="{needs}"' in (ROOT / example).read_text()
+        names = [name for name in re.findall(r"`([\w=]+)`", has) if "=" not in name]
+        assert all(name in get_args(registry.Needs) or hasattr(FigureInputs, name) for name in names), has
 
 
 def test_what_a_figure_declares_is_a_line_and_sentences():

@@ -1,15 +1,18 @@
 """The dataset of a run that is opened: read where it lies, prepared only where somebody has typed that it shall be."""
 
+from typing import get_args
+
 import pytest
 
 from convlens.configs import Data, Evaluate, Train
 from convlens.configs.composition import compose
 from convlens.configs.saved import read_config
-from convlens.configs.schema import DataLocation
+from convlens.configs.schema import ADDRESS_KEYS, ADDRESSES, DataLocation
 from convlens.core.errors import UserError
 from convlens.data import open_dataset
 from convlens.data.rendered_cars import STYLES, RenderedCars
 from convlens.training import Run
+from convlens.training.checks import check_choices
 
 
 @pytest.fixture
@@ -87,3 +90,35 @@ def test_resume_prepares_only_what_was_typed(monkeypatch, run_on, tmp_path):
     train.train([f"resume={run.path}"])
     train.train([f"resume={run.path}", "data.prepare=true"])
     assert asked == [(False, False), (False, True)]
+
+
+SOURCES = {"rendered_cars": {}, "tfds": {"name": "beans"}, "folder": {"root": "photos"}}  # what each cannot do without
+
+
+def test_every_source_has_an_address():
+    assert set(get_args(Data.model_fields["source"].annotation)) == set(ADDRESSES) == {*SOURCES, "arrays"}
+    for source, needed in SOURCES.items():
+        assert set(needed) <= set(ADDRESSES[source]) <= set(Data.model_fields)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("key", ADDRESS_KEYS)
+def test_only_the_keys_of_its_source_say_where_a_trainings_images_lie(source, key, monkeypatch):
+    monkeypatch.setattr("convlens.training.checks.check_address", lambda data: None)  # nothing lies there
+    given = {**SOURCES[source], key: "there"}
+    words = [f"data={source}", *(f"data.{name}={value}" for name, value in given.items())]
+    config = compose("train", Train, words)
+    if key in ADDRESSES[source]:
+        return check_choices(config)
+    with pytest.raises(UserError, match=f"data.{key}=there (has no effect with|applies only to) data="):
+        check_choices(config)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("key", [key for key in ADDRESS_KEYS if key in DataLocation.model_fields])
+def test_only_the_keys_of_its_source_say_where_a_runs_images_are_now(source, key, tmp_path):
+    run = Run.create(tmp_path, "tiny", Train(data=Data(source=source, **SOURCES[source])))
+    if key not in ADDRESSES[source]:
+        right = "root" if source == "folder" else "data_dir"
+        with pytest.raises(UserError, match=f"data.{key}=there is not read: .* whose place is data.{right}"):
+            run.open_data(DataLocation(**{key: "there"}))

@@ -67,7 +67,7 @@ def test_images_that_take_more_than_is_free_are_refused_before_they_are_decoded(
     monkeypatch.setattr("convlens.data.cache.disk_space.free", lambda: 20_000)
     refuse = from_root(root)
     refuse_to_decode(monkeypatch)
-    with pytest.raises(UserError, match="data.cache=disk: they take 0.0 MB but 0.0 MB are free in"):
+    with pytest.raises(UserError, match="data.cache=disk: they need 0.0 MB but only 0.0 MB are free in"):
         refuse.load()
 
 

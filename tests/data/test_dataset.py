@@ -29,6 +29,7 @@ def test_a_sample_larger_than_the_split_is_the_split(from_folder):
     np.testing.assert_array_equal(images, data.examples("test", range(len(labels)))[0])
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_masks_come_with_their_own_images_also_where_some_classes_are_left_out(cars_dir, cache):

@@ -47,6 +47,7 @@ def assert_same(first, second):
         np.testing.assert_array_equal(labels, other_labels)
 
 
+@pytest.mark.heavy
 def test_equal_arguments_give_equal_bits_whatever_the_global_seed(opened):
     import keras
 
@@ -57,6 +58,7 @@ def test_equal_arguments_give_equal_bits_whatever_the_global_seed(opened):
     assert_same(first, arrays(opened(augment=AUGMENT).training(8, seed=3, epochs=2)))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("epoch, step", [(1, 0), (0, 9), (2, 8)])
 def test_a_stream_continues_exactly_where_another_one_was_left(opened, epoch, step):
     data = opened(augment=AUGMENT)
@@ -66,6 +68,7 @@ def test_a_stream_continues_exactly_where_another_one_was_left(opened, epoch, st
     assert_same(whole[9 * epoch + step :], rest)
 
 
+@pytest.mark.heavy
 def test_flips_that_alternate_show_each_image_once_either_way_in_two_epochs(opened):
     known = {image.tobytes(): number for number, image in enumerate(opened().examples("train", range(72))[0])}
     data = opened(augment={"flip": "alternate"})
@@ -85,6 +88,7 @@ def test_flips_that_alternate_show_each_image_once_either_way_in_two_epochs(open
     np.testing.assert_array_equal([third, fourth], [first, second])
 
 
+@pytest.mark.heavy
 def test_every_epoch_sees_every_image_once_in_an_order_of_its_own(opened):
     data = opened()
     epochs = [

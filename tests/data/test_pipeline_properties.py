@@ -1,9 +1,12 @@
 """What holds of streams for any number of images, size of batch, seed and place to begin."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from convlens.data import feeds, pipeline
+
+pytestmark = pytest.mark.heavy
 
 counts = st.integers(1, 40)
 sizes = st.integers(1, 45)

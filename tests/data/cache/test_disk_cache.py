@@ -20,6 +20,7 @@ AUGMENT = {"flip": True, "crop": 2, "brightness": 0.1, "mixup": 0.2}
 # The same images
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("keys", [{}, {"image_size": [8, 8], "augment": AUGMENT | {"mixup": 0}}, {"channels": 1}])
 def test_batches_are_those_of_memory_to_the_bit_and_in_the_same_order(opened, images, keys):
     memory = opened("memory", **keys)
@@ -32,6 +33,7 @@ def test_batches_are_those_of_memory_to_the_bit_and_in_the_same_order(opened, im
     assert names_in(images) == ["test.npy", "train.npy", "validation.npy"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("epoch, step", [(1, 0), (0, 5), (2, 8)])
 def test_a_training_that_began_in_memory_goes_on_from_disk_with_the_same_bits(opened, epoch, step):
     whole = arrays(opened("memory", augment=AUGMENT).training(8, 0, 3))
@@ -108,6 +110,7 @@ def test_only_the_role_that_is_evaluated_is_written(opened, images):
     assert names_in(images) == ["test.npy"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("few", [{"limit_batches": 2}, {"overfit": True}])
 def test_a_few_batches_fill_nothing_and_are_the_same_once_it_is_filled(opened, images, few):
     before = arrays(opened().training(8, 0, 1, **few))

@@ -40,6 +40,7 @@ def test_images_lie_on_disk_where_they_do_not_fit_in_memory(root, monkeypatch, n
     assert places(**no_memory | {"convlens.data.cache.disk_space.free": 0}) == (False, True), "they are there already"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_where_the_disk_is_full_images_are_streamed_and_it_is_told_once(
     opened, images, notes, monkeypatch, too_large_for_memory, code
@@ -66,7 +67,7 @@ def test_images_that_take_more_than_is_free_are_refused_before_they_are_decoded(
     monkeypatch.setattr("convlens.data.cache.disk_space.free", lambda: 20_000)
     refuse = from_root(root)
     refuse_to_decode(monkeypatch)
-    with pytest.raises(UserError, match="data.cache=disk: they take 0.0 MB but 0.0 MB are free in"):
+    with pytest.raises(UserError, match="data.cache=disk: they need 0.0 MB but only 0.0 MB are free in"):
         refuse.load()
 
 

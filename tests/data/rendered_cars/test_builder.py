@@ -19,6 +19,7 @@ def few(name, **sizes):
     return RenderedCarsConfig(name=f"few_{name}", description="A few images.", **options | sizes)
 
 
+@pytest.mark.heavy
 class RenderedCarsTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = RenderedCars
     BUILDER_CONFIG_NAMES_TO_TEST = [few("64"), few("128"), few("car_or_truck")]

@@ -1,4 +1,4 @@
-"""What the kernels of a first layer answer to: an orientation, an opposition of colours, a centre and its surround.
+"""What the kernels of a first layer respond to: an orientation, a contrast of colours, a centre and its surround.
 
 Each is measured as physiologists measure it on neurons, with gratings and with a model of the receptive field, and each
 counts only where it is stronger than in 95 of 100 kernels of random numbers.
@@ -30,11 +30,9 @@ class KernelTuning:
     """What each kernel of a layer responds to; arrays are (units,)."""
 
     orientation: np.ndarray  # degrees in [0, 180) of the stripes that a kernel likes best, 0 level, 90 upright
-    orientation_index: np.ndarray  # in [0, 1]: 0 where all orientations are alike, 1 where only one is answered
+    orientation_index: np.ndarray  # in [0, 1]: 0 where all orientations are alike, 1 where it responds to only one
     frequency: np.ndarray  # cycles a pixel of those stripes
-    colour_ratio: (
-        np.ndarray
-    )  # strongest answer to colour without brightness over that to brightness; nan without colour
+    colour_ratio: np.ndarray  # strongest response to colour alone over that to brightness; nan without colour
     opposition: np.ndarray  # the axis of that colour, "red-green" or "blue-yellow"; "" without colour
     centre_surround: np.ndarray  # in [0, 1]: share of the kernel that a difference of Gaussians explains
     least_orientation: float  # what random kernels stay below

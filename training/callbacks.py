@@ -129,9 +129,12 @@ class KeepBest(keras.callbacks.Callback):
             self.epoch, self.value = epoch + 1, value
 
     def mark(self, epoch: int) -> str:
-        """The end of an epoch's line: whether its model was saved."""
-        kept = self.last and epoch == self.params["epochs"]
-        return "" if self.epoch != epoch else "  last, kept" if kept else "  best"
+        """The end of an epoch's line: whether its model was saved, and for how long where the last one is kept."""
+        if self.epoch != epoch:
+            return ""
+        if not self.last:
+            return "  best"
+        return "  last, kept" if epoch == self.params["epochs"] else "  best so far"
 
     def saved_so_far(self) -> str:
         """The moment that training has reached, and what is saved."""

@@ -1,6 +1,6 @@
 """What a figure says about itself: where the arrays come from, and which of them are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -62,13 +62,13 @@ def heading(sheet: Sheet, title: str, facts: str, width: float, x: float = MARGI
     return sheet.paragraph(x, y + 2, facts, width, palette.BODY_SIZE, color=palette.QUIET_TEXT) + 26
 
 
-def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False, beyond: float = 0.0) -> None:
+def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: bool = False, beyond: str = "") -> None:
     """Explains the marks of a figure, under it: dead units, values that are not finite, and values beyond the scale.
 
-    `beyond` is the largest magnitude of the latter, 0 where there are none.
+    `beyond` are the words of `beyond_text` for the latter, "" where there are none.
     """
     if beyond:
-        note = f"violet, or green below zero: beyond the scale, here up to {number(beyond)}; {INSIDE}"
+        note = f"violet, or green below zero: {beyond}; {INSIDE}"
         y = sheet.paragraph(MARGIN, y, note, max(sheet.width - MARGIN, 800), palette.LABEL_SIZE, color=palette.TEXT)
     if dead:
         note = "dead: zero after ReLU everywhere on these images; another image may wake the unit"
@@ -78,10 +78,24 @@ def footnotes(sheet: Sheet, y: float, values: Sequence[np.ndarray], *, dead: boo
         sheet.text(MARGIN, y, "yellow: not a finite number", palette.LABEL_SIZE, color=palette.DEAD_TEXT)
 
 
-def beyond(maps: np.ndarray, limits: float | np.ndarray) -> float:
-    """The largest magnitude of maps beyond their limits, a number or, of maps (..., units), one a unit; 0 for none."""
-    maps = np.asarray(maps)
-    return float(np.abs(maps[palette.clipped(maps, limits)]).max(initial=0.0))
+def beyond_text(tiles: Iterable[tuple[np.ndarray, float | np.ndarray]]) -> str:
+    """How far maps go beyond the limits of their colour scales, in words; "" where none does.
+
+    Each of `tiles` is maps and their limits: a number or, of maps (..., units), one a unit. Where all have one limit,
+    the words give the largest magnitude; where scales differ, it is compared with the limit of its own.
+    """
+    magnitude, multiple, limits = 0.0, 0.0, []
+    for maps, limit in tiles:
+        outside = palette.clipped(maps, limit)
+        strength, own = np.abs(np.asarray(maps)[outside]), np.broadcast_to(limit, np.shape(maps))[outside]
+        magnitude = max(magnitude, float(strength.max(initial=0.0)))
+        multiple = max(multiple, float((strength / own).max(initial=0.0)))
+        limits += [np.min(limit), np.max(limit)]
+    if not magnitude:
+        return ""
+    if min(limits) == max(limits):
+        return f"beyond the scale, here up to {number(magnitude)}"
+    return f"beyond the scale of its own tile, here up to {number(multiple)} times its limit"
 
 
 def size(shape: Sequence[int]) -> str:

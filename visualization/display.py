@@ -12,6 +12,7 @@ from convlens.visualization.caption import choose_units, selection_words, which_
 if TYPE_CHECKING:
     from convlens.interpret import ObservedLayer
 
+NAMED = "those that respond to an angle, to colours or to a spot"
 MOST, MOST_DEEP = 32, 16  # units of a layer that are shown: a deep one takes more room for each
 
 
@@ -56,10 +57,11 @@ def _ranked(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
     return units, sort
 
 
-def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, str]:
-    """The units among which figures of few units choose, most active first, and in words what they have in common.
+def _candidates(layer: "ObservedLayer", display: Display, count: int) -> tuple[np.ndarray, str]:
+    """The units among which figures of `count` units choose, most active first, and in words what they have in common.
 
-    They are those that figures of many units show, as far as they are alive.
+    They are those that figures of many units show, as far as they are alive. A single unit is one that responds to
+    something that has a name, where there is one: the most active of all may respond to mere brightness.
     """
     shown, sort = _ranked(layer, display)
     words = selection_words(shown, _count(layer), sort)
@@ -69,25 +71,27 @@ def _candidates(layer: "ObservedLayer", display: Display) -> tuple[np.ndarray, s
         units, words = np.flatnonzero(~dead), ""
     if not len(units):
         units = shown
+    if count == 1 and layer.tuning is not None and (named := layer.tuning.kind[units] != "").any():
+        units, words = units[named], f"{NAMED}, among {words}" if words else NAMED
     return units[np.argsort(-np.nan_to_num(activation)[units], kind="stable")], words
 
 
 def units_alive(layer: "ObservedLayer", display: Display, count: int) -> np.ndarray:
-    """The units of a figure of few: those that the user named, or the most active; of several, also the middle and the
-    least active.
+    """The units of a figure of few: those that the user named, or the most active, of kernels with a tuning one that
+    responds to something that has a name; of several, the most active, the middle and the least active.
     """
     if display.units is not None:
         return np.array(list(dict.fromkeys(display.units)), int)[: display.max_units or MOST]
-    order, _ = _candidates(layer, display)
+    order, _ = _candidates(layer, display, count)
     ranks = [0] if count == 1 else np.linspace(0, len(order) - 1, count).astype(int)
     return np.unique(order[ranks]) if len(order) < count else order[ranks]
 
 
-def selection_text(layer: "ObservedLayer", display: Display) -> str:
+def selection_text(layer: "ObservedLayer", display: Display, count: int) -> str:
     """In words: the group among which the units of `units_alive` are the most active; "" for all units, or if the user
     named them.
     """
-    _, words = _candidates(layer, display)
+    _, words = _candidates(layer, display, count)
     return f"of {words}" if words and display.units is None else ""
 
 
@@ -95,12 +99,12 @@ def reasons(layer: "ObservedLayer", display: Display, units: Sequence[int] | np.
     """Why each unit of `units_alive(layer, display, len(units))` is shown."""
     if display.units is not None:
         return ["asked for"] * len(units)
-    order, _ = _candidates(layer, display)
+    order, _ = _candidates(layer, display, len(units))
     _, dead = layer.activity()
     if dead[order].any():
         return ["no unit of the layer is alive"] * len(units)
     if len(units) == 1:
-        return [f"the unit most active on these images {selection_text(layer, display)}".rstrip()]
+        return [f"the unit most active on these images {selection_text(layer, display, 1)}".rstrip()]
     if len(units) < 3:
         return [f"one of the {len(order)} that are alive"] * len(units)
     return ["the most active on these images", "the middle one", "the least active of those alive"]

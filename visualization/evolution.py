@@ -13,7 +13,7 @@ from PIL import Image
 
 from convlens.core.files import atomic_write, make_folder
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, beyond, choose_units, footnotes, heading, size
+from convlens.visualization.caption import UNKNOWN, Caption, beyond_text, choose_units, footnotes, heading, size
 from convlens.visualization.kernels import signed
 from convlens.visualization.overlays import fitted
 from convlens.visualization.save import DPI
@@ -124,7 +124,7 @@ def evolution_frame(
         high, wide = fitted(evolution.image.shape[:2], 150)
         sheet.photo(MARGIN + step + 560, bottom, evolution.image, wide, high)
     if maps is not None:
-        footnotes(sheet, sheet.height + 10, [], beyond=beyond(maps[..., shown], map_limit))
+        footnotes(sheet, sheet.height + 10, [], beyond=beyond_text([(maps[..., shown], map_limit)]))
     return sheet.figure()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
+from convlens.visualization.caption import UNKNOWN, Caption, beyond_text, footnotes, heading, size
 from convlens.visualization.display import Display, limit_of_maps, reasons
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, percent, shorten
 from convlens.visualization.tiles import cell_size
@@ -126,9 +126,9 @@ def _drawn(
     bottom = sheet.activation_bar(first, y, own, "the same scale at every step" if shared is None else "large tiles")
     if shared is not None:
         sheet.activation_bar(first + SIDE + ARROW + 60, y, shared[1], f"small tiles: {OTHERS[shared[0]]} scale")
-    out = max(beyond(array, own) for arrays in steps.stages.values() for array in arrays)
-    out = max(out, beyond(reading.maps, reading.limits)) if reading is not None else out
-    footnotes(sheet, bottom, filtered, beyond=out)
+    tiles = [(array, own) for arrays in steps.stages.values() for array in arrays]
+    tiles += [] if reading is None else [(reading.maps, reading.limits)]
+    footnotes(sheet, bottom, filtered, beyond=beyond_text(tiles))
     return sheet.figure()
 
 

@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
+from convlens.visualization.caption import UNKNOWN, Caption, beyond_text, footnotes, heading, size
 from convlens.visualization.display import Display, limit_of_maps, shown_units
 from convlens.visualization.groups import Group, draw_groups
+from convlens.visualization.kernels import RESPONSES, response_name
 from convlens.visualization.sheet import MARGIN, Sheet, number, shorten
 from convlens.visualization.tiles import cell_size
 
@@ -82,7 +83,7 @@ def feature_maps_figure(
     y = draw_groups(sheet, MARGIN, max(y, MARGIN + high + 30), groups, list(maps), sizes, max(cell, 8) + 8)
     if scale != "unit":
         y = sheet.activation_bar(MARGIN, y + 10, float(ranges[0]), "the same scale at every stage")
-    out = max(beyond(array[..., shown], ranges[shown]) for array in maps.values())
+    out = beyond_text((array[..., shown], ranges[shown]) for array in maps.values())
     footnotes(sheet, y, [maps["filter"][..., shown]], dead=bool(dead[shown].any()), beyond=out)
     return sheet.figure()
 
@@ -93,8 +94,8 @@ def kernels_and_maps_figure(
     """Each unit's kernel beside the feature maps that it produces, before ReLU, the lesson's picture.
 
     A kernel that reads a colour image is an RGB tile, of any other its strongest input channel is drawn, named under
-    the unit. The colour scale of maps is that of their cells that no padding reaches. Raises ValueError for a layer
-    whose kernels are not paired with its maps.
+    the unit. What kernels that read an image respond to is written beside each unit. The colour scale of maps is that
+    of their cells that no padding reaches. Raises ValueError for a layer whose kernels are not paired with its maps.
     """
     observed = observation.layer(layer)
     if not observed.paired:
@@ -102,6 +103,7 @@ def kernels_and_maps_figure(
     caption, scale = caption.of_layer(observed), display.scale or "unit"
     kernel, maps, images = np.asarray(observed.kernel), np.asarray(observed.maps["filter"]), observation.images
     rgb, (_, dead), inside = observed.rgb, observed.activity(), observed.inside.get("filter")
+    tuning = observed.tuning
     norms = np.sqrt((kernel.astype(np.float64) ** 2).sum(axis=(0, 1)))  # (channels, units)
     shown, which = shown_units(observed, display)
     paired = [other for other in observation.layers if other.paired]
@@ -118,6 +120,8 @@ def kernels_and_maps_figure(
         coloured = [palette.colour_activations(each[..., unit], ranges[unit]) for each in maps]
         tiles = [draw_kernel(seen, weights[unit]), *coloured]
         beside = [] if rgb or len(norms) == 1 else [f"reads {strongest[unit]}"]
+        if tuning is not None and response_name(tuning, unit):
+            beside.append(response_name(tuning, unit))
         if scale == "unit":
             beside += [f"w ±{number(weights[unit])}", f"a ±{number(ranges[unit])}"]
         groups.append(Group(str(unit), tiles, beside, bool(dead[unit])))
@@ -141,6 +145,8 @@ def kernels_and_maps_figure(
         if not rgb:
             sheet.colour_bar(MARGIN + 640, y + 10, float(weights[0]), "weight")
         y = below
-    out = beyond(maps[..., shown], ranges[shown])
+    if tuning is not None:
+        y = sheet.paragraph(MARGIN, y + 6, RESPONSES, 1800, palette.LABEL_SIZE, color=palette.QUIET_TEXT)
+    out = beyond_text([(maps[..., shown], ranges[shown])])
     footnotes(sheet, y, [kernel[..., shown], maps[..., shown]], dead=bool(dead[shown].any()), beyond=out)
     return sheet.figure()

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convlens.visualization import palette
-from convlens.visualization.caption import UNKNOWN, Caption, beyond, footnotes, heading, size
+from convlens.visualization.caption import UNKNOWN, Caption, beyond_text, footnotes, heading, size
 from convlens.visualization.display import Display, last_of_each_block
 from convlens.visualization.sheet import MARGIN, Sheet, line_height, number, shorten
 from convlens.visualization.tiles import cell_size
@@ -108,8 +108,8 @@ def pipeline_figure(
         signed = any(np.min(stop.maps) < 0 for stop in stops)
         limit = float(limits[0][0])
         bottom = sheet.activation_bar(MARGIN + SIDE + GAP, bottom, limit, "the same scale everywhere", signed=signed)
-    out = max(beyond(stop.maps[..., _strongest(stop.maps, strongest)], ranges[_strongest(stop.maps, strongest)])
-              for stop, ranges in zip(stops, limits, strict=True))  # fmt: skip
+    drawn = [(stop, ranges, _strongest(stop.maps, strongest)) for stop, ranges in zip(stops, limits, strict=True)]
+    out = beyond_text((stop.maps[..., units], ranges[units]) for stop, ranges, units in drawn)
     footnotes(sheet, bottom, [stop.maps for stop in stops], beyond=out)
     if shares is not None:
         _draw_arrow(sheet, x + SIDE + GAP / 2, middle)

@@ -33,6 +33,12 @@ SLICES = (
     "A row is a unit: its slices with the largest weights, largest first, each with the number of the map that "
     "it reads. The percentage is what these slices hold of the sum of all of the unit's squared weights."
 )
+RESPONSES = (
+    "Beside a unit, what it responds to: the angle of the stripes that it responds to most (0° level, 90° upright); "
+    "red–green or blue–yellow, where one colour against the other moves it at least twice as much as brightness does; "
+    "spot, where it is a centre against its surround; nothing where none of these is stronger than in 95% of random "
+    "kernels."
+)
 USUAL = Display()
 
 
@@ -139,7 +145,7 @@ def _draw_rows(sheet: Sheet, y: float, layer: "ObservedLayer", chosen: _Chosen) 
             tiles.insert(0, palette.colour_rgb_kernel(kernel[..., unit], limit))
         if layer.start is not None:
             tiles.insert(0, _start_tile(layer, layer.start[..., unit : unit + 1], limit, (height * cell, width * cell)))
-        notes = [_name(tuning, unit)] if tuning is not None and _name(tuning, unit) else []
+        notes = [response_name(tuning, unit)] if tuning is not None and response_name(tuning, unit) else []
         notes += [f"±{number(limit)}"] if chosen.scale == "unit" else []
         groups.append(Group(str(unit), tiles, notes, bool(chosen.dead[unit])))
     return draw_groups(sheet, MARGIN, y, groups, headings, [(width * cell, height * cell)] * len(headings), cell + 8)
@@ -155,7 +161,8 @@ def _start_tile(layer: "ObservedLayer", start: np.ndarray, limit: float, pixels:
     return palette.colour_weights(start[:, :, 0, 0], limit)
 
 
-def _name(tuning: "KernelTuning", unit: int) -> str:
+def response_name(tuning: "KernelTuning", unit: int) -> str:
+    """What a unit responds to, in a word: an angle, a contrast of colours or a spot; "" for none of them."""
     kind = tuning.kind[unit]
     if kind == "orientation":
         return f"{tuning.orientation[unit]:.0f}°"
@@ -175,12 +182,7 @@ def _legend(sheet: Sheet, y: float, width: float, layer: "ObservedLayer") -> flo
     if layer.start is not None:
         lines.append("Start: before learning, in the range of colours of the learned kernel beside it.")
     if layer.tuning is not None:
-        lines.append(
-            "Beside a unit, what it responds to: the angle of the stripes that it responds to most (0° level, 90° "
-            "upright); red–green or blue–yellow, where one colour against the other moves it at least twice as much as "
-            "brightness does; spot, where it is a centre against its surround; nothing where none of these is stronger "
-            "than in 95% of random kernels."
-        )
+        lines.append(RESPONSES)
     if not lines:
         return y
     return sheet.paragraph(MARGIN, y + 6, " ".join(lines), width, palette.LABEL_SIZE, color=palette.QUIET_TEXT)

@@ -41,7 +41,7 @@ def relu_figure(
     sheet = Sheet(width=WIDTH + 2 * MARGIN)
     values_seen = f"{len(flat[0]):,} places of {images} image{'s' if images != 1 else ''}"
     few = display.units is None and len(units) == UNITS
-    which = f"the most active, the middle and the least active unit {selection_text(observed, display)}".rstrip()
+    which = f"the most active, the middle and the least active unit {selection_text(observed, display, UNITS)}".rstrip()
     facts = caption.facts(which if few else "", values_seen, "scale: the same for these units")
     y = heading(sheet, f"ReLU on {caption.layer or 'a convolution'}", facts, WIDTH)
 

@@ -89,7 +89,9 @@ def test_the_last_epoch_can_be_kept_whatever_validation_says(start):
     rows = fitted(run, model, data, config)
     assert run.epoch == 4 and run.best["val_accuracy"] == rows[-1]["val_accuracy"]
     assert scores(run, data).loss == pytest.approx(rows[-1]["val_loss"], rel=1e-4)
-    assert run.log_path.read_text().rstrip().endswith("last, kept")
+    *before, last = run.log_path.read_text().splitlines()
+    assert before[0].endswith("  best so far")  # saved until the last
+    assert last.endswith("  last, kept") and not any(line.endswith("  best") for line in before)
 
 
 def test_the_saved_model_loads_with_plain_keras_where_this_project_is_absent(start, tmp_path):

@@ -1,3 +1,4 @@
+import re
 import warnings
 import xml.dom.minidom
 from dataclasses import replace
@@ -28,6 +29,7 @@ from convlens.visualization import (
     save_figure,
     show_kernel,
 )
+from convlens.visualization.caption import beyond_text
 from convlens.visualization.sheet import shorten, shorten_middle, text_width, wrap
 
 AWKWARD = ["$\\frac{a}$ <b>", 'a "quoted"\nname & more', "long" * 75, "x_1^{2}", "自動車", "\x00\x1b[0m", ""]
@@ -138,6 +140,40 @@ def test_kernels_are_ordered_and_labelled_by_what_they_answer_to():
     assert "3 of 4 units respond to something that has a name: 1 to edges" in " ".join(texts(drawn))
 
 
+def test_a_kernel_beside_its_maps_is_named_as_among_the_kernels_and_alone_it_is_one_with_a_name():
+    kind = np.array(["", "orientation", "", "colour", "centre-surround", ""])
+    opposition = np.array(["", "", "", "red-green", "", ""])
+    tuning = SimpleNamespace(kind=kind, orientation=np.full(6, 35.0), opposition=opposition)
+    first = layer("block1_conv1", rgb=True)
+    for maps in first.maps.values():
+        maps[...] = np.array([9, 3, 8, 4, 2, 7])  # the most active have no name
+    first = scene(replace(first, tuning=tuning))
+    drawn, _ = drawings(first, "kernels_and_maps", Display())[0].draw()
+    assert {"35°", "red–green", "spot"} <= set(texts(drawn))
+    assert "the angle of the stripes that it responds to most" in " ".join(texts(drawn))
+
+    rest = "those that respond to an angle, to colours or to a spot"
+    usual = (Display(), 3, f"the unit most active on these images of {rest}")
+    for look, unit, why in (usual, (Display(units=[0]), 0, "asked for")):
+        for figure in ("extraction", "kernel"):
+            drawing = drawings(first, figure, look)[0]
+            assert drawing.name == f"{figure}-block1_conv1-unit{unit}"
+            assert why in " ".join(texts(drawing.draw()[0]))
+    assert drawings(first, "relu", Display())[0].draw()[1]["units"][0] == 0  # several: the most active of all
+    nameless = scene(replace(first.layers[0], tuning=SimpleNamespace(kind=np.full(6, ""))))
+    assert drawings(nameless, "extraction", Display())[0].name == "extraction-block1_conv1-unit0"
+
+
+def test_what_is_beyond_scales_that_differ_is_compared_with_the_limit_of_its_own():
+    maps = np.array([[1.0, -6.0], [0.5, 30.0]])  # (cells, units)
+    assert beyond_text([(maps, 10.0)]) == "beyond the scale, here up to 30"
+    assert beyond_text([(maps, np.array([2.0, 20.0]))]) == (
+        "beyond the scale of its own tile, here up to 1.5 times its limit"
+    )
+    assert "up to 3 times" in beyond_text([(maps, 10.0), (maps[:, :1], 0.5)])
+    assert beyond_text([(maps, 30.0), (maps, np.array([1.0, 31.0]))]) == ""
+
+
 def test_all_zero_maps_and_broken_numbers_are_drawn_and_told():
     silent = layer()
     silent.maps["filter"][:] = 0
@@ -185,10 +221,11 @@ def test_a_frame_that_padding_makes_sets_no_scale_and_is_marked(figure):
         assert sum(text.startswith("24 at the border are beyond, to ±50") for text in written) == 3
     else:
         assert shows(drawn, palette.OVER)
-        assert any("violet" in text and "up to 50" in text for text in texts(drawn))
+        how_far = r"[\d.]+ times its limit" if figure == "kernels_and_maps" else "50"  # there, a unit has its own scale
+        assert re.search(f"violet.* here up to {how_far};", " ".join(texts(drawn)))
     limit = np.abs(np.maximum(framed.maps["filter"], 0 if figure == "pipeline" else -np.inf)[:, 1:]).max()
     labels = [label.get_text() for axes in drawn.axes for label in axes.get_xticklabels()] + texts(drawn)
-    if figure == "kernels_and_maps":  # each unit on a scale of its own: the largest of them is the layer's
+    if figure == "kernels_and_maps":  # the largest of the units' scales is the layer's
         assert f"a ±{limit:.3g}" in labels
     elif figure not in ("relu", "pipeline"):
         assert f"{limit:.3g}" in labels

@@ -61,7 +61,7 @@ def ablation_figure(ablation: "Ablation", *, caption: Caption = UNKNOWN, max_uni
         _draw_classes(sheet, cells, y, class_change[row], class_limit, cell)
         y += ROW
     y = sheet.colour_bar(
-        cells, y + 24, class_limit, "change of accuracy in each true class, in percentage points", spell=_points
+        cells, y + 24, class_limit, "change of accuracy in each true class, in percentage points", spell=_in_points
     )
     if ablation.together is not None:
         beside = cells + classes * cell
@@ -116,8 +116,12 @@ def _draw_curves(sheet: Sheet, x: float, y: float, together: "ShareAblation", in
 
 
 def _points(change: float) -> str:
-    """A change in percentage points."""
-    return f"{_signed(100 * change, 1)} points"
+    return f"{_in_points(change)} points"
+
+
+def _in_points(change: float) -> str:
+    """A change in percentage points, without their name."""
+    return _signed(100 * change, 1)
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -15,7 +15,7 @@ from convlens.visualization.tiles import enlarge
 if TYPE_CHECKING:
     from convlens.interpret import Curves, Explanations, Randomisation
 
-SIDE, GAP, STRIP = 230, 26, 14
+SIDE, GAP, STRIP = 230, 40, 14
 LINE = line_height(palette.LABEL_SIZE)
 
 
@@ -162,6 +162,7 @@ def randomisation_figure(
     title = "Does the map depend on what was learned? Weights shuffled layer by layer"
     y = heading(sheet, title, facts, max(1000, (len(layers) + 3) * step))
     left = MARGIN + step + 40
+    room = left + step - 16 - (MARGIN + wide + 16)  # between the photo and the first map
     sheet.photo(MARGIN, y + 2 * LINE + 8, image, wide, high)
     for column, name in enumerate(["trained", *layers]):
         x = left + (column + 1) * step
@@ -170,7 +171,7 @@ def randomisation_figure(
             sheet.text(x, y + row * LINE, word, palette.LABEL_SIZE, weight="bold")
     y += 2 * LINE + 8
     for name, check in checks.items():
-        label = shorten(name, step - 10, palette.BODY_SIZE)
+        label = shorten(name, room, palette.BODY_SIZE)
         sheet.text(left + step - 16, y + high / 2, label, palette.BODY_SIZE, ha="right", va="center")
         for column, values in enumerate([check.original[0], *check.maps[:, 0]]):
             x = left + (column + 1) * step

@@ -93,7 +93,7 @@ def evolution_frame(
     inputs = "" if rgb or shape[2] == 1 else "the strongest input of each"
     if inputs and kernels.shape[3] < shape[2]:
         inputs += f" among the first {kernels.shape[3]}"
-    facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one norm for all epochs")
+    facts = caption.facts(f"kernels {size(shape)}", units, inputs, "scale: one for all epochs")
     y = heading(sheet, f"How {caption.layer or evolution.layer} came to be", facts, WIDTH - 60)
     y = _draw_time(sheet, y, evolution, index)
     columns = min(len(shown), 8 if maps is not None and len(shown) > 4 else 12)
@@ -161,7 +161,7 @@ def _draw_time(sheet: Sheet, y: float, evolution: "Evolution", index: int) -> fl
     sheet.paint(MARGIN + 420, y + 10, bar)
     if changed is not None and np.isfinite(changed[index]):
         y += line_height(palette.HEADING_SIZE)
-        cosine = f"cosine with the start {signed(changed[index])} in the median: 1 is unchanged, 0 is all new"
+        cosine = f"likeness to the start {signed(changed[index])} in the median (cosine: 1 unchanged, 0 all new)"
         sheet.text(MARGIN, y, cosine, palette.LABEL_SIZE)
     return y + line_height(palette.HEADING_SIZE) + 20
 

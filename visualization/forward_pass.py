@@ -73,7 +73,7 @@ def pipeline_figure(
     facts = caption.facts(
         f"the {strongest} units with the largest mean activation of each block, strongest first",
         "a block reads all maps of the one before, not only those beside it",
-        f"{left_out} of the network's convolutions are left out" if left_out else "",
+        f"{left_out} of the network's convolutions {'is' if left_out == 1 else 'are'} left out" if left_out else "",
         f"scale: {scale}, colours by square root",
     )
     y = heading(sheet, "From the image to the class" if shares is not None else "Through every block", facts, 1800)

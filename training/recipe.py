@@ -48,7 +48,7 @@ def photographs(images: int, side: int) -> dict[str, Any]:
         # AdamW for the first kernels, which Muon leaves rough: they are looked at.
         "training.optimizer.options": {
             "adam_lr_ratio": 0.2,
-            "adam_weight_decay": 0.004,
+            "adam_weight_decay": 0.5,
             "exclude_layers": ["block1_conv1"],
         },
         "training.schedule.name": "one_cycle",

@@ -1,9 +1,10 @@
 """From what the user typed to a checked configuration: Hydra composes the YAML, the schema judges the result."""
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from hydra import compose as hydra_compose, initialize_config_dir
@@ -22,9 +23,6 @@ from convlens.configs.typed_words import annotation_of, fitting, is_readable, ta
 from convlens.core import program
 from convlens.core.errors import UserError, nearest, unknown
 from convlens.core.program import as_value
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 FOLDER = Path(__file__).resolve().parent
 S = TypeVar("S", bound=Section)
@@ -303,7 +301,7 @@ def _paths(schema: type[Section], prefix: str = "") -> list[str]:
     return paths
 
 
-def _explain(schema: type[Section], error: "ErrorDetails", alternatives: "list[ErrorDetails]") -> str:
+def _explain(schema: type[Section], error: Mapping[str, Any], alternatives: Sequence[Mapping[str, Any]]) -> str:
     """A pydantic error as one line in our words; `alternatives`: the errors of the other types that the key accepts."""
     section: type[Section] | None = schema
     path: list[str] = []

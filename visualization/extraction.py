@@ -126,6 +126,7 @@ def _drawn(
     bottom = sheet.activation_bar(first, y, own, "the same scale at every step" if shared is None else "large tiles")
     if shared is not None:
         sheet.activation_bar(first + SIDE + ARROW + 60, y, shared[1], f"small tiles: {OTHERS[shared[0]]} scale")
+    tiles: list[tuple[np.ndarray, float | np.ndarray]]
     tiles = [(array, own) for arrays in steps.stages.values() for array in arrays]
     tiles += [] if reading is None else [(reading.maps, reading.limits)]
     footnotes(sheet, bottom, filtered, beyond=beyond_text(tiles))

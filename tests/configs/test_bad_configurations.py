@@ -145,7 +145,7 @@ def test_true_is_no_number_and_no_choice_in_any_key(script):
     ("typed", "message"),
     [
         ("seed=glob(*)", "lists no values; list them with commas between them: seed=A,B"),
-        ("model=glob(*)", "model=lesson,resnet,vgg,vgg16"),
+        ("model=glob(*)", "model=keras,lesson,resnet,vgg,vgg16"),
         ("training.optimizer.learning_rate=interval(0.001,0.1)", "training.optimizer.learning_rate=0.001,0.01,0.1"),
         ("seed=range(0,1000000000)", "gives more than 10,000 values"),
         ("seed=shuffle(range(0,1000000000))", "gives more than 10,000 values"),

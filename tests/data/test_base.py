@@ -160,7 +160,7 @@ class ListSource:
         first = self.inspections["train"][0]
         return (*(image_size or first[:2]), channels or first.channels)
 
-    def parts(self, shape):
+    def part_names(self, shape):
         return ()
 
     def fault(self):

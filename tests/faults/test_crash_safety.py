@@ -76,7 +76,7 @@ def test_what_the_disk_does_not_give_back_as_written_replaces_nothing(tmp_path, 
     write_checkpoint(tmp_path, state(1))
     write_checkpoint(tmp_path, state(2))
     monkeypatch.setattr(files, "sync", lambda path: path.is_file() and path.write_bytes(path.read_bytes()[:-1]))
-    with pytest.raises(UserError, match="epoch3-step6 is not what was written.*runs_dir="):
+    with pytest.raises(UserError, match="epoch3-step6 differs from what was just written.*runs_dir="):
         write_checkpoint(tmp_path, state(3))
     assert len(checkpoints(tmp_path)) == 3
     assert same(newest(tmp_path), state(2))

@@ -129,7 +129,7 @@ def test_a_download_goes_on_where_its_host_answers(monkeypatch):
 
     from convlens.data.sources import tfds_preparation
 
-    monkeypatch.setattr(tfds_preparation, "_answers", lambda url: True)
+    monkeypatch.setattr(tfds_preparation, "_is_reachable", lambda url: True)
     monkeypatch.setattr(downloader, "_open_url", lambda url, **options: (url, options))
     with tfds_preparation._impatient_downloads():
         assert downloader._open_url("http://a/b", verify=True) == ("http://a/b", {"verify": True})

@@ -128,3 +128,11 @@ def test_the_wheel_trains_draws_and_gives_features_beside_a_users_own_modules(in
     assert missing == (
         "convlens evaluate: There is no trained run in none. Train one with: convlens train experiment=cars\n"
     )
+
+
+def test_no_picture_but_the_one_to_try_a_kernel_on_lies_at_the_top():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    names = [name for name in listed.stdout.splitlines() if "/" not in name]
+    assert [name for name in names if name.endswith((".jpg", ".png", ".gif", ".npz", ".keras"))] == ["car.jpg"]

@@ -9,5 +9,6 @@ from .description import DESCRIPTION
 print(DESCRIPTION)
 print(f"Styles: {', '.join(STYLES)}")
 print(f"Parts: {', '.join(f'{value} {name}' for value, name in enumerate(PARTS))}")
-Image.fromarray(contact_sheet()).save("rendered_cars.png")
-print("Contact sheet, one row for each style: rendered_cars.png")
+if __name__ == "__main__":
+    Image.fromarray(contact_sheet()).save("rendered_cars.png")
+    print("Contact sheet, one row for each style: rendered_cars.png")
